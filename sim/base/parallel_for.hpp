@@ -1,0 +1,15 @@
+// The only source of threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace tplora {
+
+/// Calls `body(i)` for every i in [0, count), on at most `threads` threads (0: one for each core).
+///
+/// The calls must be independent: each writes only what belongs to its own i, so the thread count
+/// changes no bit of any result. An exception in a body is rethrown here.
+void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body);
+
+}  // namespace tplora

@@ -1,0 +1,40 @@
+// Expected failures as values: a sentence and a place.
+#pragma once
+
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
+
+namespace tplora {
+
+/// One sentence that says what was found and what was expected, and the place it concerns.
+///
+/// `place` is a file with, where it helps, a JSON pointer and a column
+/// ("configs/engines/mine.json#/lora_b/buffers/B:7"), or empty when there is none
+/// (a command line argument names itself in the sentence).
+struct Error {
+  std::string sentence;
+  std::string place;
+
+  /// "place: sentence", or the sentence alone when there is no place.
+  [[nodiscard]] std::string text() const {
+    return place.empty() ? sentence : place + ": " + sentence;
+  }
+};
+
+/// A value, or the Error that explains why there is none. Bad input travels as a Result;
+/// our own mistakes stop in `ensure`; a mismatch is neither, it is a verdict.
+template <class T>
+using Result = tl::expected<T, Error>;
+
+/// Makes the failed side of a Result: `return fail("tp_size 0: expected at least 1")`.
+[[nodiscard]] inline tl::unexpected<Error> fail(std::string sentence, std::string place = {}) {
+  return tl::unexpected<Error>(Error{std::move(sentence), std::move(place)});
+}
+
+/// Hands an Error on from one Result type to another.
+[[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
+
+}  // namespace tplora

@@ -1,0 +1,184 @@
+// A contract: what an engine does with qkv LoRA under tensor parallelism, as data.
+//
+// docs/formats/contract.md is the authority on the file; this header is what the file becomes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/base/result.hpp"
+#include "sim/contract/formula.hpp"
+#include "sim/contract/symbols.hpp"
+
+namespace tplora {
+
+/// Where a copy takes its rows from.
+enum class Source {
+  q, k, v,  ///< the part's own tensor
+  fused,    ///< q, k and v in one tensor, in the section's `order`
+  shared,   ///< the one A of a fused adapter (lora_a only)
+};
+[[nodiscard]] std::string_view source_name(Source source);
+
+/// The row order the engine assumes in a fused tensor. What the file really holds is a property of
+/// model and adapter; a bug is often the two disagreeing.
+enum class FusedOrder {
+  blocks,     ///< all q heads, all k heads, all v heads
+  per_group,  ///< for each KV head: its q heads, then k, then v
+};
+
+enum class Fit { exact, corner };
+enum class PastEnd { clip, error, zero };
+enum class Gather { none, tp };      ///< lora_a: whether shrink outputs are gathered over the group
+enum class ViewGather { none, all };  ///< view: own output, or all outputs of the group in t order
+enum class PoolClear { nothing, slot };
+enum class PoolAbsent { zero, keep };
+
+/// `for: {"i": "n"}`: repeats a copy or kernel entry for i = 0 .. n-1. Several nest, first outermost.
+struct Loop {
+  int symbol = 0;
+  Formula count;
+};
+
+/// Rows [from, from+rows) of `source` go to `buffer`, at row `at` or behind what is there.
+struct Copy {
+  Source source = Source::fused;
+  int buffer = 0;
+  Formula from;
+  Formula rows;
+  std::optional<Formula> at;
+  std::vector<Loop> loops;
+  std::string place;  ///< file and JSON pointer of the copy
+};
+
+/// A device tensor [slots, rows, ...]; `rows` is of one slot.
+struct Buffer {
+  std::string name;
+  Formula rows;
+};
+
+/// One launch: output columns [out, out+rows) += B rows [b_at, b_at+rows) x A rows [a_at, a_at+depth).
+struct KernelEntry {
+  int a = 0;
+  int b = 0;
+  Formula a_at, b_at, out, rows, depth;
+  std::vector<Loop> loops;
+  std::string place;
+};
+
+/// A condition the engine asserts.
+struct Check {
+  enum class Else { refused, crash };
+  enum class When { build, load };
+  Formula that;
+  Else otherwise = Else::refused;
+  When when = When::build;
+  std::string say;  ///< what the engine's message means, for the report
+};
+
+struct Let {
+  int symbol = 0;
+  Phase phase = Phase::deployment;
+  Formula formula;
+};
+
+/// The query and KV heads this rank's attention consumes: first head and number of heads.
+struct Owns {
+  Formula first_q, q_heads, first_kv, kv_heads;
+};
+
+struct WeightSection {
+  FusedOrder order = FusedOrder::blocks;
+  PastEnd past_end = PastEnd::error;
+  std::vector<Copy> copies;
+};
+
+struct LoraBSection {
+  FusedOrder order = FusedOrder::blocks;
+  Fit fit = Fit::exact;
+  PastEnd past_end = PastEnd::clip;
+  std::vector<Buffer> buffers;
+  std::vector<Copy> copies;
+};
+
+struct LoraASection {
+  Gather gather = Gather::none;
+  PastEnd past_end = PastEnd::clip;
+  std::vector<Buffer> buffers;
+  std::vector<Copy> copies;
+};
+
+struct PoolSection {
+  PoolClear clear = PoolClear::nothing;  ///< what a load clears first
+  PoolAbsent absent = PoolAbsent::zero;  ///< what happens to the rows of a part not targeted
+};
+
+struct ViewSection {
+  ViewGather gather = ViewGather::none;
+  FusedOrder order = FusedOrder::blocks;
+};
+
+/// What a bug file says beside its formulas: where it was published and what must be found.
+struct BugRecord {
+  /// One configuration of the report and what the tool must say about it.
+  struct Expectation {
+    std::string model;  ///< a name from configs/models, or an inline geometry
+    std::string layer;  ///< layer kind, or empty for every kind
+    std::int64_t tp_size = 1;
+    std::string verdict;
+    std::string shape_check;  ///< "pass" or "fail": what a shape assertion alone would say
+  };
+  std::vector<std::string> links;
+  std::string symptom;
+  std::vector<Expectation> expect;
+};
+
+/// A contract, compiled. Every formula is over `symbols`.
+struct Contract {
+  std::string name;  ///< file name without its folder and .json
+  std::string file;
+  std::string engine;
+  std::string version;
+  std::vector<std::string> source;
+  std::string notes;
+  std::string program;  ///< rounding program, by name
+  std::optional<BugRecord> bug;
+
+  SymbolTable symbols;
+  std::vector<Let> lets;  ///< in order of definition, which is an order of evaluation
+  std::vector<Check> checks;
+  Owns owns;
+  WeightSection weight;
+  LoraBSection lora_b;
+  LoraASection lora_a;
+  std::vector<KernelEntry> kernel;
+  PoolSection pool;
+  ViewSection view;
+  Formula scaling_numerator;
+  Formula scaling_denominator;
+
+  /// The latest phase among the symbols of `formula`.
+  [[nodiscard]] Phase phase_of(const Formula& formula) const;
+  /// Whether adapters are fused (one A for q, k and v), because lora_a copies a `shared` source.
+  [[nodiscard]] bool takes_fused_adapters() const;
+  /// One more than the highest symbol number any formula uses, loop indices included.
+  int value_count = 0;
+};
+
+/// Reads and compiles a contract file, following `extends` (relative to `file`'s folder, to its
+/// sibling ../engines, or a path). Refused, with file and JSON pointer: anything the format does not know, a
+/// formula that does not parse, an `extends` cycle, a replaced pointer that does not exist.
+[[nodiscard]] Result<Contract> read_contract(const std::filesystem::path& file);
+
+/// Finds contract `argument`: a name from configs/engines or configs/bugs, or a path to a file.
+[[nodiscard]] Result<std::filesystem::path> find_contract(const std::string& argument,
+                                                          const std::filesystem::path& configs);
+
+/// Names of the contracts in configs/engines ("engines") or configs/bugs ("bugs"), sorted.
+[[nodiscard]] std::vector<std::string> list_contracts(const std::filesystem::path& configs,
+                                                      const std::string& kind);
+
+}  // namespace tplora

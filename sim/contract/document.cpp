@@ -1,0 +1,183 @@
+#include "sim/contract/document.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+
+namespace tplora {
+namespace {
+
+constexpr std::array<std::string_view, 5> kVerbs = {"format", "extends", "replace", "add",
+                                                    "remove"};
+
+std::filesystem::path resolve_parent(const std::filesystem::path& child, const std::string& name) {
+  const auto folder = child.parent_path();
+  for (const auto& candidate : {folder / (name + ".json"),
+                                folder / ".." / "engines" / (name + ".json"), folder / name}) {
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(candidate, ignored)) {
+      return candidate.lexically_normal();
+    }
+  }
+  return {};
+}
+
+Result<Json::json_pointer> parse_pointer(const JsonView& where, const std::string& text) {
+  try {
+    if (!text.empty()) {
+      return Json::json_pointer(text);
+    }
+  } catch (const Json::exception&) {
+  }
+  return where.error(fmt::format("\"{}\" is not a JSON pointer such as /lora_b/buffers/B", text));
+}
+
+}  // namespace
+
+Result<ContractDocument> ContractDocument::read(const std::filesystem::path& file) {
+  std::vector<std::filesystem::path> chain;
+  return read_below(file, chain);
+}
+
+Result<ContractDocument> ContractDocument::read_below(const std::filesystem::path& file,
+                                                      std::vector<std::filesystem::path>& chain) {
+  std::error_code ignored;
+  const auto identity = std::filesystem::weakly_canonical(file, ignored);
+  if (std::find(chain.begin(), chain.end(), identity) != chain.end()) {
+    return fail("`extends` leads back to this file, expected a chain that ends",
+                file.string() + "#/extends");
+  }
+  chain.push_back(identity);
+  auto json = read_json_file(file);
+  if (!json) {
+    return fail(json.error());
+  }
+  const JsonView root(*json, file.string());
+  if (!json->is_object()) {
+    return root.expected("an object");
+  }
+  ContractDocument document;
+  const auto extends = root.find("extends");
+  if (!extends) {
+    document.json_ = *json;
+    document.origin_[""] = file.string();
+    return document;
+  }
+  const auto name = extends->string();
+  if (!name) {
+    return fail(name.error());
+  }
+  const auto parent = resolve_parent(file, *name);
+  if (parent.empty()) {
+    return extends->error(fmt::format(
+        "no contract \"{}\" beside this file, in ../engines, or at that path", *name));
+  }
+  auto below = read_below(parent, chain);
+  if (!below) {
+    return fail(below.error());
+  }
+  document = std::move(*below);
+  if (auto applied = document.apply(root); !applied) {
+    return fail(applied.error());
+  }
+  return document;
+}
+
+Result<void> ContractDocument::apply(const JsonView& child) {
+  const auto members = child.members();
+  for (const auto& [key, value] : *members) {
+    if (std::find(kVerbs.begin(), kVerbs.end(), key) == kVerbs.end()) {
+      json_[key] = value.json();
+      wrote(pointer_step(key), value);
+    }
+  }
+  for (const auto* verb : {"replace", "add"}) {
+    if (auto edited = edit(child, verb); !edited) {
+      return edited;
+    }
+  }
+  return remove(child);
+}
+
+Result<void> ContractDocument::edit(const JsonView& child, const std::string& verb) {
+  const auto edits = child.find(verb);
+  if (!edits) {
+    return {};
+  }
+  const auto members = edits->members();
+  if (!members) {
+    return fail(members.error());
+  }
+  for (const auto& [text, value] : *members) {
+    const auto pointer = parse_pointer(*edits, text);
+    if (!pointer) {
+      return fail(pointer.error());
+    }
+    const bool exists = text.ends_with("/-") ? false : json_.contains(*pointer);
+    if (exists != (verb == "replace")) {
+      return value.error(exists ? fmt::format("{} stands in the extended contract already, expected "
+                                              "`replace` instead of `add`", text)
+                                : fmt::format("the extended contract has no {}", text));
+    }
+    try {
+      std::string target = text;
+      if (text.ends_with("/-")) {
+        target = text.substr(0, text.size() - 1) +
+                 std::to_string(json_.at(pointer->parent_pointer()).size());
+      }
+      json_[*pointer] = value.json();
+      wrote(target, value);
+    } catch (const Json::exception&) {
+      return value.error(fmt::format("nothing can stand at {} in the extended contract", text));
+    }
+  }
+  return {};
+}
+
+Result<void> ContractDocument::remove(const JsonView& child) {
+  const auto list = child.find("remove");
+  if (!list) {
+    return {};
+  }
+  const auto pointers = list->strings();
+  if (!pointers) {
+    return fail(pointers.error());
+  }
+  for (const auto& text : *pointers) {
+    const auto pointer = parse_pointer(*list, text);
+    if (!pointer) {
+      return fail(pointer.error());
+    }
+    if (!json_.contains(*pointer)) {
+      return list->error(fmt::format("the extended contract has no {}", text));
+    }
+    Json& parent = json_.at(pointer->parent_pointer());
+    if (parent.is_array()) {
+      parent.erase(static_cast<std::size_t>(std::stoul(pointer->back())));
+    } else {
+      parent.erase(pointer->back());
+    }
+  }
+  return {};
+}
+
+void ContractDocument::wrote(const std::string& pointer, const JsonView& where) {
+  // What was written below this place before is gone.
+  std::erase_if(origin_, [&](const auto& entry) { return entry.first.starts_with(pointer + "/"); });
+  origin_[pointer] = where.place();
+}
+
+std::string ContractDocument::place(const std::string& pointer) const {
+  std::string prefix = pointer;
+  for (;;) {
+    if (const auto found = origin_.find(prefix); found != origin_.end()) {
+      const std::string rest = pointer.substr(prefix.size());
+      const bool has_pointer = found->second.find('#') != std::string::npos;
+      return rest.empty() || has_pointer ? found->second + rest : found->second + "#" + rest;
+    }
+    prefix.resize(prefix.rfind('/'));
+  }
+}
+
+}  // namespace tplora

@@ -1,0 +1,38 @@
+// A contract file with `extends` resolved: one JSON document that remembers who wrote what.
+#pragma once
+
+#include <filesystem>
+#include <array>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sim/base/json.hpp"
+#include "sim/base/result.hpp"
+
+namespace tplora {
+
+/// The merged document. `extends` names another contract; `replace` and `add` map JSON pointers to
+/// new values (replace: must exist; add: must not, "-" appends to a list), `remove` lists pointers;
+/// any other key replaces that whole section of the extended contract.
+class ContractDocument {
+ public:
+  static Result<ContractDocument> read(const std::filesystem::path& file);
+
+  [[nodiscard]] const Json& json() const { return json_; }
+  /// File and JSON pointer at which the value now standing at `pointer` was written.
+  [[nodiscard]] std::string place(const std::string& pointer) const;
+
+ private:
+  static Result<ContractDocument> read_below(const std::filesystem::path& file,
+                                             std::vector<std::filesystem::path>& chain);
+  Result<void> apply(const JsonView& child);
+  Result<void> edit(const JsonView& child, const std::string& verb);
+  Result<void> remove(const JsonView& child);
+  void wrote(const std::string& pointer, const JsonView& where);
+
+  Json json_;
+  std::map<std::string, std::string> origin_;  ///< pointer -> place; longest prefix wins
+};
+
+}  // namespace tplora

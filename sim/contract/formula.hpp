@@ -1,0 +1,112 @@
+// The formula language of contracts: 64-bit integer expressions over named symbols.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/base/result.hpp"
+
+namespace tplora {
+
+/// The names a formula may use. A symbol's number is its place in the list and in the array of
+/// values handed to Formula::evaluate.
+class SymbolTable {
+ public:
+  /// The number of `name`, or nothing when it is not defined.
+  [[nodiscard]] std::optional<int> find(std::string_view name) const;
+  /// Adds `name` and returns its number. Precondition: not defined yet.
+  int add(std::string name);
+  /// Forgets the symbols added last, down to `size` (loop indices go out of scope).
+  void shrink(int size) { names_.resize(static_cast<std::size_t>(size)); }
+  [[nodiscard]] int size() const { return static_cast<int>(names_.size()); }
+  [[nodiscard]] const std::string& name(int symbol) const {
+    return names_[static_cast<std::size_t>(symbol)];
+  }
+  [[nodiscard]] std::string listing() const;
+
+ private:
+  std::vector<std::string> names_;
+};
+
+/// Whether `text` can name a symbol: a letter or underscore, then letters, digits, underscores,
+/// and none of the language's own words.
+[[nodiscard]] bool is_symbol_name(std::string_view text);
+
+/// One parsed formula.
+///
+/// Operators, loosest first: `c ? a : b`, `or`, `and`, `not`, comparisons `== != < <= > >=` (not
+/// chained), `+ -`, `* / // %`, unary `-`; calls `min(a,b,..)`, `max(a,b,..)`, `ceil_div(a,b)`.
+/// `/` is exact: a remainder fails, as an engine's assertion does. `//` and `%` round towards
+/// minus infinity. `?:`, `and` and `or` evaluate only what they need; truth is 1 or 0, and any
+/// non-zero value counts as true. Overflow of 64 bits fails, it never wraps.
+class Formula {
+ public:
+  /// A symbol this formula mentions. It keeps the name, since loop indices share numbers.
+  struct Used {
+    int symbol = 0;
+    std::string name;
+  };
+
+  /// Parses `text`. Refused with `place` and a column: syntax errors, unknown names, numbers that
+  /// do not fit 64 bits, nesting deeper than 64, more than 4096 characters. A symbol's value is
+  /// looked up by its number in `symbols`.
+  static Result<Formula> parse(std::string text, std::string place, const SymbolTable& symbols);
+
+  /// The value, or nothing when a division leaves a remainder or has divisor 0, or on overflow.
+  [[nodiscard]] std::optional<std::int64_t> evaluate(std::span<const std::int64_t> values) const;
+
+  /// Why evaluate gave nothing.
+  struct Stop {
+    Error error;             ///< what failed at which column, with the values of the symbols used
+    bool undefined = false;  ///< division by zero or overflow: the contract's mistake, not an
+                             ///< assertion of the engine it describes
+  };
+  [[nodiscard]] Stop explain(std::span<const std::int64_t> values) const;
+
+  /// "h=4, D=256": the symbols this formula mentions, each once, in order of first appearance.
+  [[nodiscard]] std::string used_values(std::span<const std::int64_t> values) const;
+
+  [[nodiscard]] const std::string& text() const { return text_; }
+  /// File and JSON pointer.
+  [[nodiscard]] const std::string& place() const { return place_; }
+  /// The symbols mentioned, each once, in order of first appearance.
+  [[nodiscard]] const std::vector<Used>& used_symbols() const { return used_; }
+
+ private:
+  enum class Op : std::uint8_t {
+    constant, symbol, negate, logical_not,
+    add, subtract, multiply, exact_divide, floor_divide, modulo,
+    equal, not_equal, less, less_equal, greater, greater_equal,
+    logical_and, logical_or, choose, minimum, maximum, ceil_divide,
+  };
+  /// Operands are numbers of nodes; a leaf keeps its constant or symbol number in `value`.
+  struct Node {
+    Op op = Op::constant;
+    std::int32_t a = -1, b = -1, c = -1;
+    std::int32_t column = 0;  ///< 1-based column of the operator
+    std::int64_t value = 0;
+  };
+  struct Failure {
+    const char* what = "";
+    std::int32_t column = 0;
+    std::int64_t left = 0, right = 0;
+  };
+  class Parser;
+
+  bool run(std::int32_t node, std::span<const std::int64_t> values, std::int64_t& out,
+           Failure* failure) const;
+  bool run_binary(const Node& node, std::span<const std::int64_t> values, std::int64_t& out,
+                  Failure* failure) const;
+
+  std::string text_;
+  std::string place_;
+  std::vector<Node> nodes_;
+  std::int32_t root_ = -1;
+  std::vector<Used> used_;
+};
+
+}  // namespace tplora

@@ -1,0 +1,537 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include "sim/contract/contract.hpp"
+#include "sim/contract/document.hpp"
+
+namespace tplora {
+namespace {
+
+/// A closed list of words of the format, each with its meaning.
+template <class Value>
+struct Word {
+  std::string_view word;
+  Value value;
+};
+
+/// Compiles one merged document. The first Error wins and every later step does nothing, so the
+/// steps read as a list.
+class Compiler {
+ public:
+  explicit Compiler(const ContractDocument& document)
+      : document_(document), root_(document.json(), "") {}
+
+  Result<Contract> compile() {
+    contract_.symbols = predefined_symbols();
+    head();
+    lets();
+    max_symbols_ = contract_.symbols.size();
+    checks();
+    owns();
+    weight();
+    lora_b();
+    lora_a();
+    kernel();
+    pool();
+    view();
+    scaling();
+    if (error_) {
+      return fail(*error_);
+    }
+    contract_.value_count = max_symbols_;
+    return std::move(contract_);
+  }
+
+ private:
+  // --- errors, places, members -------------------------------------------------------------
+  template <class T>
+  T take(Result<T> result, T otherwise = {}) {
+    if (result) {
+      return std::move(*result);
+    }
+    refuse(result.error());
+    return otherwise;
+  }
+  void take(Result<void> result) {
+    if (!result) {
+      refuse(result.error());
+    }
+  }
+  /// Views know only the merged pointer ("#/lora_b/..."); the document knows who wrote it.
+  void refuse(Error error) {
+    if (error_) {
+      return;
+    }
+    if (error.place.empty() || error.place.starts_with("#")) {
+      error.place = document_.place(error.place.empty() ? "" : error.place.substr(1));
+    }
+    error_ = std::move(error);
+  }
+  [[nodiscard]] std::string place(const JsonView& view) const {
+    return document_.place(view.pointer());
+  }
+  std::optional<JsonView> required(const JsonView& view, std::string_view key) {
+    if (auto member = view.at(key)) {
+      return *member;
+    } else {
+      refuse(member.error());
+      return std::nullopt;
+    }
+  }
+  std::string text(const JsonView& view, std::string_view key) {
+    const auto member = required(view, key);
+    return member ? take(member->string()) : std::string();
+  }
+  std::string optional_text(const JsonView& view, std::string_view key, std::string otherwise) {
+    const auto member = view.find(key);
+    return member ? take(member->string()) : std::move(otherwise);
+  }
+  template <class Value, std::size_t N>
+  Value word(const JsonView& view, std::string_view key, const std::array<Word<Value>, N>& words,
+             Value otherwise) {
+    const auto member = view.find(key);
+    if (!member) {
+      return otherwise;
+    }
+    const std::string found = take(member->string());
+    std::string list;
+    for (const auto& [name, value] : words) {
+      if (name == found) {
+        return value;
+      }
+      list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", name);
+    }
+    take(Result<void>(member->expected("one of " + list)));
+    return otherwise;
+  }
+
+  // --- formulas ----------------------------------------------------------------------------
+  /// A formula is a JSON string, or an integer for a constant.
+  Formula formula(const JsonView& view) {
+    std::string source;
+    if (view.json().is_number_integer()) {
+      source = std::to_string(take(view.integer()));
+    } else {
+      source = take(view.string());
+    }
+    if (error_) {
+      return {};
+    }
+    max_symbols_ = std::max(max_symbols_, contract_.symbols.size());
+    return take(Formula::parse(std::move(source), place(view), contract_.symbols));
+  }
+  Formula formula(const JsonView& view, std::string_view key) {
+    const auto member = required(view, key);
+    return member ? formula(*member) : Formula();
+  }
+
+  // --- sections ----------------------------------------------------------------------------
+  void head() {
+    take(root_.only_keys({"format", "engine", "version", "source", "notes", "program", "let",
+                          "checks", "owns", "weight", "lora_b", "lora_a", "kernel", "pool", "view",
+                          "scaling", "bug"}));
+    if (text(root_, "format") != "tplora-contract/1" && !error_) {
+      take(Result<void>(root_.find("format")->expected("\"tplora-contract/1\"")));
+    }
+    contract_.engine = text(root_, "engine");
+    contract_.version = optional_text(root_, "version", "");
+    contract_.notes = optional_text(root_, "notes", "");
+    contract_.program = text(root_, "program");
+    if (const auto source = root_.find("source")) {
+      contract_.source = take(source->strings());
+    }
+    if (const auto bug = root_.find("bug")) {
+      bug_record(*bug);
+    }
+  }
+
+  void bug_record(const JsonView& bug) {
+    static constexpr std::array<Word<std::string_view>, 5> kVerdicts = {
+        {{"refused", "refused"}, {"crash", "crash"}, {"silent", "silent"},
+         {"consistent", "consistent"}, {"not_applicable", "not_applicable"}}};
+    static constexpr std::array<Word<std::string_view>, 2> kShapeChecks = {
+        {{"pass", "pass"}, {"fail", "fail"}}};
+    take(bug.only_keys({"links", "symptom", "expect"}));
+    BugRecord record;
+    record.symptom = text(bug, "symptom");
+    if (const auto links = required(bug, "links")) {
+      record.links = take(links->strings());
+    }
+    const auto expect = required(bug, "expect");
+    for (const auto& item : expect ? take(expect->elements()) : std::vector<JsonView>()) {
+      take(item.only_keys({"model", "layer", "tp_size", "verdict", "shape_check"}));
+      const auto tp_size = required(item, "tp_size");
+      record.expect.push_back(
+          {.model = text(item, "model"),
+           .layer = optional_text(item, "layer", ""),
+           .tp_size = tp_size ? take(tp_size->positive_integer()) : 1,
+           .verdict = std::string(word(item, "verdict", kVerdicts, std::string_view())),
+           .shape_check =
+               std::string(word(item, "shape_check", kShapeChecks, std::string_view()))});
+    }
+    contract_.bug = std::move(record);
+  }
+
+  void lets() {
+    const auto section = root_.find("let");
+    if (!section) {
+      return;
+    }
+    for (const auto& [name, view] : take(section->members())) {
+      if (!is_symbol_name(name)) {
+        take(Result<void>(view.error(fmt::format("\"{}\" cannot name a symbol", name))));
+        return;
+      }
+      Let let;
+      let.formula = formula(view);
+      if (error_) {
+        return;
+      }
+      let.phase = contract_.phase_of(let.formula);
+      const auto existing = contract_.symbols.find(name);
+      if (existing && *existing != symbol::T && *existing != symbol::t) {
+        take(Result<void>(view.error(
+            fmt::format("\"{}\" is defined already, expected a new name (or T or t)", name))));
+        return;
+      }
+      let.symbol = existing ? *existing : contract_.symbols.add(name);
+      contract_.lets.push_back(std::move(let));
+    }
+  }
+
+  void checks() {
+    static constexpr std::array<Word<Check::Else>, 2> kElse = {
+        {{"refused", Check::Else::refused}, {"crash", Check::Else::crash}}};
+    static constexpr std::array<Word<Check::When>, 2> kWhen = {
+        {{"build", Check::When::build}, {"load", Check::When::load}}};
+    const auto section = root_.find("checks");
+    for (const auto& item : section ? take(section->elements()) : std::vector<JsonView>()) {
+      take(item.only_keys({"that", "else", "when", "say"}));
+      Check check{.that = formula(item, "that"),
+                  .otherwise = word(item, "else", kElse, Check::Else::refused),
+                  .when = word(item, "when", kWhen, Check::When::build),
+                  .say = text(item, "say")};
+      if (!error_ && check.when == Check::When::build &&
+          contract_.phase_of(check.that) == Phase::adapter) {
+        take(Result<void>(item.error("a check at build time cannot use an adapter's symbols, "
+                                     "expected \"when\": \"load\"")));
+      }
+      contract_.checks.push_back(std::move(check));
+    }
+  }
+
+  void owns() {
+    const auto section = required(root_, "owns");
+    if (!section) {
+      return;
+    }
+    take(section->only_keys({"q_heads", "kv_heads"}));
+    const auto pair = [&](std::string_view key, Formula& first, Formula& count) {
+      const auto member = required(*section, key);
+      if (!member) {
+        return;
+      }
+      if (!member->json().is_array() || member->json().size() != 2) {
+        take(Result<void>(member->expected("a list of two formulas: first head, number of heads")));
+        return;
+      }
+      first = formula(member->element(0));
+      count = formula(member->element(1));
+      for (const Formula* each : {&first, &count}) {
+        if (!error_ && contract_.phase_of(*each) == Phase::adapter) {
+          take(Result<void>(member->error("the heads a rank owns cannot depend on an adapter")));
+        }
+      }
+    };
+    pair("q_heads", contract_.owns.first_q, contract_.owns.q_heads);
+    pair("kv_heads", contract_.owns.first_kv, contract_.owns.kv_heads);
+  }
+
+  std::vector<Loop> loops(const JsonView& item) {
+    std::vector<Loop> list;
+    const auto member = item.find("for");
+    if (!member) {
+      return list;
+    }
+    for (const auto& [name, view] : take(member->members())) {
+      if (!is_symbol_name(name) || contract_.symbols.find(name)) {
+        take(Result<void>(view.error(fmt::format(
+            "\"{}\" cannot name a loop index, expected a new name", name))));
+        return list;
+      }
+      Formula count = formula(view);
+      list.push_back({contract_.symbols.add(name), std::move(count)});
+    }
+    return list;
+  }
+
+  std::vector<Buffer> buffers(const JsonView& section) {
+    std::vector<Buffer> list;
+    const auto member = required(section, "buffers");
+    for (const auto& [name, view] :
+         member ? take(member->members()) : std::vector<std::pair<std::string, JsonView>>()) {
+      list.push_back({name, formula(view)});
+      if (!error_ && contract_.phase_of(list.back().rows) == Phase::adapter) {
+        take(Result<void>(view.error("a buffer is allocated before any adapter is known")));
+      }
+    }
+    if (member && list.empty() && !error_) {
+      take(Result<void>(member->expected("at least one buffer")));
+    }
+    return list;
+  }
+
+  int buffer_number(const JsonView& item, std::string_view key, const std::vector<Buffer>& list) {
+    const auto member = required(item, key);
+    if (!member) {
+      return 0;
+    }
+    const std::string name = take(member->string());
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (list[i].name == name) {
+        return static_cast<int>(i);
+      }
+    }
+    take(Result<void>(member->error(fmt::format("no buffer is called \"{}\"", name))));
+    return 0;
+  }
+
+  enum class Section { weight, lora_b, lora_a };
+
+  std::vector<Copy> copies(const JsonView& section, Section kind, const std::vector<Buffer>& list) {
+    static constexpr std::array<Word<Source>, 5> kSources = {{{"q", Source::q},
+                                                              {"k", Source::k},
+                                                              {"v", Source::v},
+                                                              {"fused", Source::fused},
+                                                              {"shared", Source::shared}}};
+    std::vector<Copy> result;
+    const auto member = required(section, "copies");
+    for (const auto& item : member ? take(member->elements()) : std::vector<JsonView>()) {
+      if (kind == Section::weight) {
+        take(item.only_keys({"src", "from", "rows", "at", "for"}));
+      } else {
+        take(item.only_keys({"src", "to", "from", "rows", "at", "for"}));
+      }
+      const int scope = contract_.symbols.size();
+      Copy copy;
+      copy.place = place(item);
+      copy.loops = loops(item);
+      text(item, "src");
+      copy.source = word(item, "src", kSources, Source::fused);
+      if (kind == Section::lora_a ? copy.source == Source::fused : copy.source == Source::shared) {
+        take(Result<void>(item.find("src")->expected(
+            kind == Section::lora_a ? "\"q\", \"k\", \"v\" or \"shared\""
+                                    : "\"q\", \"k\", \"v\" or \"fused\"")));
+      }
+      copy.buffer = kind == Section::weight ? 0 : buffer_number(item, "to", list);
+      copy.from = formula(item, "from");
+      copy.rows = formula(item, "rows");
+      if (const auto at = item.find("at")) {
+        copy.at = formula(*at);
+      }
+      for (const std::string_view key : {"from", "rows", "at"}) {
+        const auto formula_view = item.find(key);
+        if (kind == Section::weight && !error_ && formula_view &&
+            contract_.phase_of(key == "from"   ? copy.from
+                               : key == "rows" ? copy.rows
+                                               : *copy.at) == Phase::adapter) {
+          take(Result<void>(formula_view->error("the base weight cannot depend on an adapter")));
+        }
+      }
+      contract_.symbols.shrink(scope);
+      result.push_back(std::move(copy));
+      if (error_) {
+        break;
+      }
+    }
+    if (member && result.empty() && !error_) {
+      take(Result<void>(member->expected("at least one copy")));
+    }
+    return result;
+  }
+
+  static constexpr std::array<Word<FusedOrder>, 2> kOrders = {
+      {{"blocks", FusedOrder::blocks}, {"per_group", FusedOrder::per_group}}};
+  static constexpr std::array<Word<PastEnd>, 3> kPastEnd = {
+      {{"clip", PastEnd::clip}, {"error", PastEnd::error}, {"zero", PastEnd::zero}}};
+
+  void weight() {
+    if (const auto section = required(root_, "weight")) {
+      take(section->only_keys({"order", "past_end", "copies"}));
+      contract_.weight = {.order = word(*section, "order", kOrders, FusedOrder::blocks),
+                          .past_end = word(*section, "past_end", kPastEnd, PastEnd::error),
+                          .copies = copies(*section, Section::weight, {})};
+    }
+  }
+
+  void lora_b() {
+    static constexpr std::array<Word<Fit>, 2> kFit = {
+        {{"exact", Fit::exact}, {"corner", Fit::corner}}};
+    if (const auto section = required(root_, "lora_b")) {
+      take(section->only_keys({"order", "buffers", "fit", "past_end", "copies"}));
+      auto& b = contract_.lora_b;
+      b.order = word(*section, "order", kOrders, FusedOrder::blocks);
+      b.fit = word(*section, "fit", kFit, Fit::exact);
+      b.past_end = word(*section, "past_end", kPastEnd, PastEnd::clip);
+      b.buffers = buffers(*section);
+      b.copies = copies(*section, Section::lora_b, b.buffers);
+    }
+  }
+
+  void lora_a() {
+    static constexpr std::array<Word<Gather>, 2> kGather = {
+        {{"none", Gather::none}, {"tp", Gather::tp}}};
+    if (const auto section = required(root_, "lora_a")) {
+      take(section->only_keys({"buffers", "gather", "past_end", "copies"}));
+      auto& a = contract_.lora_a;
+      a.gather = word(*section, "gather", kGather, Gather::none);
+      a.past_end = word(*section, "past_end", kPastEnd, PastEnd::clip);
+      a.buffers = buffers(*section);
+      a.copies = copies(*section, Section::lora_a, a.buffers);
+    }
+  }
+
+  void kernel() {
+    const auto section = required(root_, "kernel");
+    for (const auto& item : section ? take(section->elements()) : std::vector<JsonView>()) {
+      take(item.only_keys({"a", "a_at", "b", "b_at", "out", "rows", "depth", "for"}));
+      const int scope = contract_.symbols.size();
+      auto list = loops(item);
+      contract_.kernel.push_back({.a = buffer_number(item, "a", contract_.lora_a.buffers),
+                                  .b = buffer_number(item, "b", contract_.lora_b.buffers),
+                                  .a_at = formula(item, "a_at"),
+                                  .b_at = formula(item, "b_at"),
+                                  .out = formula(item, "out"),
+                                  .rows = formula(item, "rows"),
+                                  .depth = formula(item, "depth"),
+                                  .loops = std::move(list),
+                                  .place = place(item)});
+      contract_.symbols.shrink(scope);
+      if (error_) {
+        return;
+      }
+    }
+    if (section && contract_.kernel.empty() && !error_) {
+      take(Result<void>(section->expected("at least one kernel entry")));
+    }
+  }
+
+  void pool() {
+    static constexpr std::array<Word<PoolClear>, 2> kClear = {
+        {{"nothing", PoolClear::nothing}, {"slot", PoolClear::slot}}};
+    static constexpr std::array<Word<PoolAbsent>, 2> kAbsent = {
+        {{"zero", PoolAbsent::zero}, {"keep", PoolAbsent::keep}}};
+    if (const auto section = required(root_, "pool")) {
+      take(section->only_keys({"clear", "absent"}));
+      contract_.pool = {.clear = word(*section, "clear", kClear, PoolClear::nothing),
+                        .absent = word(*section, "absent", kAbsent, PoolAbsent::zero)};
+    }
+  }
+
+  void view() {
+    static constexpr std::array<Word<ViewGather>, 2> kGather = {
+        {{"none", ViewGather::none}, {"all", ViewGather::all}}};
+    if (const auto section = required(root_, "view")) {
+      take(section->only_keys({"gather", "order"}));
+      contract_.view = {.gather = word(*section, "gather", kGather, ViewGather::none),
+                        .order = word(*section, "order", kOrders, FusedOrder::blocks)};
+    }
+  }
+
+  void scaling() {
+    if (const auto section = required(root_, "scaling")) {
+      take(section->only_keys({"num", "den"}));
+      contract_.scaling_numerator = formula(*section, "num");
+      contract_.scaling_denominator = formula(*section, "den");
+    }
+  }
+
+  const ContractDocument& document_;
+  JsonView root_;
+  Contract contract_;
+  int max_symbols_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+std::string_view source_name(Source source) {
+  constexpr std::array<std::string_view, 5> kNames = {"q", "k", "v", "fused", "shared"};
+  return kNames[static_cast<std::size_t>(source)];
+}
+
+Phase Contract::phase_of(const Formula& formula) const {
+  Phase latest = Phase::deployment;
+  for (const auto& used : formula.used_symbols()) {
+    if (used.symbol < symbol::count) {
+      latest = std::max(latest, predefined_phase(used.symbol));
+    }
+    for (const auto& let : lets) {
+      if (let.symbol == used.symbol) {
+        latest = std::max(latest, let.phase);
+      }
+    }
+  }
+  return latest;
+}
+
+bool Contract::takes_fused_adapters() const {
+  return std::any_of(lora_a.copies.begin(), lora_a.copies.end(),
+                     [](const Copy& copy) { return copy.source == Source::shared; });
+}
+
+Result<Contract> read_contract(const std::filesystem::path& file) {
+  const auto document = ContractDocument::read(file);
+  if (!document) {
+    return fail(document.error());
+  }
+  auto contract = Compiler(*document).compile();
+  if (contract) {
+    contract->name = file.stem().string();
+    contract->file = file.string();
+  }
+  return contract;
+}
+
+namespace {
+
+std::vector<std::string> names_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".json") {
+      names.push_back(entry.path().stem().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+std::vector<std::string> list_contracts(const std::filesystem::path& configs,
+                                        const std::string& kind) {
+  return names_in(configs / kind);
+}
+
+Result<std::filesystem::path> find_contract(const std::string& argument,
+                                            const std::filesystem::path& configs) {
+  for (const auto* kind : {"engines", "bugs"}) {
+    const auto names = names_in(configs / kind);
+    if (std::find(names.begin(), names.end(), argument) != names.end()) {
+      return configs / kind / (argument + ".json");
+    }
+  }
+  if (argument.ends_with(".json") || argument.find('/') != std::string::npos) {
+    return std::filesystem::path(argument);
+  }
+  return fail(fmt::format("engine \"{}\" is not known, expected a path to a contract file or one "
+                          "of: {}, {}",
+                          argument, fmt::join(names_in(configs / "engines"), ", "),
+                          fmt::join(names_in(configs / "bugs"), ", ")));
+}
+
+}  // namespace tplora

@@ -1,0 +1,26 @@
+#include "sim/contract/symbols.hpp"
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+
+SymbolTable predefined_symbols() {
+  SymbolTable table;
+  for (const char* name :
+       {"hidden", "H", "KV", "D", "Dv", "gate", "H_config", "KV_config", "D_config", "tp_size",
+        "dp_size", "R", "slots", "tokens", "tp_rank", "T", "t", "r", "alpha", "has_q", "has_k",
+        "has_v"}) {
+    table.add(name);
+  }
+  ensure(table.size() == symbol::count, "names and numbers of the predefined symbols agree");
+  return table;
+}
+
+Phase predefined_phase(int number) {
+  if (number >= symbol::r) {
+    return Phase::adapter;
+  }
+  return number >= symbol::tp_rank ? Phase::tp_rank : Phase::deployment;
+}
+
+}  // namespace tplora

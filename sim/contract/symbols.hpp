@@ -1,0 +1,38 @@
+// The symbols every contract formula may use, before a contract's own `let`.
+#pragma once
+
+#include "sim/contract/formula.hpp"
+
+namespace tplora {
+
+/// Numbers of the predefined symbols; their names are the language of docs/formats/contract.md.
+namespace symbol {
+enum : int {
+  // of the layer
+  hidden, H, KV, D, Dv, gate,
+  // the config's global values, 0 where the key is absent
+  H_config, KV_config, D_config,
+  // of the deployment
+  tp_size, dp_size, R, slots, tokens,
+  // of one tp_rank: the group a layer is built on, and the place in it
+  tp_rank, T, t,
+  // of one adapter
+  r, alpha, has_q, has_k, has_v,
+  count,
+};
+}  // namespace symbol
+
+/// When a symbol's value is known; a formula is as late as its latest symbol.
+enum class Phase {
+  deployment,  ///< the same on every tp_rank
+  tp_rank,     ///< fixed when a rank's layer is built
+  adapter,     ///< fixed when an adapter is loaded
+};
+
+/// A table that holds exactly the predefined symbols.
+[[nodiscard]] SymbolTable predefined_symbols();
+
+/// The phase of a predefined symbol. T and t count as tp_rank: a contract may redefine them.
+[[nodiscard]] Phase predefined_phase(int symbol);
+
+}  // namespace tplora

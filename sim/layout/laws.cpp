@@ -1,0 +1,572 @@
+#include "sim/layout/laws.hpp"
+
+#include <algorithm>
+
+#include "sim/base/checked.hpp"
+
+namespace tplora {
+namespace {
+
+using Field = FormulaRef::Field;
+using Section = FormulaRef::Section;
+
+Holder base_holder(const Segment& piece) {
+  if (piece.space == kZeros) {
+    return {.kind = Holder::Kind::zeros};
+  }
+  if (piece.space < 0) {
+    return {.kind = Holder::Kind::nothing};
+  }
+  return {.kind = Holder::Kind::rows, .part_space = piece.space, .first_row = piece.from};
+}
+
+/// The piece of `pieces` that covers `row` of `buffer`, or the first that fell short of reaching
+/// it, or -1.
+int copy_at(std::span<const Piece> pieces, int buffer, std::int64_t row) {
+  for (const Piece& piece : pieces) {
+    if (piece.buffer == buffer && piece.to <= row && row < piece.to + piece.wanted_rows) {
+      return piece.copy;
+    }
+  }
+  return -1;
+}
+
+/// Columns a rank's attention expects to find locally, in the view's order.
+IntervalMap local_view(const QkvGeometry& geometry, const RankBuild& build, FusedOrder order) {
+  IntervalMap expected;
+  std::int64_t at = 0;
+  const auto put = [&](Part part, std::int64_t first_head, std::int64_t heads) {
+    const std::int64_t rows = geometry.rows_per_head(part);
+    expected.append(
+        {.at = at, .rows = heads * rows, .space = space_of(part), .from = first_head * rows});
+    at += heads * rows;
+  };
+  const bool grouped = order == FusedOrder::per_group && build.kv_heads > 0;
+  const std::int64_t groups = grouped ? build.kv_heads : 1;
+  for (std::int64_t i = 0; i < groups; ++i) {
+    const std::int64_t q_heads = build.q_heads / groups;
+    const std::int64_t kv_heads = build.kv_heads / groups;
+    put(Part::q, build.first_q + i * q_heads, q_heads);
+    put(Part::k, build.first_kv + i * kv_heads, kv_heads);
+    put(Part::v, build.first_kv + i * kv_heads, kv_heads);
+  }
+  return expected;
+}
+
+/// Compares what a rank's columns hold with what is expected from global column `begin` on.
+void compare_columns(const RankBuild& build, const IntervalMap& expected, std::int64_t begin,
+                     std::vector<Violation>& violations) {
+  expected.visit(begin, begin + build.width, [&](const Segment& want) {
+    build.columns.visit(want.at - begin, want.end() - begin, [&](const Segment& piece) {
+      const std::int64_t skipped = piece.at - (want.at - begin);
+      if (want.space >= 0 && piece.space == want.space && piece.from == want.from + skipped) {
+        return;
+      }
+      const int copy = copy_at(build.weight, 0, piece.at);
+      violations.push_back(
+          {.law = Law::cover,
+           .side = Violation::Side::weight,
+           .tp_rank = build.tp_rank,
+           .part = want.space >= 0 ? static_cast<Part>(want.space) : Part::v,
+           .first_row = want.space >= 0 ? want.from + skipped : 0,
+           .rows = piece.rows,
+           .column = piece.at,
+           .holder = base_holder(piece),
+           .cause = {Section::weight, std::max(copy, 0), Field::from}});
+    });
+  });
+}
+
+void check_view(const Contract& contract, const QkvGeometry& geometry,
+                std::span<const RankState> group, std::vector<Violation>& violations) {
+  if (contract.view.gather == ViewGather::all) {
+    IntervalMap expected;
+    append_fused(geometry, contract.view.order, 0, geometry.total_rows(), 0, expected);
+    std::int64_t begin = 0;
+    for (const RankState& rank : group) {
+      compare_columns(rank.build, expected, begin, violations);
+      begin += rank.build.width;
+    }
+    return;
+  }
+  for (const RankState& rank : group) {
+    const RankBuild& build = rank.build;
+    const IntervalMap expected = local_view(geometry, build, contract.view.order);
+    compare_columns(build, expected, 0, violations);
+    const std::int64_t width = expected.empty() ? 0 : expected.segments().back().end();
+    if (width > build.width) {
+      violations.push_back({.law = Law::cover,
+                            .side = Violation::Side::weight,
+                            .tp_rank = build.tp_rank,
+                            .part = Part::v,
+                            .rows = width - build.width,
+                            .column = build.width,
+                            .holder = {},
+                            .cause = {Section::weight,
+                                      static_cast<int>(contract.weight.copies.size()) - 1,
+                                      Field::rows}});
+    }
+  }
+}
+
+bool owned_heads_exist(const QkvGeometry& geometry, const RankBuild& build) {
+  const auto inside = [](std::int64_t first, std::int64_t count, std::int64_t heads) {
+    return first >= 0 && count >= 0 && count <= heads && first <= heads - count;
+  };
+  return inside(build.first_q, build.q_heads, geometry.num_attention_heads) &&
+         inside(build.first_kv, build.kv_heads, geometry.num_key_value_heads);
+}
+
+Violation heads_violation(Law law, const RankBuild& build, Part part, std::int64_t first_head,
+                          std::int64_t heads, Field field) {
+  return {.law = law,
+          .side = Violation::Side::heads,
+          .tp_rank = build.tp_rank,
+          .part = part,
+          .first_row = first_head,
+          .rows = heads,
+          .holder = {},
+          .cause = {Section::owns, 0, field}};
+}
+
+/// Law 4, the heads: within a group each q head is owned once, each KV head once a replica.
+void check_coverage(const QkvGeometry& geometry, std::span<const RankState> group,
+                    std::vector<Violation>& violations) {
+  const std::int64_t kv = geometry.num_key_value_heads;
+  const auto ranks = static_cast<std::int64_t>(group.size());
+  const auto count = [&](Part part, std::int64_t heads, std::int64_t times) {
+    std::vector<std::int64_t> owners(static_cast<std::size_t>(heads), 0);
+    for (const RankState& rank : group) {
+      const bool q = part == Part::q;
+      const std::int64_t first = q ? rank.build.first_q : rank.build.first_kv;
+      const std::int64_t owned = q ? rank.build.q_heads : rank.build.kv_heads;
+      for (std::int64_t head = first; head < first + owned; ++head) {
+        ++owners[static_cast<std::size_t>(head)];
+      }
+    }
+    for (std::int64_t head = 0; head < heads; ++head) {
+      if (owners[static_cast<std::size_t>(head)] != times) {
+        violations.push_back(heads_violation(Law::cover, group.front().build, part, head, 1,
+                                             part == Part::q ? Field::first_q : Field::first_kv));
+        violations.back().holder.first_row = owners[static_cast<std::size_t>(head)];
+      }
+    }
+  };
+  count(Part::q, geometry.num_attention_heads, 1);
+  count(Part::k, kv, std::max<std::int64_t>(1, ranks / kv));
+}
+
+/// Law 7. Attention pairs local query heads with local KV heads in equal runs, so run j of the
+/// owned query heads must belong to owned KV head j.
+void check_pairing(const QkvGeometry& geometry, const RankBuild& build,
+                   std::vector<Violation>& violations) {
+  const std::int64_t group_heads = geometry.num_attention_heads / geometry.num_key_value_heads;
+  if (build.kv_heads == 0 || build.q_heads % build.kv_heads != 0) {
+    if (build.q_heads != 0 || build.kv_heads != 0) {
+      violations.push_back(heads_violation(Law::pairing, build, Part::k, build.first_kv,
+                                           build.kv_heads, Field::kv_heads));
+    }
+    return;
+  }
+  const std::int64_t run = build.q_heads / build.kv_heads;
+  for (std::int64_t j = 0; j < build.kv_heads && run > 0; ++j) {
+    const std::int64_t first = (build.first_q + j * run) / group_heads;
+    const std::int64_t last = (build.first_q + (j + 1) * run - 1) / group_heads;
+    if (first != build.first_kv + j || last != first) {
+      violations.push_back(
+          heads_violation(Law::pairing, build, Part::k, build.first_kv + j, 1, Field::first_kv));
+      violations.back().holder = {.kind = Holder::Kind::rows, .first_row = first};
+    }
+  }
+}
+
+/// One (rank, live adapter): follows every kernel launch through A, B and the columns.
+class DeltaCheck {
+ public:
+  DeltaCheck(const Contract& contract, const Deployment& deployment,
+             std::span<const RankState> group, std::size_t t, const LiveAdapter& live,
+             std::vector<Violation>& violations)
+      : contract_(contract),
+        slots_(deployment.slots),
+        group_(group),
+        rank_(group[t]),
+        load_(rank_.loads[static_cast<std::size_t>(live.adapter)]),
+        live_(live),
+        violations_(violations) {}
+
+  void run() {
+    gather_a();
+    for (const KernelLaunch& launch : load_.launches) {
+      check_launch(launch);
+    }
+    check_columns();
+  }
+
+ private:
+  void gather_a() {
+    const auto slot = live_.slot;
+    if (contract_.lora_a.gather == Gather::none) {
+      a_ = &rank_.pool.slot(slot).a;
+      return;
+    }
+    gathered_.resize(rank_.build.a_rows.size());
+    for (std::size_t i = 0; i < gathered_.size(); ++i) {
+      std::int64_t begin = 0;
+      for (const RankState& peer : group_) {
+        peer.pool.slot(slot).a[i].visit(0, peer.build.a_rows[i], [&](Segment segment) {
+          segment.at += begin;
+          if (segment.space != kNothing) {
+            gathered_[i].append(segment);
+          }
+        });
+        begin += peer.build.a_rows[i];
+      }
+    }
+    a_ = &gathered_;
+  }
+
+  /// Splits a launch by output column, then by slot and B row, then by A row and B column.
+  void check_launch(const KernelLaunch& launch) {
+    const std::int64_t width = rank_.build.width;
+    const std::int64_t end = std::min(launch.out + launch.rows, width);
+    if (launch.out + launch.rows > width) {
+      const std::int64_t first = std::max(launch.out, width);
+      report({.law = Law::bounds,
+              .side = Violation::Side::kernel,
+              .part = Part::v,
+              .first_row = 0,
+              .rows = launch.out + launch.rows - first,
+              .column = first,
+              .holder = {.kind = Holder::Kind::outside},
+              .cause = {Section::kernel, launch.entry, Field::rows}});
+    }
+    launch_ = &launch;
+    if (launch.out < end) {
+      rank_.build.columns.visit(launch.out, end,
+                                [&](const Segment& column) { check_stretch(column); });
+    }
+  }
+
+  /// Columns of one base segment: B rows [b, b+rows), possibly running into later slots.
+  void check_stretch(const Segment& column) {
+    if (column.space < 0) {
+      return;  // law 4 has reported the base weight already
+    }
+    const auto buffer = static_cast<std::size_t>(launch_->b);
+    const std::int64_t slot_rows = rank_.build.b_rows[buffer];
+    std::int64_t row = launch_->b_at + (column.at - launch_->out);
+    std::int64_t at = column.at;
+    while (at < column.end()) {
+      const std::int64_t steps = slot_rows == 0 ? slots_ : row / slot_rows;
+      const std::int64_t slot = std::min(live_.slot + steps, slots_);
+      const std::int64_t local = row - steps * slot_rows;
+      const std::int64_t rows =
+          slot == slots_ ? column.end() - at : std::min(column.end() - at, slot_rows - local);
+      const Segment part_of_column{.at = at,
+                                   .rows = rows,
+                                   .space = column.space,
+                                   .from = column.from + (at - column.at)};
+      check_in_slot(part_of_column, slot, local);
+      at += rows;
+      row += rows;
+    }
+  }
+
+  void check_in_slot(const Segment& column, std::int64_t slot, std::int64_t b_row) {
+    const auto part = static_cast<Part>(column.space);
+    const std::int64_t wanted = live_.shape.has(part) ? live_.shape.lora_rank : 0;
+    if (launch_->depth < wanted) {
+      report_rows(column, Law::identity, Violation::Side::lora_a, {.kind = Holder::Kind::nothing},
+                  {Section::kernel, launch_->entry, Field::depth});
+    }
+    const IntervalMap& a = (*a_)[static_cast<std::size_t>(launch_->a)];
+    a.visit(launch_->a_at, launch_->a_at + launch_->depth, [&](const Segment& a_rows) {
+      // Split where the adapter's own depth ends.
+      const std::int64_t first = a_rows.at - launch_->a_at;
+      const std::int64_t cut = std::clamp(wanted, first, first + a_rows.rows);
+      check_depth(column, slot, b_row, a_rows, first, cut, true);
+      check_depth(column, slot, b_row, a_rows, cut, first + a_rows.rows, false);
+    });
+  }
+
+  /// lora_rank indices [begin, end) of one A segment that starts at index `a_rows.at - a_at`.
+  void check_depth(const Segment& column, std::int64_t slot, std::int64_t b_row,
+                   const Segment& a_rows, std::int64_t begin, std::int64_t end, bool wanted) {
+    if (begin >= end) {
+      return;
+    }
+    Segment a = a_rows;
+    a.from += a_rows.space < 0 ? 0 : begin - (a_rows.at - launch_->a_at);
+    if (slot == slots_) {
+      report_rows(column, Law::bounds, Violation::Side::lora_b, {.kind = Holder::Kind::outside},
+                  bounds_cause(column));
+      return;
+    }
+    const auto& bands = rank_.pool.slot(slot).b[static_cast<std::size_t>(launch_->b)];
+    for (const Band& band : bands) {
+      const std::int64_t from = std::max(begin, band.begin);
+      if (from >= std::min(end, band.end)) {
+        continue;
+      }
+      Segment a_here = a;
+      a_here.from += a.space < 0 ? 0 : from - begin;
+      band.rows.visit(b_row, b_row + column.rows, [&](const Segment& b) {
+        const Segment here{.at = column.at + (b.at - b_row),
+                           .rows = b.rows,
+                           .space = column.space,
+                           .from = column.from + (b.at - b_row)};
+        check_cell(here, slot, b, a_here, from, wanted);
+      });
+    }
+    if (!bands.empty() && end > bands.back().end) {
+      report_rows(column, Law::bounds, Violation::Side::lora_b, {.kind = Holder::Kind::outside},
+                  {Section::kernel, launch_->entry, Field::depth});
+    }
+  }
+
+  /// All cells of one rectangle: B rows `b`, lora_rank indices from `index` on, A rows `a`.
+  void check_cell(const Segment& column, std::int64_t slot, const Segment& b, const Segment& a,
+                  std::int64_t index, bool wanted) {
+    const std::int32_t own = pool_space(live_.adapter, column.space);
+    const std::int32_t own_a =
+        live_.shape.shared_a ? pool_space(live_.adapter, kSharedA) : own;
+    const bool a_right = a.space == own_a && a.from == index;
+    const bool b_right = b.space == own && b.from == column.from;
+    if (slot != live_.slot) {
+      report_rows(column, Law::bounds, Violation::Side::lora_b, pool_holder(b, slot),
+                  bounds_cause(column));
+      return;
+    }
+    if (wanted && !(a_right && b_right)) {
+      const auto side = b_right ? Violation::Side::lora_a : Violation::Side::lora_b;
+      const Segment& wrong = b_right ? a : b;
+      const bool foreign = wrong.space >= 0 && adapter_of_space(wrong.space) != live_.adapter;
+      report_rows(column, foreign ? Law::residue : Law::identity, side, pool_holder(wrong, slot),
+                  b_right ? a_cause(index) : b_cause(column, b.at));
+      return;
+    }
+    if (!wanted && a.space != kZeros && b.space != kZeros) {
+      const bool stale_b = b.space != kNothing && !b_right;
+      report_rows(column, Law::residue, stale_b ? Violation::Side::lora_b : Violation::Side::lora_a,
+                  pool_holder(stale_b ? b : a, slot),
+                  {Section::kernel, launch_->entry, Field::depth});
+    }
+  }
+
+  /// Every column of a targeted part gets exactly one delta.
+  void check_columns() {
+    std::vector<std::pair<std::int64_t, std::int64_t>> ranges;
+    for (const KernelLaunch& launch : load_.launches) {
+      if (launch.rows > 0) {
+        ranges.emplace_back(launch.out, launch.out + launch.rows);
+      }
+    }
+    std::sort(ranges.begin(), ranges.end());
+    std::int64_t reached = 0;
+    for (const auto& [begin, end] : ranges) {
+      report_columns(reached, begin, Holder::Kind::nothing);
+      report_columns(begin, std::min(reached, end), Holder::Kind::twice);
+      reached = std::max(reached, end);
+    }
+    report_columns(reached, rank_.build.width, Holder::Kind::nothing);
+  }
+
+  void report_columns(std::int64_t begin, std::int64_t end, Holder::Kind kind) {
+    if (begin >= end) {
+      return;
+    }
+    rank_.build.columns.visit(begin, end, [&](const Segment& column) {
+      if (column.space >= 0 && live_.shape.has(static_cast<Part>(column.space))) {
+        report_rows(column, Law::identity, Violation::Side::kernel, {.kind = kind},
+                    {Section::kernel, 0, Field::out});
+      }
+    });
+  }
+
+  // --- causes ------------------------------------------------------------------------------
+  [[nodiscard]] FormulaRef b_cause(const Segment& column, std::int64_t b_row) const {
+    const int copy = copy_at(load_.b_pieces, launch_->b, b_row);
+    (void)column;
+    return copy >= 0 ? FormulaRef{Section::lora_b, copy, Field::from}
+                     : FormulaRef{Section::kernel, launch_->entry, Field::b_at};
+  }
+  /// A read past the slot: the copy whose rows were clipped away, if one should have been there.
+  [[nodiscard]] FormulaRef bounds_cause(const Segment& column) const {
+    const std::int64_t row = launch_->b_at + (column.at - launch_->out);
+    const int copy = copy_at(load_.b_pieces, launch_->b, row);
+    return copy >= 0 ? FormulaRef{Section::lora_b, copy, Field::from}
+                     : FormulaRef{Section::kernel, launch_->entry, Field::rows};
+  }
+  [[nodiscard]] FormulaRef a_cause(std::int64_t index) const {
+    const int copy = copy_at(load_.a_pieces, launch_->a, launch_->a_at + index);
+    return copy >= 0 && contract_.lora_a.gather == Gather::none
+               ? FormulaRef{Section::kernel, launch_->entry, Field::a_at}
+               : FormulaRef{Section::lora_a, std::max(copy, 0), Field::from};
+  }
+
+  // --- reports -----------------------------------------------------------------------------
+  [[nodiscard]] static Holder pool_holder(const Segment& piece, std::int64_t slot) {
+    if (piece.space == kZeros) {
+      return {.kind = Holder::Kind::zeros, .slot = slot};
+    }
+    if (piece.space < 0) {
+      return {.kind = Holder::Kind::nothing, .slot = slot};
+    }
+    return {.kind = Holder::Kind::rows,
+            .adapter = adapter_of_space(piece.space),
+            .part_space = part_of_space(piece.space),
+            .first_row = piece.from,
+            .slot = slot};
+  }
+
+  void report_rows(const Segment& column, Law law, Violation::Side side, Holder holder,
+                   FormulaRef cause) {
+    report({.law = law,
+            .side = side,
+            .part = static_cast<Part>(column.space),
+            .first_row = column.from,
+            .rows = column.rows,
+            .column = column.at,
+            .holder = holder,
+            .cause = cause});
+  }
+
+  /// One violation for a stretch of rows, however many lora_rank indices show it.
+  void report(Violation violation) {
+    violation.tp_rank = rank_.build.tp_rank;
+    violation.adapter = live_.adapter;
+    violation.slot = live_.slot;
+    const bool seen = std::any_of(violations_.begin(), violations_.end(), [&](const Violation& old) {
+      return old.tp_rank == violation.tp_rank && old.adapter == violation.adapter &&
+             old.law == violation.law && old.column == violation.column &&
+             old.rows == violation.rows && old.side == violation.side;
+    });
+    if (!seen) {
+      violations_.push_back(violation);
+    }
+  }
+
+  const Contract& contract_;
+  std::int64_t slots_;
+  std::span<const RankState> group_;
+  const RankState& rank_;
+  const RankLoad& load_;
+  const LiveAdapter& live_;
+  std::vector<Violation>& violations_;
+  const std::vector<IntervalMap>* a_ = nullptr;
+  std::vector<IntervalMap> gathered_;
+  const KernelLaunch* launch_ = nullptr;
+};
+
+/// What is wrong with a KV head's rows on one rank, apart from which rank it is.
+struct Fault {
+  int adapter;
+  Part part;
+  std::int64_t first_row, rows;
+  Holder holder;
+  friend bool operator==(const Fault&, const Fault&) = default;
+};
+
+std::vector<Fault> faults_of(const QkvGeometry& geometry, const RankBuild& build, Part part,
+                             std::int64_t head, std::span<const Violation> violations) {
+  const std::int64_t begin = head * geometry.rows_per_head(part);
+  const std::int64_t end = begin + geometry.rows_per_head(part);
+  std::vector<Fault> faults;
+  for (const Violation& v : violations) {
+    if (v.tp_rank == build.tp_rank && v.part == part && v.side != Violation::Side::heads &&
+        v.first_row < end && begin < v.first_row + v.rows) {
+      faults.push_back({v.adapter, v.part, v.first_row, v.rows, v.holder});
+    }
+  }
+  return faults;
+}
+
+}  // namespace
+
+std::vector<OwnedRows> owned_rows(const Contract& contract, const QkvGeometry& geometry,
+                                  std::span<const RankState> group, std::size_t t) {
+  std::vector<OwnedRows> owned;
+  const RankBuild& own = group[t].build;
+  if (contract.view.gather == ViewGather::none) {
+    const IntervalMap view = local_view(geometry, own, contract.view.order);
+    for (const Segment& segment : view.segments()) {
+      owned.push_back({static_cast<Part>(segment.space), segment.from, segment.rows,
+                       static_cast<std::int64_t>(t), segment.at});
+    }
+    return owned;
+  }
+  IntervalMap all;
+  append_fused(geometry, contract.view.order, 0, geometry.total_rows(), 0, all);
+  std::int64_t begin = 0;
+  for (std::size_t source = 0; source < group.size(); ++source) {
+    const std::int64_t width = group[source].build.width;
+    all.visit(begin, begin + width, [&](const Segment& segment) {
+      if (segment.space < 0) {
+        return;
+      }
+      const auto part = static_cast<Part>(segment.space);
+      const bool q = part == Part::q;
+      const std::int64_t head_rows = geometry.rows_per_head(part);
+      const std::int64_t first = (q ? own.first_q : own.first_kv) * head_rows;
+      const std::int64_t end = first + (q ? own.q_heads : own.kv_heads) * head_rows;
+      const std::int64_t from = std::max(first, segment.from);
+      const std::int64_t stop = std::min(end, segment.from + segment.rows);
+      if (from < stop) {
+        owned.push_back({part, from, stop - from, static_cast<std::int64_t>(source),
+                         segment.at - begin + (from - segment.from)});
+      }
+    });
+    begin += width;
+  }
+  return owned;
+}
+
+void check_group(const Contract& contract, const QkvGeometry& geometry,
+                 std::span<const RankState> group, std::vector<Violation>& violations) {
+  for (const RankState& rank : group) {
+    if (!owned_heads_exist(geometry, rank.build)) {
+      violations.push_back(heads_violation(Law::cover, rank.build, Part::q, rank.build.first_q,
+                                           rank.build.q_heads, Field::first_q));
+      return;
+    }
+  }
+  check_coverage(geometry, group, violations);
+  check_view(contract, geometry, group, violations);
+  for (const RankState& rank : group) {
+    check_pairing(geometry, rank.build, violations);
+  }
+}
+
+void check_delta(const Contract& contract, const Deployment& deployment,
+                 std::span<const RankState> group, std::size_t t, const LiveAdapter& live,
+                 std::vector<Violation>& violations) {
+  DeltaCheck(contract, deployment, group, t, live, violations).run();
+}
+
+void check_agreement(const QkvGeometry& geometry, std::span<const RankState> group,
+                     std::vector<Violation>& violations) {
+  const std::size_t known = violations.size();
+  for (std::size_t i = 1; i < group.size() && known > 0; ++i) {
+    const RankBuild& build = group[i].build;
+    const RankBuild& before = group[i - 1].build;
+    if (build.first_kv != before.first_kv || build.kv_heads < 1) {
+      continue;
+    }
+    for (const Part part : {Part::k, Part::v}) {
+      const std::span<const Violation> all(violations.data(), known);
+      const auto here = faults_of(geometry, build, part, build.first_kv, all);
+      if (here != faults_of(geometry, before, part, before.first_kv, all)) {
+        violations.push_back({.law = Law::agreement,
+                              .side = Violation::Side::lora_b,
+                              .tp_rank = build.tp_rank,
+                              .part = part,
+                              .first_row = build.first_kv * geometry.rows_per_head(part),
+                              .rows = geometry.rows_per_head(part),
+                              .holder = {.kind = Holder::Kind::rows, .first_row = before.tp_rank},
+                              .cause = {Section::owns, 0, Field::first_kv}});
+      }
+    }
+  }
+}
+
+}  // namespace tplora

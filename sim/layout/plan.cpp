@@ -1,0 +1,488 @@
+#include "sim/layout/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+
+namespace {
+
+/// Row counts above this are refused: no device holds them, and sums of a few stay in 64 bits.
+constexpr std::int64_t kMaxRows = std::int64_t{1} << 48;
+/// Repetitions of one copy or kernel entry: a contract cannot make the tool loop for ever.
+constexpr std::int64_t kMaxLoop = std::int64_t{1} << 20;
+
+}  // namespace
+
+std::int64_t symbol_value(const QkvGeometry& g, const Deployment& d, int number) {
+  switch (number) {
+    case symbol::hidden: return g.hidden_size;
+    case symbol::H: return g.num_attention_heads;
+    case symbol::KV: return g.num_key_value_heads;
+    case symbol::D: return g.head_dim;
+    case symbol::Dv: return g.v_head_dim;
+    case symbol::gate: return g.q_multiplier;
+    case symbol::H_config: return g.config_num_attention_heads;
+    case symbol::KV_config: return g.config_num_key_value_heads;
+    case symbol::D_config: return g.config_head_dim;
+    case symbol::tp_size: return d.tp_size;
+    case symbol::dp_size: return d.dp_size;
+    case symbol::R: return d.max_lora_rank;
+    case symbol::slots: return d.slots;
+    case symbol::tokens: return d.tokens;
+    case symbol::T: return d.tp_size;
+    default: return 0;
+  }
+}
+
+const Formula& formula_at(const Contract& contract, const FormulaRef& ref) {
+  using Section = FormulaRef::Section;
+  using Field = FormulaRef::Field;
+  const auto i = static_cast<std::size_t>(ref.index);
+  const auto of_copy = [&](const Copy& copy) -> const Formula& {
+    return ref.field == Field::rows ? copy.rows
+           : ref.field == Field::at && copy.at ? *copy.at
+                                               : copy.from;
+  };
+  switch (ref.section) {
+    case Section::let: return contract.lets[i].formula;
+    case Section::check: return contract.checks[i].that;
+    case Section::weight: return of_copy(contract.weight.copies[i]);
+    case Section::lora_b: return of_copy(contract.lora_b.copies[i]);
+    case Section::lora_a: return of_copy(contract.lora_a.copies[i]);
+    case Section::lora_b_buffer: return contract.lora_b.buffers[i].rows;
+    case Section::lora_a_buffer: return contract.lora_a.buffers[i].rows;
+    case Section::kernel: {
+      const KernelEntry& entry = contract.kernel[i];
+      switch (ref.field) {
+        case Field::a_at: return entry.a_at;
+        case Field::b_at: return entry.b_at;
+        case Field::out: return entry.out;
+        case Field::depth: return entry.depth;
+        default: return entry.rows;
+      }
+    }
+    case Section::owns:
+      switch (ref.field) {
+        case Field::first_q: return contract.owns.first_q;
+        case Field::q_heads: return contract.owns.q_heads;
+        case Field::kv_heads: return contract.owns.kv_heads;
+        default: return contract.owns.first_kv;
+      }
+  }
+  return contract.owns.first_kv;
+}
+
+void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t from,
+                  std::int64_t rows, std::int64_t at, IntervalMap& map) {
+  // A fused tensor is a number of equal groups, each q | k | v; `blocks` is one group of all.
+  const std::int64_t groups = order == FusedOrder::blocks ? 1 : geometry.num_key_value_heads;
+  const std::int64_t group_rows = geometry.total_rows() / groups;
+  const std::int64_t end = from + rows;
+  for (std::int64_t group = from / group_rows; from < end; ++group) {
+    std::int64_t part_begin = group * group_rows;
+    for (const Part part : kParts) {
+      const std::int64_t part_rows = geometry.rows(part) / groups;
+      const std::int64_t stop = std::min(end, part_begin + part_rows);
+      if (from < stop) {
+        map.append({.at = at,
+                    .rows = stop - from,
+                    .space = space_of(part),
+                    .from = group * part_rows + (from - part_begin)});
+        at += stop - from;
+        from = stop;
+      }
+      part_begin += part_rows;
+    }
+  }
+}
+
+/// Where the copies of one section go.
+struct Planner::Target {
+  bool of_lora_a = false;  ///< sources are A tensors of lora_rank rows
+  FusedOrder order;
+  PastEnd past_end;
+  std::vector<Piece>& pieces;
+  std::span<IntervalMap> maps;        ///< one for each buffer
+  std::span<std::int64_t> extents;    ///< rows used so far in each buffer
+};
+
+Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
+                 const Deployment& deployment)
+    : contract_(contract), geometry_(geometry), deployment_(deployment) {
+  values_.resize(static_cast<std::size_t>(contract.value_count));
+  known_.assign(values_.size(), 1);
+  for (int i = 0; i < symbol::count; ++i) {
+    values_[static_cast<std::size_t>(i)] = symbol_value(geometry, deployment, i);
+  }
+  for (const Let& let : contract.lets) {
+    auto& list = let.phase == Phase::deployment ? deployment_lets_
+                 : let.phase == Phase::tp_rank  ? rank_lets_
+                                                : adapter_lets_;
+    list.push_back(&let);
+  }
+  deployment_failed_ = !run_lets(Phase::deployment);
+}
+
+bool Planner::eval(const Formula& formula, std::int64_t& out) {
+  const auto result = formula.evaluate(values_);
+  if (!result) {
+    failed_ = formula.explain(values_);
+    return false;
+  }
+  out = *result;
+  return true;
+}
+
+// A failing let leaves the later ones of its phase unknown, so that a named check which does not
+// need them can still give the better reason.
+bool Planner::run_lets(Phase phase) {
+  const auto& lets = phase == Phase::deployment ? deployment_lets_
+                     : phase == Phase::tp_rank  ? rank_lets_
+                                                : adapter_lets_;
+  bool good = true;
+  for (const Let* let : lets) {
+    const auto target = static_cast<std::size_t>(let->symbol);
+    good = good && eval(let->formula, values_[target]);
+    known_[target] = good ? 1 : 0;
+  }
+  return good;
+}
+
+bool Planner::known(const Formula& formula) const {
+  return std::all_of(formula.used_symbols().begin(), formula.used_symbols().end(),
+                     [&](const Formula::Used& used) {
+                       return known_[static_cast<std::size_t>(used.symbol)] != 0;
+                     });
+}
+
+PlanFailure Planner::failure(Verdict verdict) const {
+  return {.verdict = verdict,
+          .law = Law::check,
+          .tp_rank = values_[symbol::tp_rank],
+          .sentence = failed_.error.sentence,
+          .place = failed_.error.place,
+          .undefined = failed_.undefined};
+}
+
+std::optional<PlanFailure> Planner::run_checks(Check::When when, Verdict unnamed) {
+  for (const Check& check : contract_.checks) {
+    if (check.when != when || !known(check.that)) {
+      continue;
+    }
+    std::int64_t holds = 0;
+    if (!eval(check.that, holds)) {
+      return failure(check.otherwise == Check::Else::refused ? Verdict::refused : unnamed);
+    }
+    if (holds == 0) {
+      const std::string used = check.that.used_values(values_);
+      return PlanFailure{
+          .verdict = check.otherwise == Check::Else::refused ? Verdict::refused : Verdict::crash,
+          .law = Law::check,
+          .tp_rank = values_[symbol::tp_rank],
+          .sentence = fmt::format("{}: {} fails{}", check.say, check.that.text(),
+                                  used.empty() ? "" : " with " + used),
+          .place = check.that.place()};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build) {
+  values_[symbol::tp_rank] = tp_rank;
+  values_[symbol::t] = tp_rank;
+  build.tp_rank = tp_rank;
+  build.weight.clear();
+  build.columns.clear();
+  build.width = 0;
+  build.b_rows.clear();
+  build.a_rows.clear();
+  const Formula::Stop deployment_failure = failed_;
+  bool good = !deployment_failed_ && run_lets(Phase::tp_rank);
+  if (deployment_failed_) {
+    failed_ = deployment_failure;
+    for (const Let* let : rank_lets_) {
+      known_[static_cast<std::size_t>(let->symbol)] = 0;
+    }
+  }
+  const Formula::Stop let_failure = failed_;
+  if (auto broken = run_checks(Check::When::build, Verdict::refused)) {
+    return broken;
+  }
+  if (!good) {
+    failed_ = let_failure;
+    return failure(Verdict::refused);
+  }
+  build.group_size = values_[symbol::T];
+  build.group_rank = values_[symbol::t];
+  Target target{.order = contract_.weight.order,
+                .past_end = contract_.weight.past_end,
+                .pieces = build.weight,
+                .maps = {&build.columns, 1},
+                .extents = {&build.width, 1}};
+  good = eval(contract_.owns.first_q, build.first_q) && eval(contract_.owns.q_heads, build.q_heads) &&
+         eval(contract_.owns.first_kv, build.first_kv) &&
+         eval(contract_.owns.kv_heads, build.kv_heads) && copy_rows(contract_.weight.copies, target);
+  if (!good) {
+    return failure(Verdict::refused);
+  }
+  if (build.group_size < 1 || build.group_rank < 0 || build.group_rank >= build.group_size) {
+    failed_ = {fmt::format("the group has T = {} ranks and this one is t = {}, expected 0 <= t < T",
+                           build.group_size, build.group_rank),
+               contract_.file};
+    return failure(Verdict::refused);
+  }
+  const auto allocate = [&](const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows) {
+    for (const Buffer& buffer : buffers) {
+      std::int64_t count = 0;
+      if (!eval(buffer.rows, count)) {
+        return false;
+      }
+      if (count < 0 || count > kMaxRows) {
+        failed_ = {fmt::format("buffer {} would have {} rows: {}", buffer.name, count,
+                               describe(buffer.rows)),
+                   buffer.rows.place()};
+        return false;
+      }
+      rows.push_back(count);
+    }
+    return true;
+  };
+  if (!allocate(contract_.lora_b.buffers, build.b_rows) ||
+      !allocate(contract_.lora_a.buffers, build.a_rows)) {
+    return failure(Verdict::crash);
+  }
+  return std::nullopt;
+}
+
+std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const RankBuild& build,
+                                         RankLoad& load) {
+  values_[symbol::r] = adapter.lora_rank;
+  values_[symbol::alpha] = adapter.lora_alpha;
+  values_[symbol::has_q] = adapter.has(Part::q) ? 1 : 0;
+  values_[symbol::has_k] = adapter.has(Part::k) ? 1 : 0;
+  values_[symbol::has_v] = adapter.has(Part::v) ? 1 : 0;
+  lora_rank_ = adapter.lora_rank;
+  load.b_pieces.clear();
+  load.a_pieces.clear();
+  load.launches.clear();
+  load.b_maps.resize(build.b_rows.size());
+  load.a_maps.resize(build.a_rows.size());
+  load.slice_rows.assign(build.b_rows.size(), 0);
+  for (auto* maps : {&load.b_maps, &load.a_maps}) {
+    for (IntervalMap& map : *maps) {
+      map.clear();
+    }
+  }
+  const bool lets = run_lets(Phase::adapter);
+  const Formula::Stop let_failure = failed_;
+  if (auto broken = run_checks(Check::When::load, Verdict::crash)) {
+    return broken;
+  }
+  if (!lets) {
+    failed_ = let_failure;
+    return failure(Verdict::crash);
+  }
+  Target b{.order = contract_.lora_b.order,
+           .past_end = contract_.lora_b.past_end,
+           .pieces = load.b_pieces,
+           .maps = load.b_maps,
+           .extents = load.slice_rows};
+  std::vector<std::int64_t> a_extents(build.a_rows.size(), 0);
+  Target a{.of_lora_a = true,
+           .order = FusedOrder::blocks,
+           .past_end = contract_.lora_a.past_end,
+           .pieces = load.a_pieces,
+           .maps = load.a_maps,
+           .extents = a_extents};
+  const bool good = copy_rows(contract_.lora_b.copies, b) && copy_rows(contract_.lora_a.copies, a) &&
+                    launches(load) &&
+                    eval(contract_.scaling_numerator, load.scaling_numerator) &&
+                    eval(contract_.scaling_denominator, load.scaling_denominator);
+  if (!good) {
+    return failure(Verdict::crash);
+  }
+  if (load.scaling_denominator == 0) {
+    failed_ = {"the scaling's denominator is 0", contract_.scaling_denominator.place()};
+    return failure(Verdict::crash);
+  }
+  return check_fit(build, load);
+}
+
+template <class Body>
+bool Planner::for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body) {
+  if (level == loops.size()) {
+    return body();
+  }
+  std::int64_t count = 0;
+  if (!eval(loops[level].count, count)) {
+    return false;
+  }
+  if (count > kMaxLoop) {
+    failed_ = {fmt::format("a repetition of {} times, expected at most {}", count, kMaxLoop),
+               loops[level].count.place()};
+    return false;
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    values_[static_cast<std::size_t>(loops[level].symbol)] = i;
+    if (!for_each_index(loops, level + 1, body)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Planner::copy_rows(const std::vector<Copy>& copies, Target& target) {
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    const Copy& copy = copies[i];
+    const int number = static_cast<int>(i);
+    if (!for_each_index(copy.loops, 0, [&] { return copy_once(copy, number, target); })) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::int64_t Planner::source_rows(Source source) const {
+  switch (source) {
+    case Source::q: return geometry_.rows(Part::q);
+    case Source::k: return geometry_.rows(Part::k);
+    case Source::v: return geometry_.rows(Part::v);
+    default: return geometry_.total_rows();
+  }
+}
+
+bool Planner::copy_once(const Copy& copy, int number, Target& target) {
+  const auto buffer = static_cast<std::size_t>(copy.buffer);
+  Piece piece{.copy = number, .source = copy.source, .buffer = copy.buffer};
+  piece.to = target.extents[buffer];
+  if (!eval(copy.from, piece.from) || !eval(copy.rows, piece.wanted_rows) ||
+      (copy.at && !eval(*copy.at, piece.to))) {
+    return false;
+  }
+  const auto outside = [](std::int64_t n) { return n > kMaxRows || n < -kMaxRows; };
+  if (piece.wanted_rows < 0 || piece.to < 0 || outside(piece.from) || outside(piece.wanted_rows) ||
+      outside(piece.to)) {
+    failed_ = {fmt::format("a copy of {} rows from row {} to row {}, expected counts from 0 on",
+                           piece.wanted_rows, piece.from, piece.to),
+               copy.place};
+    return false;
+  }
+  const std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
+  const std::int64_t begin = std::clamp<std::int64_t>(piece.from, 0, available);
+  const std::int64_t end = std::clamp<std::int64_t>(piece.from + piece.wanted_rows, begin, available);
+  if (target.past_end == PastEnd::error && end - begin != piece.wanted_rows) {
+    failed_ = {fmt::format("rows {} to {} are taken of a source {} that has {}: {} and {}",
+                           piece.from, piece.from + piece.wanted_rows, source_name(copy.source),
+                           available, describe(copy.from), describe(copy.rows)),
+               copy.place};
+    return false;
+  }
+  const bool zero_fill = target.past_end == PastEnd::zero;
+  piece.rows = zero_fill ? piece.wanted_rows : end - begin;
+  IntervalMap& map = target.maps[buffer];
+  if (zero_fill) {
+    map.overwrite({.at = piece.to, .rows = piece.rows, .space = kZeros});
+  }
+  const std::int64_t at = zero_fill ? piece.to + (begin - std::min(begin, piece.from)) : piece.to;
+  put_source(copy.source, target, {.at = at, .rows = end - begin, .space = 0, .from = begin}, map);
+  target.extents[buffer] = std::max(target.extents[buffer], piece.to + piece.rows);
+  target.pieces.push_back(piece);
+  return true;
+}
+
+void Planner::put_source(Source source, const Target& target, Segment rows, IntervalMap& map) const {
+  if (target.of_lora_a || source != Source::fused) {
+    constexpr std::array<std::int32_t, 5> kSpaces = {0, 1, 2, kSharedA, kSharedA};
+    rows.space = kSpaces[static_cast<std::size_t>(source)];
+    map.overwrite(rows);
+    return;
+  }
+  if (map.empty() || rows.at >= map.segments().back().end()) {
+    append_fused(geometry_, target.order, rows.from, rows.rows, rows.at, map);
+    return;
+  }
+  IntervalMap fused;
+  append_fused(geometry_, target.order, rows.from, rows.rows, rows.at, fused);
+  for (const Segment& segment : fused.segments()) {
+    map.overwrite(segment);
+  }
+}
+
+bool Planner::launches(RankLoad& load) {
+  for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {
+    const KernelEntry& entry = contract_.kernel[i];
+    const auto launch = [&] {
+      KernelLaunch one{.entry = static_cast<int>(i), .a = entry.a, .b = entry.b};
+      if (!eval(entry.a_at, one.a_at) || !eval(entry.b_at, one.b_at) || !eval(entry.out, one.out) ||
+          !eval(entry.rows, one.rows) || !eval(entry.depth, one.depth)) {
+        return false;
+      }
+      for (const std::int64_t count : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
+        if (count < 0 || count > kMaxRows) {
+          failed_ = {fmt::format("a kernel entry with a_at {}, b_at {}, out {}, rows {}, depth {}, "
+                                 "expected counts from 0 on",
+                                 one.a_at, one.b_at, one.out, one.rows, one.depth),
+                     entry.place};
+          return false;
+        }
+      }
+      load.launches.push_back(one);
+      return true;
+    };
+    if (!for_each_index(entry.loops, 0, launch)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::optional<PlanFailure> Planner::check_fit(const RankBuild& build, const RankLoad& load) const {
+  const auto misfit = [&](const Buffer& buffer, std::int64_t has, std::int64_t wants,
+                          std::int64_t cols) {
+    return PlanFailure{
+        .verdict = Verdict::crash,
+        .law = Law::fit,
+        .tp_rank = build.tp_rank,
+        .sentence = fmt::format("buffer {} has {} rows and the slice has {}: shape [{}, {}] against "
+                                "[{}, {}]; the buffer is {}",
+                                buffer.name, has, wants, has, cols, wants, cols,
+                                describe(buffer.rows)),
+        .place = buffer.rows.place()};
+  };
+  for (std::size_t i = 0; i < build.b_rows.size(); ++i) {
+    const bool fits = contract_.lora_b.fit == Fit::exact ? load.slice_rows[i] == build.b_rows[i]
+                                                         : load.slice_rows[i] <= build.b_rows[i];
+    if (!fits) {
+      return misfit(contract_.lora_b.buffers[i], build.b_rows[i], load.slice_rows[i], lora_rank_);
+    }
+  }
+  for (std::size_t i = 0; i < build.a_rows.size(); ++i) {
+    const auto segments = load.a_maps[i].segments();
+    if (!segments.empty() && segments.back().end() > build.a_rows[i]) {
+      return misfit(contract_.lora_a.buffers[i], build.a_rows[i], segments.back().end(),
+                    geometry_.hidden_size);
+    }
+  }
+  return std::nullopt;
+}
+
+std::string Planner::describe(const Formula& formula) const {
+  std::string used;
+  for (const auto& [number, name] : formula.used_symbols()) {
+    const auto let = std::find_if(contract_.lets.begin(), contract_.lets.end(),
+                                  [symbol = number](const Let& each) { return each.symbol == symbol; });
+    used += fmt::format("{}{}{} = {}", used.empty() ? "" : ", ", name,
+                        let == contract_.lets.end() ? "" : " = " + let->formula.text(),
+                        values_[static_cast<std::size_t>(number)]);
+  }
+  const auto result = value(formula);
+  return fmt::format("{} = {}{}", formula.text(), result ? std::to_string(*result) : "undefined",
+                     used.empty() ? "" : " (" + used + ")");
+}
+
+}  // namespace tplora

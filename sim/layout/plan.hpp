@@ -1,0 +1,165 @@
+// Contract x geometry x tp_size -> what each rank builds and loads. Integers only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/base/interval_map.hpp"
+#include "sim/contract/contract.hpp"
+#include "sim/layout/verdict.hpp"
+#include "sim/model/geometry.hpp"
+
+namespace tplora {
+
+/// How the model is served.
+struct Deployment {
+  std::int64_t tp_size = 1;  ///< ranks in all
+  std::int64_t dp_size = 1;  ///< attention data parallelism; groups of tp_size/dp_size ranks
+  std::int64_t max_lora_rank = 16;
+  std::int64_t slots = 2;
+  std::int64_t tokens = 4;
+};
+
+/// The value of a predefined symbol of phase deployment, and of T's default; 0 for all others.
+[[nodiscard]] std::int64_t symbol_value(const QkvGeometry& geometry, const Deployment& deployment,
+                                        int symbol);
+
+/// What a contract's formulas may know of an adapter.
+struct AdapterShape {
+  std::int64_t lora_rank = 16;
+  std::int64_t lora_alpha = 16;
+  std::array<bool, 3> targets = {true, true, true};  ///< by Part
+  bool shared_a = false;                             ///< a fused adapter: one A for q, k and v
+
+  [[nodiscard]] bool has(Part part) const { return targets[static_cast<std::size_t>(part)]; }
+};
+
+/// Which formula of a contract something follows from.
+struct FormulaRef {
+  enum class Section { let, check, owns, weight, lora_b_buffer, lora_b, lora_a_buffer, lora_a, kernel };
+  enum class Field { value, from, rows, at, a_at, b_at, out, depth, first_q, q_heads, first_kv, kv_heads };
+  Section section = Section::let;
+  int index = 0;  ///< place in that section's list
+  Field field = Field::value;
+};
+[[nodiscard]] const Formula& formula_at(const Contract& contract, const FormulaRef& ref);
+
+/// One evaluated copy. Rows that a clip cut off the front or the end are not in `rows`.
+struct Piece {
+  int copy = 0;  ///< place in the section's list of copies
+  Source source = Source::fused;
+  int buffer = 0;
+  std::int64_t to = 0;           ///< first row in the buffer (weight: first output column)
+  std::int64_t from = 0;         ///< first row in the source tensor, as the formula says
+  std::int64_t wanted_rows = 0;  ///< rows as the formula says
+  std::int64_t rows = 0;         ///< rows really copied
+};
+
+/// Row spaces of the maps below: the parts' logical rows, and the one A of a fused adapter.
+inline constexpr std::int32_t kSharedA = 3;
+[[nodiscard]] constexpr std::int32_t space_of(Part part) { return static_cast<std::int32_t>(part); }
+
+/// What a rank is before any adapter: its group, its heads, its base weight, its buffers.
+struct RankBuild {
+  std::int64_t tp_rank = 0;
+  std::int64_t group_size = 1;  ///< T
+  std::int64_t group_rank = 0;  ///< t
+  std::int64_t first_q = 0, q_heads = 0, first_kv = 0, kv_heads = 0;
+  std::vector<Piece> weight;
+  IntervalMap columns;  ///< local output column -> logical row (space: Part) of the base weight
+  std::int64_t width = 0;  ///< local output columns
+  std::vector<std::int64_t> b_rows;  ///< rows of each lora_b buffer, one slot
+  std::vector<std::int64_t> a_rows;  ///< rows of each lora_a buffer, one slot
+};
+
+/// One evaluated kernel entry.
+struct KernelLaunch {
+  int entry = 0;
+  int a = 0, b = 0;
+  std::int64_t a_at = 0, b_at = 0, out = 0, rows = 0, depth = 0;
+};
+
+/// What a rank does with one adapter shape.
+struct RankLoad {
+  std::vector<Piece> b_pieces, a_pieces;
+  std::vector<IntervalMap> b_maps;  ///< for each buffer: slice row -> logical row (space: Part)
+  std::vector<IntervalMap> a_maps;  ///< for each buffer: row -> adapter row (space: Part or kSharedA)
+  std::vector<std::int64_t> slice_rows;  ///< rows of each buffer's slice, as concatenated
+  std::vector<KernelLaunch> launches;
+  std::int64_t scaling_numerator = 1, scaling_denominator = 1;
+
+  /// The factor in the engine's fp32 table.
+  [[nodiscard]] float scaling() const {
+    return static_cast<float>(static_cast<double>(scaling_numerator) /
+                              static_cast<double>(scaling_denominator));
+  }
+};
+
+/// Why a plan stops: refused or crash, at which formula or check.
+struct PlanFailure {
+  Verdict verdict = Verdict::refused;
+  Law law = Law::check;
+  std::int64_t tp_rank = 0;
+  std::string sentence;  ///< what was asserted or failed, with the values of the symbols
+  std::string place;     ///< file and JSON pointer
+  /// A formula divides by zero or overflows: no engine asserts that, the contract is at fault.
+  bool undefined = false;
+};
+
+/// Evaluates one contract for one geometry and deployment. Not for use from two threads at once.
+class Planner {
+ public:
+  Planner(const Contract& contract, const QkvGeometry& geometry, const Deployment& deployment);
+
+  /// Builds tp_rank into `build` (reused to spare allocations: a sweep plans millions of ranks).
+  /// Returns the failure, if any; buffers that did evaluate are filled in all the same.
+  std::optional<PlanFailure> build(std::int64_t tp_rank, RankBuild& build);
+
+  /// Plans the load of an adapter on the rank built last. On a failure of fit the pieces and
+  /// slice_rows are filled in all the same.
+  std::optional<PlanFailure> load(const AdapterShape& adapter, const RankBuild& build,
+                                  RankLoad& load);
+
+  /// "text = value (h = H/T = 4, D = 256)" for a formula, with the values of the rank built last
+  /// and the adapter loaded last, loop indices at their last value.
+  [[nodiscard]] std::string describe(const Formula& formula) const;
+
+ private:
+  struct Target;
+  [[nodiscard]] std::optional<std::int64_t> value(const Formula& formula) const {
+    return formula.evaluate(values_);
+  }
+  bool eval(const Formula& formula, std::int64_t& out);
+  bool run_lets(Phase phase);
+  std::optional<PlanFailure> run_checks(Check::When when, Verdict unnamed);
+  bool known(const Formula& formula) const;
+  bool copy_rows(const std::vector<Copy>& copies, Target& target);
+  bool copy_once(const Copy& copy, int number, Target& target);
+  bool launches(RankLoad& load);
+  std::optional<PlanFailure> check_fit(const RankBuild& build, const RankLoad& load) const;
+  PlanFailure failure(Verdict verdict) const;
+  template <class Body>
+  bool for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body);
+  void put_source(Source source, const Target& target, Segment rows, IntervalMap& map) const;
+  [[nodiscard]] std::int64_t source_rows(Source source) const;
+
+  const Contract& contract_;
+  QkvGeometry geometry_;
+  Deployment deployment_;
+  std::vector<std::int64_t> values_;
+  std::vector<std::uint8_t> known_;  ///< by symbol: its value is defined at this point
+  std::vector<const Let*> deployment_lets_, rank_lets_, adapter_lets_;
+  bool deployment_failed_ = false;
+  Formula::Stop failed_;  ///< why the last evaluation failed
+  std::int64_t lora_rank_ = 0;
+};
+
+/// Appends to `map`, from target row `at` on, the logical rows that stand at rows
+/// [from, from+rows) of a fused tensor in `order`. Precondition: the rows exist.
+void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t from,
+                  std::int64_t rows, std::int64_t at, IntervalMap& map);
+
+}  // namespace tplora

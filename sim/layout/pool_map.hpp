@@ -1,0 +1,56 @@
+// One rank's adapter slots as interval maps: which adapter row every pool cell holds.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/contract/contract.hpp"
+#include "sim/layout/plan.hpp"
+
+namespace tplora {
+
+/// Row spaces of a pool: an adapter's logical rows of one part (B), or its A rows for one part.
+/// Non-negative; kZeros and kNothing keep their meaning.
+[[nodiscard]] constexpr std::int32_t pool_space(int adapter, std::int32_t part_space) {
+  return adapter * 4 + part_space;
+}
+[[nodiscard]] constexpr int adapter_of_space(std::int32_t space) { return space / 4; }
+[[nodiscard]] constexpr std::int32_t part_of_space(std::int32_t space) { return space % 4; }
+
+/// Columns [begin, end) of a B buffer's slot, all with the same rows. Column c of a row holds
+/// column c of the adapter's B, so only the row needs a map.
+struct Band {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  IntervalMap rows;
+};
+
+/// What one slot holds. Device buffers start as zeros.
+struct SlotMap {
+  std::vector<std::vector<Band>> b;  ///< for each lora_b buffer: bands covering [0, R)
+  std::vector<IntervalMap> a;        ///< for each lora_a buffer
+};
+
+/// The symbolic twin of a rank's flat memory: the same loads, on row ranges.
+class PoolMap {
+ public:
+  /// All slots zero. Reuses memory of an earlier use.
+  void reset(const RankBuild& build, const Deployment& deployment);
+  /// Puts adapter number `adapter` into `slot` as the contract's pool section says. Precondition:
+  /// the load fits its buffers.
+  void load(const Contract& contract, const RankBuild& build, const RankLoad& load,
+            const AdapterShape& shape, int adapter, std::int64_t slot);
+
+  [[nodiscard]] const SlotMap& slot(std::int64_t number) const {
+    return slots_[static_cast<std::size_t>(number)];
+  }
+
+ private:
+  static void split(std::vector<Band>& bands, std::int64_t column);
+
+  std::vector<SlotMap> slots_;
+  std::int64_t max_lora_rank_ = 0;
+};
+
+}  // namespace tplora

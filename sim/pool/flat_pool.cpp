@@ -1,0 +1,74 @@
+#include "sim/pool/flat_pool.hpp"
+
+#include <algorithm>
+
+namespace tplora {
+
+template <class Element>
+FlatPool<Element>::FlatPool(const RankBuild& build, const Deployment& deployment,
+                            std::int64_t a_cols, Element guard)
+    : guard_(guard) {
+  const auto allocate = [&](std::int64_t rows, std::int64_t cols) {
+    const auto size = static_cast<std::size_t>(deployment.slots * rows * cols);
+    return SlotTensor<Element>{rows, cols, std::vector<Element>(size, Element{})};
+  };
+  for (const std::int64_t rows : build.a_rows) {
+    a_.push_back(allocate(rows, a_cols));
+  }
+  for (const std::int64_t rows : build.b_rows) {
+    b_.push_back(allocate(rows, deployment.max_lora_rank));
+  }
+}
+
+template <class Element>
+void FlatPool<Element>::clear(SlotTensor<Element>& tensor, std::int64_t slot) {
+  const auto begin = tensor.memory.begin() + tensor.row_begin(slot, 0);
+  std::fill(begin, begin + tensor.rows * tensor.cols, Element{});
+}
+
+// Copies `cols` elements into every slot row the map names.
+template <class Element>
+template <class RowOf>
+void FlatPool<Element>::copy(const Contract& contract, const IntervalMap& map,
+                             const AdapterShape& shape, std::int64_t slot, std::int64_t cols,
+                             SlotTensor<Element>& tensor, RowOf row_of) {
+  for (const Segment& segment : map.segments()) {
+    const bool targeted = segment.space == kSharedA ||
+                          (segment.space >= 0 && shape.has(static_cast<Part>(segment.space)));
+    const bool zero_fill = segment.space < 0 || contract.pool.absent == PoolAbsent::zero;
+    for (std::int64_t i = 0; i < segment.rows; ++i) {
+      auto* const to = tensor.memory.data() + tensor.row_begin(slot, segment.at + i);
+      if (targeted) {
+        std::copy_n(row_of(segment.space, segment.from + i), cols, to);
+      } else if (zero_fill) {
+        std::fill_n(to, cols, Element{});
+      }
+    }
+  }
+}
+
+template <class Element>
+void FlatPool<Element>::load(const Contract& contract, const RankLoad& load,
+                             const AdapterShape& shape, const AdapterRows<Element>& rows,
+                             std::int64_t slot) {
+  const bool clears = contract.pool.clear == PoolClear::slot;
+  for (std::size_t i = 0; i < b_.size(); ++i) {
+    if (clears) {
+      clear(b_[i], slot);
+    }
+    copy(contract, load.b_maps[i], shape, slot, shape.lora_rank, b_[i],
+         [&](std::int32_t space, std::int64_t row) { return rows.b_row(space, row); });
+  }
+  for (std::size_t i = 0; i < a_.size(); ++i) {
+    if (clears) {
+      clear(a_[i], slot);
+    }
+    copy(contract, load.a_maps[i], shape, slot, a_[i].cols, a_[i],
+         [&](std::int32_t space, std::int64_t row) { return rows.a_row(space, row); });
+  }
+}
+
+template class FlatPool<float>;
+template class FlatPool<Label>;
+
+}  // namespace tplora

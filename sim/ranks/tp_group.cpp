@@ -1,0 +1,245 @@
+#include "sim/ranks/tp_group.hpp"
+
+#include <algorithm>
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+namespace {
+
+/// B rows packed at a time: enough to amortise a call, small enough for the cache.
+constexpr std::int64_t kExpandRows = 256;
+
+/// An adapter's values as the engine stores them: B passes through the program's load stage.
+class StoredAdapter final : public AdapterRows<float> {
+ public:
+  StoredAdapter(const Adapter& adapter, const Arithmetic& arithmetic, float scaling)
+      : adapter_(adapter) {
+    for (const Part part : kParts) {
+      auto& stored = b_[static_cast<std::size_t>(part)];
+      stored.assign(adapter.b(part).begin(), adapter.b(part).end());
+      for (float& value : stored) {
+        value = apply(arithmetic.program->load_b, value, scaling, arithmetic.dtype);
+      }
+    }
+  }
+  [[nodiscard]] const float* a_row(std::int32_t space, std::int64_t row) const override {
+    const Part part = space == kSharedA ? Part::q : static_cast<Part>(space);
+    const auto& a = adapter_.a(part);
+    return a.data() + row * static_cast<std::int64_t>(a.size()) / adapter_.spec().lora_rank;
+  }
+  [[nodiscard]] const float* b_row(std::int32_t space, std::int64_t row) const override {
+    return b_[static_cast<std::size_t>(space)].data() + row * adapter_.spec().lora_rank;
+  }
+
+ private:
+  const Adapter& adapter_;
+  std::array<std::vector<float>, 3> b_;
+};
+
+/// x rows of the chosen tokens, together.
+std::vector<float> rows_of(const Batch& batch, std::span<const std::int64_t> tokens) {
+  std::vector<float> rows;
+  rows.reserve(tokens.size() * static_cast<std::size_t>(batch.hidden_size));
+  for (const std::int64_t token : tokens) {
+    const auto row = batch.x.subspan(static_cast<std::size_t>(token * batch.hidden_size),
+                                     static_cast<std::size_t>(batch.hidden_size));
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  return rows;
+}
+
+}  // namespace
+
+TpGroup::TpGroup(const Contract& contract, const Deployment& deployment, const Analysis& analysis,
+                 const Arithmetic& arithmetic, const Batch& batch)
+    : contract_(contract),
+      deployment_(deployment),
+      analysis_(analysis),
+      arithmetic_(arithmetic),
+      batch_(batch) {
+  ensure(analysis.failures.empty(), "only a plan without failures is run");
+  for (const RankState& rank : analysis.ranks) {
+    const auto size = static_cast<std::size_t>(rank.build.width * batch.tokens());
+    bases_.emplace_back(size, canonical_nan());
+  }
+}
+
+void TpGroup::load_adapters(std::span<const Adapter> adapters,
+                            std::span<const AdapterShape> shapes,
+                            std::span<const PoolStep> steps) {
+  for (const RankState& rank : analysis_.ranks) {
+    pools_.emplace_back(rank.build, deployment_, batch_.hidden_size, canonical_nan());
+  }
+  for (const PoolStep& step : steps) {
+    if (step.kind != PoolStep::Kind::load) {
+      continue;  // an eviction frees the slot's number, it does not touch memory
+    }
+    const auto number = static_cast<std::size_t>(step.adapter);
+    const float scaling = analysis_.ranks.front().loads[number].scaling();
+    const StoredAdapter stored(adapters[number], arithmetic_, scaling);
+    for (std::size_t rank = 0; rank < pools_.size(); ++rank) {
+      pools_[rank].load(contract_, analysis_.ranks[rank].loads[number], shapes[number], stored,
+                        step.slot);
+    }
+  }
+}
+
+void TpGroup::accept_panel(Part part, std::int64_t first_row, const Panel& panel,
+                           std::span<const float> bias) {
+  const std::int64_t end_row = first_row + panel.rows();
+  for (std::size_t rank = 0; rank < bases_.size(); ++rank) {
+    const RankBuild& build = analysis_.ranks[rank].build;
+    for (const Segment& segment : build.columns.segments()) {
+      const std::int64_t from = std::max(first_row, segment.from);
+      const std::int64_t end = std::min(end_row, segment.from + segment.rows);
+      if (segment.space != space_of(part) || from >= end) {
+        continue;
+      }
+      float* const out = bases_[rank].data() + segment.at + (from - segment.from);
+      const DotShape shape{.tokens = batch_.tokens(),
+                           .x_stride = batch_.hidden_size,
+                           .first_row = from - first_row,
+                           .rows = end - from,
+                           .out_stride = build.width};
+      dot_rows(arithmetic_.accumulator, batch_.x.data(), panel, shape, out);
+      for (std::int64_t token = 0; token < batch_.tokens(); ++token) {
+        for (std::int64_t i = 0; i < end - from; ++i) {
+          float& y = out[token * build.width + i];
+          y = bias.empty() ? y : y + bias[static_cast<std::size_t>(from - first_row + i)];
+          y = apply(arithmetic_.program->base, y, 1.0F, arithmetic_.dtype);
+        }
+      }
+    }
+  }
+}
+
+void TpGroup::finish() {
+  outputs_ = bases_;
+  for (const LiveAdapter& live : analysis_.live) {
+    std::vector<std::int64_t> tokens;
+    for (std::int64_t token = 0; token < batch_.tokens(); ++token) {
+      if (batch_.adapter_of_token[static_cast<std::size_t>(token)] == live.adapter) {
+        tokens.push_back(token);
+      }
+    }
+    if (tokens.empty()) {
+      continue;
+    }
+    // Shrink outputs of every rank first: a contract may gather them over its group.
+    std::vector<std::vector<std::vector<float>>> u(pools_.size());
+    for (std::size_t rank = 0; rank < pools_.size(); ++rank) {
+      shrink(rank, live, tokens, u[rank]);
+    }
+    for (std::size_t rank = 0; rank < pools_.size(); ++rank) {
+      if (contract_.lora_a.gather == Gather::none) {
+        expand(rank, live, tokens, u[rank]);
+        continue;
+      }
+      const auto group_size = static_cast<std::size_t>(analysis_.ranks[rank].build.group_size);
+      const std::size_t first = rank / group_size * group_size;
+      std::vector<std::vector<float>> gathered(u[rank].size());
+      for (std::size_t peer = first; peer < first + group_size; ++peer) {
+        for (std::size_t buffer = 0; buffer < gathered.size(); ++buffer) {
+          gathered[buffer].insert(gathered[buffer].end(), u[peer][buffer].begin(),
+                                  u[peer][buffer].end());
+        }
+      }
+      expand(rank, live, tokens, gathered);
+    }
+  }
+}
+
+// u[buffer]: [A rows of the slot, tokens]: row-major by A row, so that a gather over ranks is a
+// concatenation.
+void TpGroup::shrink(std::size_t rank, const LiveAdapter& live,
+                     std::span<const std::int64_t> tokens,
+                     std::vector<std::vector<float>>& u) const {
+  const std::vector<float> x = rows_of(batch_, tokens);
+  const auto count = static_cast<std::int64_t>(tokens.size());
+  const std::size_t buffers = contract_.lora_a.buffers.size();
+  u.resize(buffers);
+  Panel panel(kPanelRows, batch_.hidden_size);
+  std::vector<float> dots(static_cast<std::size_t>(count * kPanelRows));
+  for (std::size_t buffer = 0; buffer < buffers; ++buffer) {
+    const auto& a = pools_[rank].a(static_cast<int>(buffer));
+    u[buffer].resize(static_cast<std::size_t>(a.rows * count));
+    for (std::int64_t row = 0; row < a.rows; row += kPanelRows) {
+      const std::int64_t rows = std::min(kPanelRows, a.rows - row);
+      panel.pack(a.memory.data() + a.row_begin(live.slot, row), rows, a.cols, a.cols);
+      const DotShape shape{.tokens = count,
+                           .x_stride = batch_.hidden_size,
+                           .first_row = 0,
+                           .rows = rows,
+                           .out_stride = rows};
+      dot_rows(arithmetic_.accumulator, x.data(), panel, shape, dots.data());
+      for (std::int64_t i = 0; i < rows; ++i) {
+        for (std::int64_t j = 0; j < count; ++j) {
+          u[buffer][static_cast<std::size_t>((row + i) * count + j)] =
+              apply(arithmetic_.program->shrink, dots[static_cast<std::size_t>(j * rows + i)],
+                    1.0F, arithmetic_.dtype);
+        }
+      }
+    }
+  }
+}
+
+void TpGroup::expand(std::size_t rank, const LiveAdapter& live,
+                     std::span<const std::int64_t> tokens,
+                     const std::vector<std::vector<float>>& u) {
+  const RankLoad& load = analysis_.ranks[rank].loads[static_cast<std::size_t>(live.adapter)];
+  const float scaling = load.scaling();
+  for (const KernelLaunch& one : load.launches) {
+    launch(rank, live, scaling, tokens, one, u[static_cast<std::size_t>(one.a)]);
+  }
+}
+
+void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
+                     std::span<const std::int64_t> tokens, const KernelLaunch& one,
+                     const std::vector<float>& u) {
+  const RoundingProgram& program = *arithmetic_.program;
+  const std::int64_t width = analysis_.ranks[rank].build.width;
+  const auto count = static_cast<std::int64_t>(tokens.size());
+  std::vector<float> inputs(static_cast<std::size_t>(count * one.depth));
+  for (std::int64_t j = 0; j < count; ++j) {
+    for (std::int64_t q = 0; q < one.depth; ++q) {
+      const auto index = static_cast<std::size_t>((one.a_at + q) * count + j);
+      const float value = index < u.size() ? u[index] : canonical_nan();
+      inputs[static_cast<std::size_t>(j * one.depth + q)] =
+          apply(program.expand_input, value, scaling, arithmetic_.dtype);
+    }
+  }
+  // Columns past the output row would be written into the next token's row; they are reported by
+  // law 3 and dropped here.
+  const std::int64_t rows = std::clamp<std::int64_t>(width - one.out, 0, one.rows);
+  std::vector<float> block(static_cast<std::size_t>(kExpandRows * one.depth));
+  std::vector<float> dots(static_cast<std::size_t>(kExpandRows * count));
+  Panel panel(kExpandRows, one.depth);
+  for (std::int64_t row = 0; row < rows; row += kExpandRows) {
+    const std::int64_t some = std::min(kExpandRows, rows - row);
+    for (std::int64_t i = 0; i < some; ++i) {
+      float* const to = block.data() + i * one.depth;
+      for (std::int64_t q = 0; q < one.depth; ++q) {
+        to[q] = pools_[rank].b(one.b, live.slot, one.b_at + row + i, q);
+      }
+    }
+    panel.pack(block.data(), some, one.depth, one.depth);
+    const DotShape shape{.tokens = count,
+                         .x_stride = one.depth,
+                         .first_row = 0,
+                         .rows = some,
+                         .out_stride = some};
+    dot_rows(arithmetic_.accumulator, inputs.data(), panel, shape, dots.data());
+    for (std::int64_t j = 0; j < count; ++j) {
+      float* const out = outputs_[rank].data() + tokens[static_cast<std::size_t>(j)] * width +
+                         one.out + row;
+      for (std::int64_t i = 0; i < some; ++i) {
+        const float delta = apply(program.delta, dots[static_cast<std::size_t>(j * some + i)],
+                                  scaling, arithmetic_.dtype);
+        out[i] = apply(program.sum, out[i] + delta, scaling, arithmetic_.dtype);
+      }
+    }
+  }
+}
+
+}  // namespace tplora

@@ -1,0 +1,89 @@
+// Virtual ranks: the sharded QKV + LoRA forward of all ranks of one deployment, then the gather.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sim/adapter/adapter.hpp"
+#include "sim/layout/analysis.hpp"
+#include "sim/numerics/dot.hpp"
+#include "sim/numerics/panel.hpp"
+#include "sim/numerics/program.hpp"
+#include "sim/numerics/scalar.hpp"
+#include "sim/pool/flat_pool.hpp"
+
+namespace tplora {
+
+/// The arithmetic both sides share.
+struct Arithmetic {
+  Accumulator accumulator = Accumulator::fp32_chain;
+  const RoundingProgram* program = nullptr;
+  ScalarType dtype = ScalarType::bf16;
+};
+
+/// The inputs of one forward. x: [tokens, hidden_size], row-major.
+struct Batch {
+  std::span<const float> x;
+  std::int64_t hidden_size = 0;
+  std::vector<int> adapter_of_token;  ///< number of the adapter, -1 for none
+
+  [[nodiscard]] std::int64_t tokens() const {
+    return static_cast<std::int64_t>(adapter_of_token.size());
+  }
+};
+
+/// The ranks of one deployment running one batch. Use: construct, feed every panel of the base
+/// weight once, then `finish`, then read outputs.
+///
+/// Precondition: the analysis' verdict is consistent or silent (every rank could be planned).
+class TpGroup {
+ public:
+  TpGroup(const Contract& contract, const Deployment& deployment, const Analysis& analysis,
+          const Arithmetic& arithmetic, const Batch& batch);
+
+  /// Loads the adapters as the steps say. `adapters` and `shapes` by adapter number.
+  void load_adapters(std::span<const Adapter> adapters, std::span<const AdapterShape> shapes,
+                     std::span<const PoolStep> steps);
+
+  /// Rows [first_row, first_row + panel.rows()) of the base weight of `part` pass by; every rank
+  /// computes the output columns that its shard makes of them. bias: one value a row of the panel,
+  /// or empty.
+  void accept_panel(Part part, std::int64_t first_row, const Panel& panel,
+                    std::span<const float> bias);
+
+  /// Adds the LoRA deltas.
+  void finish();
+
+  /// The output row of a rank with its delta, and before any delta: [tokens, width], row-major.
+  /// Columns to which no base weight was ever loaded hold the guard, a canonical NaN.
+  [[nodiscard]] std::span<const float> output(std::int64_t tp_rank) const {
+    return outputs_[static_cast<std::size_t>(tp_rank)];
+  }
+  [[nodiscard]] std::span<const float> base_output(std::int64_t tp_rank) const {
+    return bases_[static_cast<std::size_t>(tp_rank)];
+  }
+
+ private:
+  using Output = std::vector<float>;  ///< [tokens, width]
+
+  void shrink(std::size_t rank, const LiveAdapter& live, std::span<const std::int64_t> tokens,
+              std::vector<std::vector<float>>& u) const;
+  void expand(std::size_t rank, const LiveAdapter& live, std::span<const std::int64_t> tokens,
+              const std::vector<std::vector<float>>& u);
+  void launch(std::size_t rank, const LiveAdapter& live, float scaling,
+              std::span<const std::int64_t> tokens, const KernelLaunch& one,
+              const std::vector<float>& u);
+
+  const Contract& contract_;
+  Deployment deployment_;
+  const Analysis& analysis_;
+  Arithmetic arithmetic_;
+  const Batch& batch_;
+  std::vector<FlatPool<float>> pools_;
+  std::vector<Output> bases_, outputs_;
+};
+
+}  // namespace tplora

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""The architecture as a test: who may include whom, where third-party headers may stand, and that
+no engine, bug or model name occurs in the sources of the simulator or the verifier."""
+
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# folder -> folders it may include (itself always).
+ALLOWED = {
+    "sim/base": [],
+    "sim/model": ["sim/base"],
+    "sim/contract": ["sim/base"],
+    "sim/layout": ["sim/base", "sim/model", "sim/contract"],
+    "sim/numerics": ["sim/base"],
+    "sim/adapter": ["sim/base", "sim/model", "sim/numerics"],
+    "sim/data": ["sim/base", "sim/model", "sim/numerics", "sim/adapter"],
+    "sim/pool": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/numerics", "sim/adapter"],
+    "sim/ranks": ["sim/*"],
+    "verify/reference": ["sim/base", "sim/model", "sim/numerics", "sim/adapter", "sim/data"],
+    "verify/case": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/numerics", "sim/adapter", "sim/data"],
+    "verify/compare": ["sim/base", "sim/numerics"],
+    "verify/explain": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/data", "sim/pool", "sim/ranks", "verify/compare"],
+    "verify/report": ["sim/*", "verify/*"],
+    "verify/cli": ["sim/*", "verify/*"],
+}
+
+# third-party header -> files in which it may stand
+THIRD_PARTY = {
+    "nlohmann": {"sim/base/json.hpp"},
+    "CLI/": {"verify/cli/main.cpp"},
+    "tbb": {"sim/base/parallel_for.cpp"},
+    "catch2": {"tests/catch.hpp"},
+    "tl/": {"sim/base/result.hpp"},
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
+
+
+def folder_of(path):
+    return "/".join(path.split("/")[:2])
+
+
+def allowed(folder, target):
+    return target == folder or any(
+        target == rule or (rule.endswith("/*") and target.startswith(rule[:-1]))
+        for rule in ALLOWED[folder]
+    )
+
+
+def names_of_engines_bugs_models():
+    names = set()
+    for kind in ("engines", "bugs"):
+        for file in (ROOT / "configs" / kind).glob("*.json"):
+            names.add(file.stem.lower())
+            names.add(json.loads(file.read_text()).get("engine", file.stem).lower())
+    for file in (ROOT / "configs" / "models").rglob("*.json"):
+        if file.name != "index.json":
+            names.add(file.stem.lower())
+    return names
+
+
+def main():
+    problems = []
+    sources = [p for top in ("sim", "verify") for p in sorted((ROOT / top).rglob("*.[ch]pp"))]
+    names = names_of_engines_bugs_models()
+    # The one table of rounding programs names them after the engines they describe.
+    may_name = {"sim/numerics/program.cpp"}
+    for file in sources:
+        path = file.relative_to(ROOT).as_posix()
+        text = file.read_text()
+        folder = folder_of(path)
+        if folder not in ALLOWED:
+            problems.append(f"{path}: folder {folder} is not part of the architecture")
+            continue
+        for header in INCLUDE.findall(text):
+            if header.startswith(("sim/", "verify/")) and not allowed(folder, folder_of(header)):
+                problems.append(f"{path}: may not include {header}")
+            for library, files in THIRD_PARTY.items():
+                if header.startswith(library) and path not in files:
+                    problems.append(f"{path}: {header} belongs in {', '.join(sorted(files))}")
+        if path in may_name or path == "verify/cli/main.cpp":
+            continue  # main.cpp teaches with an example command line
+        for name in names:
+            if re.search(r"(?<![\w-])" + re.escape(name) + r"(?![\w-])", text.lower()):
+                problems.append(f"{path}: names the engine, bug or model \"{name}\"")
+    print("\n".join(problems))
+    print(f"{len(sources)} files, {len(problems)} problems")
+    return 1 if problems or not sources else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""The program as its users meet it: exit codes, JSON, sentences for bad input."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else str(ROOT / "build" / "tplora")
+MODEL = "Qwen/Qwen3.5-35B-A3B"
+
+
+def tplora(*arguments):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300)
+
+
+def layout(engine, tp_size, *more, model=MODEL):
+    done = tplora("layout", "--model", model, "--engine", engine, "--tp", str(tp_size), "--json", *more)
+    return done.returncode, json.loads(done.stdout)
+
+
+class Layout(unittest.TestCase):
+    def test_the_published_figures_come_out(self):
+        # tp_size: buffer rows, slice rows, verdict, exit code, shape check
+        rows = {
+            "sglang-24420": {1: (9216, 9216, "consistent", 0, "pass"), 2: (4608, 4608, "consistent", 0, "pass"),
+                             4: (2304, 2304, "silent", 1, "pass"), 8: (1152, 1280, "crash", 1, "fail"),
+                             16: (576, 768, "crash", 1, "fail")},
+            "sglang": {1: (9216, 9216, "consistent", 0, "pass"), 2: (4608, 4608, "consistent", 0, "pass"),
+                       4: (2560, 2560, "consistent", 0, "pass"), 8: (1536, 1536, "consistent", 0, "pass"),
+                       16: (1024, 1024, "consistent", 0, "pass")},
+        }
+        for engine, by_size in rows.items():
+            for tp_size, (buffer, part, verdict, code, check) in by_size.items():
+                with self.subTest(engine=engine, tp_size=tp_size):
+                    found, report = layout(engine, tp_size)
+                    self.assertEqual((found, report["verdict"], report["shape_check"]), (code, verdict, check))
+                    self.assertEqual(len(report["ranks"]), tp_size)
+                    for rank in report["ranks"]:
+                        self.assertEqual(rank["lora_b"]["buffer_rows"], buffer)
+                        self.assertEqual(rank["lora_b"]["slice_rows"], part)
+
+    def test_a_tp_size_the_heads_do_not_divide_is_refused_with_check_and_values(self):
+        for engine in ("sglang", "sglang-24420"):
+            for tp_size in (3, 32):
+                code, report = layout(engine, tp_size)
+                self.assertEqual((code, report["verdict"]), (3, "refused"))
+                self.assertIn(f"H % T == 0 fails with H=16, T={tp_size}", report["findings"][0]["message"])
+
+    def test_the_silent_case_names_what_v_is_made_of(self):
+        _, report = layout("sglang-24420", 4)
+        pieces = {piece["part"]: piece for piece in report["ranks"][1]["lora_b"]["pieces"]}
+        self.assertEqual(pieces["v"]["rows"], 0)
+        self.assertEqual(pieces["v"]["wanted_rows"], 256)
+        self.assertEqual(pieces["k"]["holds"], [{"part": "k", "head": 0, "from": 0, "rows": 256}])
+        bounds = [f for f in report["findings"] if f["law"] == "bounds"]
+        self.assertEqual({f["tp_rank"] for f in bounds}, {0, 1, 2, 3})
+        self.assertEqual({f["part"] for f in report["findings"]}, {"v"})
+        slot0 = next(f for f in bounds if f["slot"] == 0 and f["tp_rank"] == 2)
+        self.assertIn("adapter b's q row", slot0["found"])
+        self.assertIn("of slot 1", slot0["found"])
+        self.assertEqual((slot0["first_head"], slot0["first_row"], slot0["last_row"]), (1, 256, 511))
+        slot1 = next(f for f in bounds if f["slot"] == 1)
+        self.assertIn("outside the pool", slot1["found"])
+        self.assertIn("configs/bugs/sglang-24420.json", slot0["place"])
+
+    def test_every_finding_carries_a_case_line_that_replays_it(self):
+        _, report = layout("sglang-24420", 4)
+        lines = {finding["case"] for finding in report["findings"]}
+        self.assertEqual(len(lines), 1)
+        done = tplora("replay", lines.pop())
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("silent", done.stdout)
+        self.assertIn("v delta of adapter a (slot 0) came from adapter b's q rows", done.stdout)
+
+    def test_layer_kinds_are_listed_and_the_worst_is_shown(self):
+        _, report = layout("sglang-24420", 4)
+        kinds = {layer["kind"]: layer["verdict"] for layer in report["layers"]}
+        self.assertEqual(kinds, {"full_attention": "silent", "linear_attention": "not_applicable"})
+        code, report = layout("sglang-24420", 4, "--layer", "linear_attention")
+        self.assertEqual((code, report["verdict"]), (3, "not_applicable"))
+
+    def test_a_round_robin_kv_head_breaks_the_pairing_law(self):
+        text = (ROOT / "configs/engines/sglang.json").read_text().replace("t//rep", "t % KV")
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "round robin.json"
+            file.write_text(text)
+            code, report = layout(str(file), 4)
+            self.assertEqual((code, report["verdict"]), (1, "silent"))
+            self.assertIn("pairing", {finding["law"] for finding in report["findings"]})
+            done = tplora("replay", report["findings"][0]["case"])
+            self.assertEqual(done.returncode, 1, done.stderr)
+
+    def test_text_draws_a_row_map(self):
+        done = tplora("layout", "--model", MODEL, "--engine", "sglang", "--tp", "4")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("k head 1 (rows 256-511)", done.stdout)
+
+    def test_a_larger_lora_rank_than_the_buffers_is_refused_not_bad_input(self):
+        code, report = layout("sglang", 2, "--lora-rank", "32", "--max-lora-rank", "16")
+        self.assertEqual((code, report["verdict"]), (3, "refused"))
+
+
+class Replay(unittest.TestCase):
+    def test_an_empty_neighbour_slot_makes_the_v_delta_zero(self):
+        done = tplora("replay", f"model={MODEL} layer=full_attention engine=sglang-24420 tp=4 R=16 slots=8 "
+                                "adapters=a:r16:alpha32:qkv tokens=a,a,-,a data=wide seed=3")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("v delta of adapter a (slot 0) came from zeros of slot 1", done.stdout)
+
+    def test_a_comparison_that_could_not_fail_is_vacuous(self):
+        done = tplora("replay", "model=H=8,KV=2,D=4,hidden=32 engine=sglang tp=4 tokens=-,-")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("vacuous", done.stdout)
+
+
+class Lists(unittest.TestCase):
+    def test_lists_name_what_is_there(self):
+        self.assertIn(MODEL, tplora("list", "models").stdout.split("\n"))
+        self.assertIn("sglang", tplora("list", "engines").stdout.split())
+        self.assertIn("sglang-24420", tplora("list", "bugs").stdout.split())
+        self.assertIn("sglang_triton", tplora("list", "programs").stdout.split())
+        self.assertIn("default", tplora("list", "suites").stdout.split())
+
+    def test_help_teaches_with_an_example(self):
+        for command in ([], ["verify"], ["layout"], ["replay"], ["list"]):
+            done = tplora(*command, "--help")
+            self.assertEqual(done.returncode, 0)
+            self.assertIn("tplora", done.stdout)
+            self.assertIn("Example", done.stdout)
+
+
+class BadInput(unittest.TestCase):
+    """Each gets exit code 2, nothing on stdout, and one sentence on stderr."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def file(self, text, name="file.json"):
+        path = pathlib.Path(self.folder.name) / name
+        path.write_text(text)
+        return str(path)
+
+    def refused(self, words, *arguments):
+        done = tplora(*arguments)
+        with self.subTest(arguments=arguments):
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(done.stdout, "")
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            for word in words if isinstance(words, (list, tuple)) else [words]:
+                self.assertIn(word, done.stderr)
+
+    def layout(self, words, model=MODEL, engine="sglang", tp="4", more=()):
+        self.refused(words, "layout", "--model", model, "--engine", engine, "--tp", tp, *more)
+
+    def config(self, **keys):
+        config = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8,
+                  "num_key_value_heads": 2}
+        config.update(keys)
+        return self.file(json.dumps(config), "config.json")
+
+    def contract(self, **edits):
+        return self.file(json.dumps({"extends": str(ROOT / "configs/engines/sglang.json"), **edits}), "mine.json")
+
+    def test_files_that_are_not_there_or_not_json(self):
+        self.layout("no such file", model=self.folder.name + "/none/config.json")
+        self.layout("directory", model=self.folder.name)
+        self.layout(["config.json", "not valid JSON"], model=self.file('{"model_type": "llama", "hid', "config.json"))
+        self.refused("no such file", "verify", self.folder.name + "/none.json")
+        self.refused("directory", "verify", self.folder.name)
+
+    def test_model_configs(self):
+        self.layout(["config.json#/num_attention_heads", "\"8\""], model=self.config(num_attention_heads="8"))
+        self.layout("num_attention_heads", model=self.config(num_attention_heads=0))
+        self.layout("num_key_value_heads", model=self.config(num_key_value_heads=-2))
+        self.layout("64 bits", model=self.config(num_attention_heads=2**62, num_key_value_heads=2, head_dim=2**62))
+        self.layout(["num_attention_heads 8", "num_key_value_heads 3"], model=self.config(num_key_value_heads=3))
+        self.layout("hidden_size", model=self.config(hidden_size=1.5))
+        self.layout("not known", model="nobody/nothing")
+        self.layout("nosuchfamily", model=self.config(model_type="nosuchfamily"))
+        self.layout("D", model="H=8,KV=2,hidden=64")
+        self.layout("head", model="H=8,KV=0,D=4,hidden=64")
+
+    def test_numbers_of_the_command_line(self):
+        self.layout("--tp 0", tp="0")
+        self.layout("--lora-rank 0", more=("--lora-rank", "0"))
+        self.layout("--lora-rank -4", more=("--lora-rank", "-4"))
+        self.layout("--dp 3", more=("--dp", "3"))
+        self.layout("no such layer kind", more=("--layer", "nothing"))
+
+    def test_contracts(self):
+        self.layout("engine \"nothing\" is not known", engine="nothing")
+        self.layout(["mine.json", "unknown key \"surprise\""], engine=self.contract(surprise=1))
+        self.layout(["mine.json#/replace/~1let~1h", "column 3"], engine=self.contract(replace={"/let/h": "H/"}))
+        self.layout(["mine.json#/replace/~1let~1h", "divided by zero", "H=16"],
+                    engine=self.contract(replace={"/let/h": "H // (KV - KV)"}))
+        self.layout(["mine.json", "does not fit 64 bits"],
+                    engine=self.contract(replace={"/lora_b/copies/1/from": "9223372036854775807 * H"}))
+        self.layout(["rounding program \"nothing\" is not known"], engine=self.contract(program="nothing"))
+        self.layout("leads back", engine=self.file(json.dumps({"extends": "self"}), "self.json"))
+
+    def test_case_lines(self):
+        start = "model=H=8,KV=2,D=4,hidden=32 engine=sglang tp=4 "
+        self.refused("stands twice", "replay", start + "tp=2")
+        self.refused("unknown key \"colour\"", "replay", start + "colour=red")
+        self.refused("lora_rank", "replay", start + "adapters=a:r0:alpha1:q")
+        self.refused("tp=0", "replay", "model=H=8,KV=2,D=4,hidden=32 engine=sglang tp=0")
+
+    def test_suites(self):
+        self.refused(["suite.json#/cases/0/models", "found 7"], "verify",
+                     self.file(json.dumps({"format": "tplora-suite/1", "name": "s", "cases": [
+                         {"models": 7, "engines": ["sglang"], "tp": [1], "case": "R=16"}]}), "suite.json"))
+        self.refused("tplora-suite/1", "verify", self.file('{"format": "other"}', "suite.json"))
+
+    def test_usage(self):
+        self.assertEqual(tplora().returncode, 2)
+        self.assertEqual(tplora("layout", "--nothing").returncode, 2)
+        self.assertEqual(tplora("nothing").returncode, 2)
+
+
+class Verify(unittest.TestCase):
+    def suite(self, **keys):
+        entry = {"models": [MODEL], "engines": ["sglang"], "tp": [4], "numbers": False,
+                 "case": "R=16 adapters=a:r16:alpha32:qkv tokens=a,-"}
+        entry.update(keys)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        file = pathlib.Path(folder.name) / "suite.json"
+        file.write_text(json.dumps({"format": "tplora-suite/1", "name": "small", "cases": [entry]}))
+        return str(file)
+
+    def test_a_suite_as_expected_exits_0(self):
+        done = tplora("verify", self.suite())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_an_unexpected_verdict_exits_1_and_is_told_once_with_its_case_line(self):
+        done = tplora("verify", self.suite(engines=["sglang-24420"]))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.count("unexpected: "), 1)
+        self.assertIn("tplora replay \"model=" + MODEL, done.stdout)
+
+    def test_a_suite_in_which_nothing_ran_exits_3(self):
+        done = tplora("verify", self.suite(), "--filter", "tp=64")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("0 cases", done.stdout)
+
+    def test_time_rate_and_memory_go_to_stderr(self):
+        done = tplora("verify", self.suite())
+        self.assertRegex(done.stderr, r"\d+\.\d s, \d+ cases/s, \d+\.\d+ GB")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,61 @@
+// A case: everything that fixes the bits, and its one-line form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/base/result.hpp"
+#include "sim/adapter/adapter.hpp"
+#include "sim/data/generator.hpp"
+#include "sim/layout/analysis.hpp"
+#include "sim/numerics/dot.hpp"
+#include "sim/numerics/scalar.hpp"
+
+namespace tplora {
+
+/// One case. `model` and `engine` are what the user wrote: a name, a path, or inline geometry.
+struct Case {
+  std::string model;
+  std::string layer;  ///< layer kind; empty: the model's only kind with a qkv projection
+  std::string engine;
+  std::int64_t tp_size = 1;
+  std::int64_t dp_size = 1;
+  std::int64_t max_lora_rank = 16;
+  std::int64_t slots = 2;
+  std::vector<AdapterSpec> adapters;
+  std::vector<int> tokens;  ///< number of each token's adapter, -1 for none
+  std::vector<PoolStep> steps;
+  ScalarType dtype = ScalarType::bf16;
+  Accumulator accumulator = Accumulator::fp32_chain;
+  DataKind data = DataKind::wide;
+  std::uint64_t seed = 1;
+
+  friend bool operator==(const Case&, const Case&) = default;
+};
+
+/// Parses `key=value` pairs separated by blanks (docs/formats/case.md). Keys left out take their
+/// defaults; `model`, `engine` and `tp` must be there. Refused: an unknown or duplicate key, a
+/// value out of range, an adapter, slot or token that does not exist, tokens whose adapter is not
+/// resident after the steps.
+[[nodiscard]] Result<Case> parse_case(const std::string& line);
+
+/// The canonical line: a blank in a path stands as %20, a percent sign as %25; every key that is not at its default where it has one, in fixed order.
+/// parse_case(print_case(c)) == c.
+[[nodiscard]] std::string print_case(const Case& one);
+
+/// Two adapters of the given lora_ranks loaded side by side after a slot's earlier tenant has
+/// gone; what `layout` and `prove` look at unless told otherwise.
+void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t second_lora_rank);
+
+/// The adapters' names, by number.
+[[nodiscard]] std::vector<std::string> adapter_names(const Case& one);
+
+/// An adapter, and all of them, as contracts see them.
+[[nodiscard]] AdapterShape shape_of(const AdapterSpec& adapter);
+[[nodiscard]] std::vector<AdapterShape> shapes_of(const std::vector<AdapterSpec>& adapters);
+
+/// The integer side of the case, for one layer's geometry.
+[[nodiscard]] LayoutCase layout_case(const Case& one, const QkvGeometry& geometry);
+
+}  // namespace tplora

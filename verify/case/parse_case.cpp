@@ -1,0 +1,343 @@
+#include "verify/case/case.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <map>
+#include <set>
+#include <sstream>
+
+namespace tplora {
+namespace {
+
+/// The text of a value in which a blank stands as %20 and a percent sign as %25.
+std::string unescaped(const std::string& text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view code = std::string_view(text).substr(i, 3);
+    const bool is_code = code == "%20" || code == "%25";
+    plain += is_code ? (code == "%20" ? ' ' : '%') : text[i];
+    i += is_code ? 2 : 0;
+  }
+  return plain;
+}
+
+constexpr std::int64_t kMaxRanks = 1024;
+constexpr std::int64_t kMaxSlots = 256;
+constexpr std::int64_t kMaxLoraRank = 4096;
+constexpr std::int64_t kMaxTokens = 4096;
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  for (;;) {
+    const std::size_t end = text.find(separator, begin);
+    parts.push_back(text.substr(begin, end - begin));
+    if (end == std::string::npos) {
+      return parts;
+    }
+    begin = end + 1;
+  }
+}
+
+Result<std::int64_t> number(const std::string& key, const std::string& text, std::int64_t least,
+                            std::int64_t most) {
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+    return fail(fmt::format("case line: {}={}: expected an integer from {} to {}", key, text, least,
+                            most));
+  }
+  return value;
+}
+
+/// Letters an adapter may target, in the order of Part; "fused" is one adapter on a fused module.
+Result<void> parse_targets(const std::string& text, AdapterSpec& spec) {
+  spec.shared_a = text == "fused";
+  const std::string letters = spec.shared_a ? "qkv" : text;
+  spec.targets = {};
+  std::size_t last = 0;
+  for (const char letter : letters) {
+    const std::size_t part = std::string("qkv").find(letter);
+    if (part == std::string::npos || (letter != letters.front() && part <= last)) {
+      return fail(fmt::format(
+          "case line: adapter {} targets \"{}\", expected q, k, v in that order, or fused",
+          spec.name, text));
+    }
+    spec.targets[part] = true;
+    last = part;
+  }
+  return letters.empty() ? Result<void>(fail(fmt::format(
+                               "case line: adapter {} targets nothing", spec.name)))
+                         : Result<void>();
+}
+
+Result<AdapterSpec> parse_adapter(const std::string& text) {
+  const auto fields = split(text, ':');
+  AdapterSpec spec;
+  spec.targets = {true, true, true};
+  spec.name = fields.front();
+  const bool named = !spec.name.empty() &&
+                     std::all_of(spec.name.begin(), spec.name.end(), [](unsigned char c) {
+                       return std::isalnum(c) != 0 || c == '_';
+                     });
+  if (!named || fields.size() != 4 || !fields[1].starts_with("r") ||
+      !fields[2].starts_with("alpha")) {
+    return fail(fmt::format(
+        "case line: adapter \"{}\": expected name:r<lora_rank>:alpha<lora_alpha>:<q, k, v or fused>",
+        text));
+  }
+  const auto lora_rank = number("lora_rank of " + spec.name, fields[1].substr(1), 1, kMaxLoraRank);
+  const auto alpha = number("lora_alpha of " + spec.name, fields[2].substr(5), 1, 1 << 20);
+  if (!lora_rank || !alpha) {
+    return fail(lora_rank ? alpha.error() : lora_rank.error());
+  }
+  spec.lora_rank = *lora_rank;
+  spec.lora_alpha = *alpha;
+  if (auto targets = parse_targets(fields[3], spec); !targets) {
+    return fail(targets.error());
+  }
+  return spec;
+}
+
+Result<int> adapter_number(const Case& one, const std::string& name) {
+  for (std::size_t i = 0; i < one.adapters.size(); ++i) {
+    if (one.adapters[i].name == name) {
+      return static_cast<int>(i);
+    }
+  }
+  return fail(fmt::format("case line: no adapter is called \"{}\"", name));
+}
+
+/// load:name@slot or evict:name
+Result<PoolStep> parse_step(const Case& one, const std::string& text) {
+  const std::size_t colon = text.find(':');
+  const std::string verb = text.substr(0, colon);
+  const std::string rest = colon == std::string::npos ? "" : text.substr(colon + 1);
+  const std::size_t at = rest.find('@');
+  if ((verb != "load" && verb != "evict") || rest.empty() ||
+      (verb == "load") != (at != std::string::npos)) {
+    return fail(fmt::format("case line: step \"{}\": expected load:<adapter>@<slot> or "
+                            "evict:<adapter>", text));
+  }
+  const auto adapter = adapter_number(one, rest.substr(0, at));
+  if (!adapter) {
+    return fail(adapter.error());
+  }
+  if (verb == "evict") {
+    return PoolStep{PoolStep::Kind::evict, *adapter, -1};
+  }
+  const auto slot = number("slot of step " + text, rest.substr(at + 1), 0, one.slots - 1);
+  if (!slot) {
+    return fail(slot.error());
+  }
+  return PoolStep{PoolStep::Kind::load, *adapter, *slot};
+}
+
+/// An eviction is of the slot that holds the adapter at that point.
+Result<void> parse_steps(const std::string& text, Case& one) {
+  std::map<int, std::int64_t> slot_of;
+  for (const std::string& item : split(text, ',')) {
+    auto step = parse_step(one, item);
+    if (!step) {
+      return fail(step.error());
+    }
+    const bool resident = slot_of.contains(step->adapter);
+    if (resident == (step->kind == PoolStep::Kind::load)) {
+      return fail(fmt::format("case line: step \"{}\": the adapter is {}resident at that point",
+                              item, resident ? "already " : "not "));
+    }
+    if (step->kind == PoolStep::Kind::load) {
+      std::erase_if(slot_of, [&](const auto& entry) { return entry.second == step->slot; });
+      slot_of[step->adapter] = step->slot;
+    } else {
+      step->slot = slot_of[step->adapter];
+      slot_of.erase(step->adapter);
+    }
+    one.steps.push_back(*step);
+  }
+  return {};
+}
+
+std::vector<PoolStep> default_steps(const Case& one) {
+  std::vector<PoolStep> steps;
+  for (std::size_t i = 0; i < one.adapters.size(); ++i) {
+    steps.push_back({PoolStep::Kind::load, static_cast<int>(i), static_cast<std::int64_t>(i)});
+  }
+  return steps;
+}
+
+/// Every adapter in turn, and one token without.
+std::vector<int> default_tokens(const Case& one) {
+  std::vector<int> tokens;
+  for (const LiveAdapter& live : live_adapters(shapes_of(one.adapters), one.steps)) {
+    tokens.push_back(live.adapter);
+  }
+  tokens.push_back(-1);
+  return tokens;
+}
+
+Result<void> parse_tokens(const std::string& text, Case& one) {
+  for (const std::string& item : split(text, ',')) {
+    const auto adapter = item == "-" ? Result<int>(-1) : adapter_number(one, item);
+    if (!adapter) {
+      return fail(adapter.error());
+    }
+    one.tokens.push_back(*adapter);
+  }
+  if (static_cast<std::int64_t>(one.tokens.size()) > kMaxTokens) {
+    return fail(fmt::format("case line: {} tokens, expected at most {}", one.tokens.size(),
+                            kMaxTokens));
+  }
+  return {};
+}
+
+Result<void> check_residents(const Case& one) {
+  std::set<int> resident = {-1};
+  for (const LiveAdapter& live : live_adapters(shapes_of(one.adapters), one.steps)) {
+    resident.insert(live.adapter);
+  }
+  for (const int adapter : one.tokens) {
+    if (!resident.contains(adapter)) {
+      return fail(fmt::format(
+          "case line: a token uses adapter {}, which no slot holds after the steps",
+          one.adapters[static_cast<std::size_t>(adapter)].name));
+    }
+  }
+  return {};
+}
+
+Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) {
+  static const std::set<std::string> kKeys = {"model",    "layer",  "engine", "tp",   "dp",
+                                              "R",        "slots",  "adapters", "tokens", "steps",
+                                              "dtype",    "accumulator", "data", "seed"};
+  std::map<std::string, std::string> pairs;
+  std::istringstream words(line);
+  std::string word;
+  while (words >> word) {
+    const std::size_t equals = word.find('=');
+    const std::string key = word.substr(0, equals);
+    if (equals == std::string::npos || equals + 1 == word.size()) {
+      return fail(fmt::format("case line: found \"{}\", expected key=value", word));
+    }
+    if (!kKeys.contains(key)) {
+      return fail(fmt::format("case line: unknown key \"{}\", expected one of: {}", key,
+                              fmt::join(kKeys, ", ")));
+    }
+    if (!pairs.emplace(key, word.substr(equals + 1)).second) {
+      return fail(fmt::format("case line: the key \"{}\" stands twice", key));
+    }
+  }
+  for (const char* required : {"model", "engine", "tp"}) {
+    if (!pairs.contains(required)) {
+      return fail(fmt::format("case line: the key \"{}\" is missing", required));
+    }
+  }
+  return pairs;
+}
+
+template <class Value>
+Result<Value> word_of(const std::string& key, const std::string& text,
+                      std::optional<Value> found, const std::string& expected) {
+  if (!found) {
+    return fail(fmt::format("case line: {}={}: expected {}", key, text, expected));
+  }
+  return *found;
+}
+
+}  // namespace
+
+Result<Case> parse_case(const std::string& line) {
+  auto pairs = parse_pairs(line);
+  if (!pairs) {
+    return fail(pairs.error());
+  }
+  Case one;
+  std::optional<Error> error;
+  const auto with = [&](const char* key, const auto& body) {
+    const auto found = pairs->find(key);
+    if (found == pairs->end() || error) {
+      return false;
+    }
+    auto result = body(found->second);
+    if (!result) {
+      error = result.error();
+    }
+    return true;
+  };
+  const auto integer = [&](const char* key, std::int64_t& out, std::int64_t most) {
+    with(key, [&](const std::string& text) -> Result<void> {
+      auto value = number(key, text, 1, most);
+      if (!value) {
+        return fail(value.error());
+      }
+      out = *value;
+      return {};
+    });
+  };
+  const auto word = [&](const char* key, auto& out, auto lookup, const char* expected) {
+    with(key, [&](const std::string& text) -> Result<void> {
+      auto value = word_of(key, text, lookup(text), expected);
+      if (!value) {
+        return fail(value.error());
+      }
+      out = *value;
+      return {};
+    });
+  };
+  one.model = unescaped((*pairs)["model"]);
+  one.engine = unescaped((*pairs)["engine"]);
+  one.layer = pairs->contains("layer") ? unescaped((*pairs)["layer"]) : "";
+  integer("tp", one.tp_size, kMaxRanks);
+  integer("dp", one.dp_size, kMaxRanks);
+  integer("R", one.max_lora_rank, kMaxLoraRank);
+  integer("slots", one.slots, kMaxSlots);
+  word("dtype", one.dtype, scalar_type_of, "bf16, fp16 or fp32");
+  word("accumulator", one.accumulator, accumulator_of, "fp32_chain");
+  word("data", one.data, data_kind_of, "labels, integers or wide");
+  with("seed", [&](const std::string& text) -> Result<void> {
+    const auto [end, code] =
+        std::from_chars(text.data(), text.data() + text.size(), one.seed);
+    return code == std::errc() && end == text.data() + text.size()
+               ? Result<void>()
+               : Result<void>(fail(fmt::format(
+                     "case line: seed={}: expected an integer from 0 to 2^64-1", text)));
+  });
+  with("adapters", [&](const std::string& text) -> Result<void> {
+    for (const std::string& item : split(text, ',')) {
+      auto adapter = parse_adapter(item);
+      if (!adapter) {
+        return fail(adapter.error());
+      }
+      if (adapter_number(one, adapter->name)) {
+        return fail(fmt::format("case line: two adapters are called \"{}\"", adapter->name));
+      }
+      one.adapters.push_back(*adapter);
+    }
+    return {};
+  });
+  if (!error && !with("steps", [&](const std::string& text) { return parse_steps(text, one); })) {
+    one.steps = default_steps(one);
+    if (static_cast<std::int64_t>(one.adapters.size()) > one.slots) {
+      return fail(fmt::format("case line: {} adapters do not fit slots={}", one.adapters.size(),
+                              one.slots));
+    }
+  }
+  if (!error && !with("tokens", [&](const std::string& text) { return parse_tokens(text, one); })) {
+    one.tokens = default_tokens(one);
+  }
+  if (error) {
+    return fail(*error);
+  }
+  if (one.tp_size % one.dp_size != 0) {
+    return fail(fmt::format("case line: dp={} does not divide tp={}", one.dp_size, one.tp_size));
+  }
+  if (auto residents = check_residents(one); !residents) {
+    return fail(residents.error());
+  }
+  return one;
+}
+
+}  // namespace tplora

@@ -1,0 +1,439 @@
+#include "verify/case/suite.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "sim/base/json.hpp"
+#include "sim/model/model_source.hpp"
+#include "sim/numerics/program.hpp"
+
+namespace tplora {
+namespace {
+
+/// Models and contracts, each read once.
+class Library {
+ public:
+  explicit Library(const ConfigFolders& configs) : configs_(configs) {}
+
+  Result<std::shared_ptr<const Model>> model(const std::string& argument) {
+    auto& entry = models_[argument];
+    if (!entry) {
+      auto model = load_model(argument, configs_.models());
+      if (!model) {
+        return fail(model.error());
+      }
+      entry = std::make_shared<const Model>(std::move(*model));
+    }
+    return entry;
+  }
+
+  Result<std::shared_ptr<const Contract>> contract(const std::string& argument) {
+    auto& entry = contracts_[argument];
+    if (!entry) {
+      auto contract = find_contract(argument, configs_.root).and_then(read_contract);
+      if (!contract) {
+        return fail(contract.error());
+      }
+      if (find_program(contract->program) == nullptr) {
+        return fail(fmt::format("rounding program \"{}\" is not known, see `tplora list programs`",
+                                contract->program),
+                    contract->file + "#/program");
+      }
+      entry = std::make_shared<const Contract>(std::move(*contract));
+    }
+    return entry;
+  }
+
+ private:
+  const ConfigFolders& configs_;
+  std::map<std::string, std::shared_ptr<const Model>> models_;
+  std::map<std::string, std::shared_ptr<const Contract>> contracts_;
+};
+
+/// An engine takes adapters in one form only; the case line must say which.
+Result<void> check_adapters(const Case& one, const Contract& contract) {
+  for (const AdapterSpec& adapter : one.adapters) {
+    if (adapter.shared_a != contract.takes_fused_adapters()) {
+      return fail(fmt::format("adapter {}: engine {} takes {} adapters, expected {}:r{}:alpha{}:{}",
+                              adapter.name, contract.name,
+                              adapter.shared_a ? "separate" : "fused", adapter.name,
+                              adapter.lora_rank, adapter.lora_alpha,
+                              adapter.shared_a ? "qkv" : "fused"));
+    }
+  }
+  return {};
+}
+
+Result<std::vector<PreparedCase>> prepare_layers(const Case& one, Library& library) {
+  const auto contract = library.contract(one.engine);
+  if (!contract) {
+    return fail(contract.error());
+  }
+  const auto model = library.model(one.model);
+  if (!model) {
+    return fail(model.error());
+  }
+  if (auto adapters = check_adapters(one, **contract); !adapters) {
+    return fail(adapters.error());
+  }
+  std::vector<PreparedCase> cases;
+  for (const LayerKind& kind : (*model)->layer_kinds) {
+    if (!one.layer.empty() && kind.kind != one.layer) {
+      continue;
+    }
+    PreparedCase prepared{.one = one,
+                          .contract = *contract,
+                          .geometry = kind.geometry,
+                          .kind = kind.kind,
+                          .layers = kind.indices,
+                          .why_no_qkv = kind.why_no_qkv,
+                          .numbers = false,
+                          .expect = {}};
+    prepared.one.layer = (*model)->layer_kinds.size() > 1 ? kind.kind : "";
+    cases.push_back(std::move(prepared));
+  }
+  if (cases.empty()) {
+    std::string kinds;
+    for (const LayerKind& kind : (*model)->layer_kinds) {
+      kinds += (kinds.empty() ? "" : ", ") + kind.kind;
+    }
+    return fail(fmt::format("model {} has no layer kind \"{}\", expected one of: {}", one.model,
+                            one.layer, kinds));
+  }
+  return cases;
+}
+
+/// Pins and cases of one file.
+class SuiteReader {
+ public:
+  SuiteReader(const Json& json, const std::filesystem::path& file, const ConfigFolders& configs)
+      : root_(json, file.string()), configs_(configs), library_(configs) {}
+
+  Result<Suite> read() {
+    if (auto keys = root_.only_keys({"format", "name", "about", "cases", "pins"}); !keys) {
+      return fail(keys.error());
+    }
+    const auto format = root_.at("format").and_then([](const JsonView& v) { return v.string(); });
+    if (!format) {
+      return fail(format.error());
+    }
+    if (*format != "tplora-suite/1") {
+      return root_.find("format")->expected("\"tplora-suite/1\"");
+    }
+    const auto name = root_.at("name").and_then([](const JsonView& v) { return v.string(); });
+    if (!name) {
+      return fail(name.error());
+    }
+    suite_.name = *name;
+    const auto list = root_.at("cases").and_then([](const JsonView& v) { return v.elements(); });
+    if (!list) {
+      return fail(list.error());
+    }
+    for (const JsonView& entry : *list) {
+      if (auto added = add_entry(entry); !added) {
+        return fail(added.error());
+      }
+    }
+    if (auto pinned = apply_pins(); !pinned) {
+      return fail(pinned.error());
+    }
+    return std::move(suite_);
+  }
+
+ private:
+  struct Entry {
+    std::vector<std::string> models, engines;
+    std::vector<std::int64_t> tp_sizes;
+    std::string line;
+    bool numbers = false;
+    std::optional<Formula> refused_when;
+  };
+
+  Result<void> add_entry(const JsonView& view) {
+    auto keys = view.only_keys(
+        {"models", "engines", "bugs", "tp", "case", "numbers", "refused_when"});
+    if (!keys) {
+      return keys;
+    }
+    Entry entry;
+    if (auto common = read_common(view, entry); !common) {
+      return common;
+    }
+    if (const auto bugs = view.find("bugs")) {
+      return add_bugs(*bugs, entry);
+    }
+    return read_grid(view, entry).and_then([&] { return add_grid(view, entry); });
+  }
+
+  Result<void> read_common(const JsonView& view, Entry& entry) {
+    const auto line = view.at("case").and_then([](const JsonView& v) { return v.string(); });
+    if (!line) {
+      return fail(line.error());
+    }
+    entry.line = *line;
+    if (const auto numbers = view.find("numbers")) {
+      const auto value = numbers->boolean();
+      if (!value) {
+        return fail(value.error());
+      }
+      entry.numbers = *value;
+    }
+    if (const auto when = view.find("refused_when")) {
+      const auto text = when->string();
+      if (!text) {
+        return fail(text.error());
+      }
+      auto formula = Formula::parse(*text, when->place(), predefined_symbols());
+      if (!formula) {
+        return fail(formula.error());
+      }
+      entry.refused_when = std::move(*formula);
+    }
+    return {};
+  }
+
+  Result<void> read_grid(const JsonView& view, Entry& entry) {
+    const auto models = view.at("models").and_then([](const JsonView& v) { return v.strings(); });
+    const auto engines = view.at("engines").and_then([](const JsonView& v) { return v.strings(); });
+    const auto sizes = view.at("tp").and_then([](const JsonView& v) { return v.elements(); });
+    if (!models || !engines || !sizes) {
+      return fail(!models ? models.error() : !engines ? engines.error() : sizes.error());
+    }
+    for (const std::string& model : *models) {
+      const auto names = model == "*" ? list_models(configs_.models())
+                                      : std::vector<std::string>{model};
+      entry.models.insert(entry.models.end(), names.begin(), names.end());
+    }
+    entry.engines = *engines;
+    for (const JsonView& size : *sizes) {
+      const auto value = size.positive_integer();
+      if (!value) {
+        return fail(value.error());
+      }
+      entry.tp_sizes.push_back(*value);
+    }
+    return {};
+  }
+
+  Result<std::vector<PreparedCase>> cases_of(const JsonView& where, const Entry& entry,
+                                             const std::string& model, const std::string& engine,
+                                             std::int64_t tp_size) {
+    const auto one = parse_case(
+        fmt::format("model={} engine={} tp={} {}", model, engine, tp_size, entry.line));
+    if (!one) {
+      return where.error(one.error().text());
+    }
+    auto prepared = prepare_layers(*one, library_);
+    if (!prepared) {
+      return where.error(prepared.error().text());
+    }
+    for (PreparedCase& item : *prepared) {
+      item.numbers = entry.numbers;
+      item.expect.verdict = item.geometry ? Verdict::consistent : Verdict::not_applicable;
+    }
+    return prepared;
+  }
+
+  Result<void> add_grid(const JsonView& view, const Entry& entry) {
+    for (const std::string& engine : entry.engines) {
+      for (const std::string& model : entry.models) {
+        for (const std::int64_t tp_size : entry.tp_sizes) {
+          auto cases = cases_of(view, entry, model, engine, tp_size);
+          if (!cases) {
+            return fail(cases.error());
+          }
+          for (PreparedCase& item : *cases) {
+            if (auto expected = expect_refusal(entry, item); !expected) {
+              return expected;
+            }
+            suite_.cases.push_back(std::move(item));
+          }
+        }
+      }
+    }
+    return {};
+  }
+
+  /// A contract that refuses everything keeps every law, so a suite says which refusals are right.
+  static Result<void> expect_refusal(const Entry& entry, PreparedCase& item) {
+    if (!entry.refused_when || !item.geometry) {
+      return {};
+    }
+    const LayoutCase layout = layout_case(item.one, *item.geometry);
+    std::vector<std::int64_t> values(symbol::count, 0);
+    for (int number = 0; number < symbol::tp_rank; ++number) {
+      values[static_cast<std::size_t>(number)] =
+          symbol_value(layout.geometry, layout.deployment, number);
+    }
+    values[symbol::T] = item.one.tp_size / item.one.dp_size;
+    const auto refused = entry.refused_when->evaluate(values);
+    if (!refused) {
+      return fail(entry.refused_when->explain(values).error);
+    }
+    if (*refused != 0) {
+      item.expect.verdict = Verdict::refused;
+      item.expect.reason = entry.refused_when->text();
+    }
+    return {};
+  }
+
+  Result<void> add_bugs(const JsonView& view, const Entry& entry) {
+    auto names = view.strings();
+    if (!names) {
+      return fail(names.error());
+    }
+    if (*names == std::vector<std::string>{"*"}) {
+      names = list_contracts(configs_.root, "bugs");
+    }
+    for (const std::string& name : *names) {
+      const auto contract = library_.contract(name);
+      if (!contract) {
+        return view.error(contract.error().text());
+      }
+      if (!(*contract)->bug) {
+        return view.error(fmt::format("contract \"{}\" has no bug record", name));
+      }
+      for (const BugRecord::Expectation& expect : (*contract)->bug->expect) {
+        if (auto added = add_bug_case(view, entry, name, *(*contract)->bug, expect); !added) {
+          return added;
+        }
+      }
+    }
+    return {};
+  }
+
+  Result<void> add_bug_case(const JsonView& view, const Entry& entry, const std::string& name,
+                            const BugRecord& bug, const BugRecord::Expectation& expect) {
+    auto cases = cases_of(view, entry, expect.model, name, expect.tp_size);
+    if (!cases) {
+      return fail(cases.error());
+    }
+    for (PreparedCase& item : *cases) {
+      if (!item.geometry || (!expect.layer.empty() && item.one.layer != expect.layer)) {
+        continue;
+      }
+      item.expect = {.verdict = *verdict_of(expect.verdict),
+                     .shape_check = expect.shape_check,
+                     .reason = bug.symptom,
+                     .link = bug.links.empty() ? "" : bug.links.front()};
+      suite_.cases.push_back(std::move(item));
+    }
+    return {};
+  }
+
+  Result<void> apply_pins() {
+    const auto pins = root_.find("pins");
+    if (!pins) {
+      return {};
+    }
+    const auto list = pins->elements();
+    if (!list) {
+      return fail(list.error());
+    }
+    for (const JsonView& pin : *list) {
+      if (auto applied = apply_pin(pin); !applied) {
+        return applied;
+      }
+    }
+    return {};
+  }
+
+  Result<void> apply_pin(const JsonView& pin) {
+    if (auto keys = pin.only_keys({"models", "layer", "engine", "tp", "verdict", "reason", "link"});
+        !keys) {
+      return keys;
+    }
+    const auto text = [&](std::string_view key) {
+      return pin.at(key).and_then([](const JsonView& v) { return v.string(); });
+    };
+    const auto models = pin.at("models").and_then([](const JsonView& v) { return v.strings(); });
+    const auto engine = text("engine");
+    const auto verdict = text("verdict");
+    const auto reason = text("reason");
+    const auto link = text("link");
+    const auto sizes = pin.at("tp").and_then([](const JsonView& v) { return v.elements(); });
+    if (!models || !engine || !verdict || !reason || !link || !sizes) {
+      return fail(!models    ? models.error()
+                  : !engine  ? engine.error()
+                  : !verdict ? verdict.error()
+                  : !reason  ? reason.error()
+                  : !link    ? link.error()
+                             : sizes.error());
+    }
+    if (!verdict_of(*verdict)) {
+      return pin.find("verdict")->expected("a verdict: consistent, silent, crash or refused");
+    }
+    const auto layer = pin.find("layer") ? text("layer") : Result<std::string>("");
+    for (const std::string& model : *models) {
+      for (const JsonView& size : *sizes) {
+        const auto tp_size = size.positive_integer();
+        if (!tp_size || !layer) {
+          return fail(tp_size ? layer.error() : tp_size.error());
+        }
+        bool matched = false;
+        for (PreparedCase& item : suite_.cases) {
+          if (item.one.model == model && item.one.engine == *engine &&
+              item.one.tp_size == *tp_size && (layer->empty() || item.one.layer == *layer)) {
+            item.expect = {.verdict = *verdict_of(*verdict),
+                           .shape_check = "",
+                           .reason = *reason,
+                           .link = *link};
+            matched = true;
+          }
+        }
+        if (!matched) {
+          return pin.error(fmt::format("no case of this suite has model {}, engine {}, tp {}",
+                                       model, *engine, *tp_size));
+        }
+      }
+    }
+    return {};
+  }
+
+  JsonView root_;
+  const ConfigFolders& configs_;
+  Library library_;
+  Suite suite_;
+};
+
+}  // namespace
+
+Result<Suite> read_suite(const std::filesystem::path& file, const ConfigFolders& configs) {
+  const auto json = read_json_file(file);
+  if (!json) {
+    return fail(json.error());
+  }
+  return SuiteReader(*json, file, configs).read();
+}
+
+Result<std::vector<PreparedCase>> prepare_all_layers(const Case& one,
+                                                     const ConfigFolders& configs) {
+  Library library(configs);
+  return prepare_layers(one, library);
+}
+
+Result<PreparedCase> prepare(Case one, const ConfigFolders& configs) {
+  auto cases = prepare_all_layers(one, configs);
+  if (!cases) {
+    return fail(cases.error());
+  }
+  std::string kinds;
+  const PreparedCase* only = nullptr;
+  int with_qkv = 0;
+  for (const PreparedCase& item : *cases) {
+    kinds += (kinds.empty() ? "" : ", ") + item.one.layer;
+    if (item.geometry || only == nullptr) {
+      only = &item;
+    }
+    with_qkv += item.geometry ? 1 : 0;
+  }
+  if (with_qkv > 1) {
+    return fail(fmt::format("model {} has several layer kinds with a qkv projection, expected "
+                            "layer=... with one of: {}", one.model, kinds));
+  }
+  return *only;
+}
+
+}  // namespace tplora

@@ -1,0 +1,133 @@
+#include "verify/cli/commands.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <sstream>
+
+#include "sim/model/model_source.hpp"
+#include "sim/numerics/program.hpp"
+#include "verify/cli/exit_code.hpp"
+#include "verify/cli/runner.hpp"
+#include "verify/report/suite_report.hpp"
+
+namespace tplora {
+namespace {
+
+bool matches(const PreparedCase& item, const std::string& filter) {
+  const std::string line = print_case(item.one);
+  std::istringstream words(filter);
+  std::string word;
+  while (words >> word) {
+    if ((" " + line + " ").find(word.find('=') == std::string::npos ? word : " " + word + " ") ==
+        std::string::npos) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Seconds and peak memory of the run so far, for the reader at the terminal; never part of a
+/// result.
+class Stopwatch {
+ public:
+  [[nodiscard]] std::string summary(std::size_t cases) const {
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return fmt::format("{:.1f} s, {:.0f} cases/s, {:.2f} GB at most", seconds,
+                       static_cast<double>(cases) / seconds,
+                       static_cast<double>(usage.ru_maxrss) * 1024 / 1e9);
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
+  const Stopwatch stopwatch;
+  int worst = 3;
+  std::size_t count = 0;
+  for (const std::string& file : options.suites) {
+    auto suite = read_suite(file, configs);
+    if (!suite) {
+      return bad_input(suite.error());
+    }
+    std::erase_if(suite->cases, [&](const PreparedCase& item) {
+      return !matches(item, options.filter);
+    });
+    RunOptions run;
+    run.jobs = options.jobs;
+    if (isatty(STDERR_FILENO) != 0) {
+      run.progress = [](const std::string& sentence) {
+        fmt::print(stderr, "\r{}\x1b[K", sentence);
+        std::fflush(stderr);
+      };
+    }
+    const auto ran = run_cases(suite->cases, run);
+    if (isatty(STDERR_FILENO) != 0) {
+      fmt::print(stderr, "\r\x1b[K");
+    }
+    if (!ran) {
+      return bad_input(ran.error());
+    }
+    const std::vector<CaseOutcome>& outcomes = *ran;
+    fmt::print("{}", suite_text(suite->name, suite->cases, outcomes));
+    count += outcomes.size();
+    const int code = suite_exit_code(outcomes);
+    worst = worst == 1 || code == 1 ? 1 : std::min(worst, code);
+  }
+  fmt::print(stderr, "{}\n", stopwatch.summary(count));
+  return worst;
+}
+
+int replay_command(const std::string& line, const ConfigFolders& configs) {
+  const Stopwatch stopwatch;
+  const auto one = parse_case(line);
+  if (!one) {
+    return bad_input(one.error());
+  }
+  auto item = prepare(*one, configs);
+  if (!item) {
+    return bad_input(item.error());
+  }
+  item->numbers = true;
+  item->expect.verdict = Verdict::consistent;
+  const auto outcomes = run_cases({*item}, {});
+  if (!outcomes) {
+    return bad_input(outcomes.error());
+  }
+  const CaseOutcome& outcome = outcomes->front();
+  fmt::print("{}", replay_text(*item, outcome));
+  fmt::print(stderr, "{}\n", stopwatch.summary(1));
+  const bool vacuous = outcome.numbers.state == NumericOutcome::State::vacuous;
+  return outcome.verdict == Verdict::consistent && vacuous ? 3 : verdict_exit_code(outcome.verdict);
+}
+
+int list_command(const std::string& kind, const ConfigFolders& configs) {
+  std::vector<std::string> names;
+  if (kind == "models") {
+    names = list_models(configs.models());
+  } else if (kind == "engines" || kind == "bugs" || kind == "suites") {
+    names = list_contracts(configs.root, kind);
+  } else if (kind == "programs") {
+    for (const RoundingProgram& program : programs()) {
+      names.emplace_back(program.name);
+    }
+  } else {
+    return bad_input({fmt::format("list {}: expected models, engines, bugs, programs or suites",
+                                  kind), ""});
+  }
+  for (const std::string& name : names) {
+    fmt::print("{}\n", name);
+  }
+  return 0;
+}
+
+}  // namespace tplora

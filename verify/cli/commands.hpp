@@ -1,0 +1,36 @@
+// The commands behind the options. Each prints its result to stdout, everything else to stderr,
+// and returns the exit code.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "verify/case/suite.hpp"
+
+namespace tplora {
+
+struct VerifyOptions {
+  std::vector<std::string> suites;
+  std::string filter;  ///< words that must all stand in a case's line
+  int jobs = 0;
+};
+
+struct LayoutOptions {
+  std::string model;
+  std::string engine;
+  std::string layer;
+  std::int64_t tp_size = 1;
+  std::int64_t dp_size = 1;
+  std::int64_t lora_rank = 16;
+  std::int64_t max_lora_rank = 0;  ///< 0: as lora_rank
+  std::int64_t slots = 2;
+  bool json = false;
+};
+
+int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
+int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
+int replay_command(const std::string& line, const ConfigFolders& configs);
+int list_command(const std::string& kind, const ConfigFolders& configs);
+
+}  // namespace tplora

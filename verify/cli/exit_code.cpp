@@ -1,0 +1,21 @@
+#include "verify/cli/exit_code.hpp"
+
+#include <fmt/format.h>
+
+namespace tplora {
+
+int bad_input(const Error& error) {
+  fmt::print(stderr, "tplora: {}\n", error.text());
+  return 2;
+}
+
+int verdict_exit_code(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::consistent: return 0;
+    case Verdict::silent:
+    case Verdict::crash: return 1;
+    default: return 3;
+  }
+}
+
+}  // namespace tplora

@@ -1,0 +1,136 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "verify/cli/commands.hpp"
+#include "verify/cli/exit_code.hpp"
+#include "verify/report/json_report.hpp"
+#include "verify/report/text.hpp"
+
+namespace tplora {
+namespace {
+
+Case layout_case_of(const LayoutOptions& options) {
+  Case one;
+  one.model = options.model;
+  one.engine = options.engine;
+  one.layer = options.layer;
+  one.tp_size = options.tp_size;
+  one.dp_size = options.dp_size;
+  one.max_lora_rank = options.max_lora_rank == 0 ? options.lora_rank : options.max_lora_rank;
+  set_standard_scenario(one, options.lora_rank, options.lora_rank);
+  one.slots = options.slots;
+  return one;
+}
+
+Result<void> check_options(const LayoutOptions& options) {
+  const auto positive = [](const char* name, std::int64_t value, std::int64_t most) {
+    return value >= 1 && value <= most
+               ? Result<void>()
+               : Result<void>(fail(
+                     fmt::format("{} {}: expected a number from 1 to {}", name, value, most)));
+  };
+  return positive("--tp", options.tp_size, 1024)
+      .and_then([&] { return positive("--dp", options.dp_size, 1024); })
+      .and_then([&] { return positive("--lora-rank", options.lora_rank, 4096); })
+      .and_then([&] {
+        return positive("--max-lora-rank",
+                        options.max_lora_rank == 0 ? 1 : options.max_lora_rank, 4096);
+      })
+      .and_then([&] {
+        return options.slots >= 2 && options.slots <= 256
+                   ? Result<void>()
+                   : Result<void>(fail(fmt::format(
+                         "--slots {}: expected 2 to 256, an adapter and its neighbour",
+                         options.slots)));
+      })
+      .and_then([&] {
+        return options.tp_size % options.dp_size == 0
+                   ? Result<void>()
+                   : Result<void>(fail(fmt::format("--dp {} does not divide --tp {}",
+                                                   options.dp_size, options.tp_size)));
+      });
+}
+
+Result<LayerReport> report_layer(const PreparedCase& item) {
+  LayerReport report{item, {}, {}};
+  if (!item.geometry) {
+    report.analysis.verdict = Verdict::not_applicable;
+    return report;
+  }
+  const LayoutCase input = layout_case(item.one, *item.geometry);
+  report.analysis = Analyser().run(*item.contract, input);
+  if (report.analysis.bad_contract) {
+    return fail(*report.analysis.bad_contract);
+  }
+  report.findings = explain(*item.contract, input, report.analysis, adapter_names(item.one));
+  return report;
+}
+
+/// A report for each layer kind of the model.
+Result<std::vector<LayerReport>> report_layers(Case one, const ConfigFolders& configs) {
+  const auto contract = find_contract(one.engine, configs.root).and_then(read_contract);
+  if (!contract) {
+    return fail(contract.error());
+  }
+  for (AdapterSpec& adapter : one.adapters) {
+    adapter.shared_a = contract->takes_fused_adapters();
+  }
+  one.layer.clear();
+  const auto cases = prepare_all_layers(one, configs);
+  if (!cases) {
+    return fail(cases.error());
+  }
+  std::vector<LayerReport> layers;
+  for (const PreparedCase& item : *cases) {
+    auto report = report_layer(item);
+    if (!report) {
+      return fail(report.error());
+    }
+    layers.push_back(std::move(*report));
+  }
+  return layers;
+}
+
+/// The layer kind asked for, or the one with the worst verdict.
+Result<std::size_t> shown_layer(const std::vector<LayerReport>& layers, const std::string& kind) {
+  std::size_t shown = 0;
+  std::string kinds;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    kinds += (kinds.empty() ? "" : ", ") + layers[i].item.kind;
+    if (layers[i].item.kind == kind) {
+      return i;
+    }
+    if (layers[i].analysis.verdict > layers[shown].analysis.verdict) {
+      shown = i;
+    }
+  }
+  return kind.empty() ? Result<std::size_t>(shown)
+                      : fail(fmt::format("--layer {}: model {} has no such layer kind, expected "
+                                         "one of: {}",
+                                         kind, layers.front().item.one.model, kinds));
+}
+
+}  // namespace
+
+int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
+  if (auto checked = check_options(options); !checked) {
+    return bad_input(checked.error());
+  }
+  const auto layers = report_layers(layout_case_of(options), configs);
+  if (!layers) {
+    return bad_input(layers.error());
+  }
+  const auto shown = shown_layer(*layers, options.layer);
+  if (!shown) {
+    return bad_input(shown.error());
+  }
+  if (options.json) {
+    fmt::print("{}\n", layout_json(*layers, *shown));
+  } else {
+    fmt::print("{}", layout_text(*layers, *shown));
+  }
+  return verdict_exit_code((*layers)[*shown].analysis.verdict);
+}
+
+}  // namespace tplora

@@ -1,0 +1,110 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "verify/cli/commands.hpp"
+
+// The command line: options in, one command called, its exit code out.
+
+namespace {
+
+using tplora::LayoutOptions;
+using tplora::VerifyOptions;
+
+constexpr const char* kDescription =
+    "tplora checks tensor-parallel QKV + LoRA layouts: it simulates every tp_rank on the CPU, "
+    "compares bit for bit with an unsharded reference, and says where and why a layout is wrong.";
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent); 2 bad input; "
+    "3 nothing was run or all of it vacuous (layout: refused or not applicable).\n"
+    "Start with: tplora verify configs/suites/default.json";
+
+void add_verify(CLI::App& app, VerifyOptions& options) {
+  CLI::App* verify = app.add_subcommand("verify", "Run suites: laws and numbers of every case");
+  verify->add_option("suites", options.suites, "Suite files")->required();
+  verify->add_option("--filter", options.filter,
+                     "Only cases whose line contains each of these words, for example "
+                     "\"model=Qwen/Qwen3.5-35B-A3B tp=4\"");
+  verify->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
+      ->check(CLI::Range(0, 1024));
+  verify->footer("Example: tplora verify configs/suites/default.json --filter tp=4");
+}
+
+void add_layout(CLI::App& app, LayoutOptions& options) {
+  CLI::App* layout = app.add_subcommand("layout", "The plan of each rank and the verdict on it");
+  layout
+      ->add_option("--model", options.model,
+                   "A name from configs/models, a config.json, or H=16,KV=2,D=256,hidden=2048")
+      ->required();
+  layout
+      ->add_option("--engine", options.engine,
+                   "A name from configs/engines or configs/bugs, or a contract file")
+      ->required();
+  layout->add_option("--tp", options.tp_size, "tp_size")->required();
+  layout->add_option("--dp", options.dp_size, "Attention data-parallel size");
+  layout->add_option("--layer", options.layer, "The layer kind to show (default: the worst)");
+  layout->add_option("--lora-rank", options.lora_rank, "lora_rank of the adapters");
+  layout->add_option("--max-lora-rank", options.max_lora_rank,
+                     "lora_rank the buffers are sized for (default: --lora-rank)");
+  layout->add_option("--slots", options.slots, "Adapter slots");
+  layout->add_flag("--json", options.json, "Print JSON (docs/formats/layout.md)");
+  layout->footer(
+      "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang-24420 --tp 4");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(kDescription, "tplora");
+  app.set_version_flag("--version", "tplora " TPLORA_VERSION);
+  app.footer(kExitCodes);
+  app.require_subcommand(1);
+  tplora::ConfigFolders configs{TPLORA_SOURCE_DIR "/configs"};
+  std::string root = configs.root.string();
+  app.add_option("--configs", root, "Folder with models, engines, bugs and suites")
+      ->capture_default_str();
+  VerifyOptions verify;
+  add_verify(app, verify);
+  LayoutOptions layout;
+  add_layout(app, layout);
+  std::string line;
+  CLI::App* replay = app.add_subcommand("replay", "One case again, from its line");
+  replay->add_option("case", line, "The line a finding prints")->required();
+  replay->footer(
+      "Example: tplora replay \"model=H=8,KV=2,D=64,hidden=512 engine=sglang-24420 tp=4 R=16 "
+      "adapters=a:r16:alpha32:qkv,b:r8:alpha8:qkv\"");
+  std::string kind;
+  CLI::App* list = app.add_subcommand("list", "What is there to name");
+  list->add_option("kind", kind, "models, engines, bugs, programs or suites")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& error) {
+    app.exit(error);
+    return 2;
+  }
+  configs.root = root;
+  if (app.got_subcommand("verify")) {
+    return tplora::verify_command(verify, configs);
+  }
+  if (app.got_subcommand("layout")) {
+    return tplora::layout_command(layout, configs);
+  }
+  if (app.got_subcommand("replay")) {
+    return tplora::replay_command(line, configs);
+  }
+  return tplora::list_command(kind, configs);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tplora: %s\n", error.what());
+    return 2;
+  }
+}

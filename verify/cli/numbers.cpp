@@ -1,0 +1,264 @@
+#include "verify/cli/numbers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <set>
+
+#include "sim/base/ensure.hpp"
+#include "sim/ranks/tp_group.hpp"
+#include "verify/reference/reference.hpp"
+
+namespace tplora {
+namespace {
+
+/// Weight rows made at a time: a panel stays in the second-level cache for usual hidden sizes.
+constexpr std::int64_t kWeightRows = kPanelRows;
+
+/// FNV-1a over the bits of outputs.
+class Digest {
+ public:
+  void add(float value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    for (int shift = 0; shift < 32; shift += 8) {
+      hash_ = (hash_ ^ ((bits >> shift) & 0xffU)) * 0x100000001b3ULL;
+    }
+  }
+  [[nodiscard]] std::uint64_t value() const { return hash_; }
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325ULL;
+};
+
+/// One case beside the shared reference.
+class Side {
+ public:
+  Side(const PreparedCase& item, const Arithmetic& arithmetic, const Batch& batch)
+      : item_(item), input_(layout_case(item.one, *item.geometry)) {
+    analysis_ = &analyser_.run(*item.contract, input_);
+    group_ = std::make_unique<TpGroup>(*item.contract, input_.deployment, *analysis_, arithmetic,
+                                       batch);
+  }
+
+  void accept_panel(Part part, std::int64_t first_row, const Panel& panel,
+                    std::span<const float> bias) {
+    group_->accept_panel(part, first_row, panel, bias);
+  }
+
+  NumericOutcome finish(const Reference& reference, std::span<const Adapter> adapters) {
+    const auto shapes = shapes_of(item_.one.adapters);
+    group_->load_adapters(adapters, shapes, input_.steps);
+    group_->finish();
+    NumericOutcome outcome;
+    const auto ranks = static_cast<std::int64_t>(analysis_->ranks.size());
+    for (std::int64_t rank = 0; rank < ranks; ++rank) {
+      compare_rank(reference, rank, outcome);
+    }
+    if (std::none_of(kParts.begin(), kParts.end(), [&](Part part) { return targeted(part); })) {
+      outcome.why_vacuous = "no token uses an adapter";
+    }
+    if (item_.one.data == DataKind::labels && equal_labels(reference)) {
+      outcome.why_vacuous = "two rows carry equal labels: these tokens do not show every digit";
+    }
+    outcome.digest = digest();
+    group_.reset();
+    outcome.state = outcome.wrong > 0             ? NumericOutcome::State::different
+                    : outcome.why_vacuous.empty() ? NumericOutcome::State::equal
+                                                  : NumericOutcome::State::vacuous;
+    return outcome;
+  }
+
+ private:
+  void compare_rank(const Reference& reference, std::int64_t rank, NumericOutcome& outcome) {
+    const std::int64_t group_size =
+        analysis_->ranks[static_cast<std::size_t>(rank)].build.group_size;
+    const std::int64_t first = rank / group_size * group_size;
+    const std::span<const RankState> group(analysis_->ranks.data() + first,
+                                           static_cast<std::size_t>(group_size));
+    std::array<bool, 3> delta_seen = {false, false, false};
+    const auto owned = owned_rows(*item_.contract, *item_.geometry, group,
+                                  static_cast<std::size_t>(rank - first));
+    for (const OwnedRows& rows : owned) {
+      compare_rows(reference, rank, first + rows.source, rows, outcome);
+      auto& seen = delta_seen[static_cast<std::size_t>(rows.part)];
+      seen = seen || delta_changes_bits(reference, rows);
+    }
+    for (const Part part : kParts) {
+      if (!delta_seen[static_cast<std::size_t>(part)] && targeted(part)) {
+        outcome.why_vacuous = fmt::format("zeroing the {} delta on tp_rank {} changes no output bit",
+                                          part_name(part), rank);
+      }
+    }
+  }
+
+  [[nodiscard]] bool targeted(Part part) const {
+    return std::any_of(item_.one.tokens.begin(), item_.one.tokens.end(), [&](int adapter) {
+      return adapter >= 0 && input_.adapters[static_cast<std::size_t>(adapter)].has(part);
+    });
+  }
+
+  void compare_rows(const Reference& reference, std::int64_t rank, std::int64_t source,
+                    const OwnedRows& rows, NumericOutcome& outcome) {
+    const std::int64_t width = analysis_->ranks[static_cast<std::size_t>(source)].build.width;
+    const auto tokens = static_cast<std::int64_t>(item_.one.tokens.size());
+    const std::int64_t inside = std::clamp<std::int64_t>(width - rows.column, 0, rows.rows);
+    outcome.compared += rows.rows * tokens;
+    outcome.wrong += (rows.rows - inside) * tokens;  // columns that do not exist
+    Difference bits =
+        compare_bits({.tokens = tokens,
+                      .rows = inside,
+                      .expected = reference.output(rows.part).data() + rows.first_row,
+                      .expected_stride = item_.geometry->rows(rows.part),
+                      .got = group_->output(source).data() + rows.column,
+                      .got_stride = width});
+    if (bits.wrong == 0) {
+      return;
+    }
+    outcome.wrong += bits.wrong;
+    NumericDifference difference{.tp_rank = rank,
+                                 .part = rows.part,
+                                 .first_row = rows.first_row + bits.first_row,
+                                 .last_row = rows.first_row + bits.last_row,
+                                 .bits = bits,
+                                 .sources = {}};
+    for (const LiveAdapter& live : analysis_->live) {
+      const bool used = std::any_of(bits.tokens.begin(), bits.tokens.end(), [&](std::int64_t t) {
+        return item_.one.tokens[static_cast<std::size_t>(t)] == live.adapter;
+      });
+      if (used) {
+        difference.sources.push_back(
+            {live.adapter, live.slot,
+             trace_delta(*item_.contract, input_, *analysis_, source, live,
+                         rows.column + bits.first_row, rows.column + bits.last_row + 1)});
+      }
+    }
+    outcome.differences.push_back(std::move(difference));
+  }
+
+  [[nodiscard]] bool delta_changes_bits(const Reference& reference, const OwnedRows& rows) const {
+    const std::int64_t stride = item_.geometry->rows(rows.part);
+    return compare_bits({.tokens = static_cast<std::int64_t>(item_.one.tokens.size()),
+                         .rows = rows.rows,
+                         .expected = reference.base_output(rows.part).data() + rows.first_row,
+                         .expected_stride = stride,
+                         .got = reference.output(rows.part).data() + rows.first_row,
+                         .got_stride = stride})
+               .wrong > 0;
+  }
+
+  /// Whether two output columns of the reference hold the same value for every token.
+  [[nodiscard]] bool equal_labels(const Reference& reference) const {
+    std::set<std::vector<float>> seen;
+    std::size_t columns = 0;
+    for (const Part part : kParts) {
+      const auto rows = static_cast<std::size_t>(item_.geometry->rows(part));
+      const auto output = reference.output(part);
+      for (std::size_t row = 0; row < rows; ++row) {
+        std::vector<float> column;
+        for (std::size_t token = 0; token < item_.one.tokens.size(); ++token) {
+          column.push_back(output[token * rows + row]);
+        }
+        seen.insert(std::move(column));
+        ++columns;
+      }
+    }
+    return seen.size() != columns;
+  }
+
+  [[nodiscard]] std::uint64_t digest() const {
+    Digest digest;
+    for (std::size_t rank = 0; rank < analysis_->ranks.size(); ++rank) {
+      for (const float value : group_->output(static_cast<std::int64_t>(rank))) {
+        digest.add(value);
+      }
+    }
+    return digest.value();
+  }
+
+  const PreparedCase& item_;
+  LayoutCase input_;
+  Analyser analyser_;
+  const Analysis* analysis_ = nullptr;
+  std::unique_ptr<TpGroup> group_;
+};
+
+}  // namespace
+
+std::string weights_key(const PreparedCase& item) {
+  const QkvGeometry& g = *item.geometry;
+  Case one = item.one;
+  // What the weights, the inputs and the reference do not depend on.
+  one.model = fmt::format("H={},KV={},D={},hidden={},Dv={},gate={},bias={}", g.num_attention_heads,
+                          g.num_key_value_heads, g.head_dim, g.hidden_size, g.v_head_dim,
+                          g.q_multiplier, g.qkv_bias);
+  one.engine = item.contract->program;
+  one.layer.clear();
+  one.tp_size = 1;
+  one.dp_size = 1;
+  return print_case(one);
+}
+
+std::string numeric_key(const PreparedCase& item) {
+  const QkvGeometry& g = *item.geometry;
+  return fmt::format("{} {} tp={} dp={} config={},{},{}", weights_key(item), item.contract->file,
+                     item.one.tp_size, item.one.dp_size, g.config_num_attention_heads,
+                     g.config_num_key_value_heads, g.config_head_dim);
+}
+
+std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& cases) {
+  ensure(!cases.empty(), "there is a case to run");
+  const PreparedCase& first = *cases.front();
+  const QkvGeometry& geometry = *first.geometry;
+  const Case& one = first.one;
+  const Generator generator({.kind = one.data,
+                             .dtype = one.dtype,
+                             .seed = one.seed,
+                             .geometry = geometry});
+  const Arithmetic arithmetic{.accumulator = one.accumulator,
+                              .program = find_program(first.contract->program),
+                              .dtype = one.dtype};
+  const std::vector<float> x = generator.x(static_cast<std::int64_t>(one.tokens.size()));
+  const Batch batch{.x = x, .hidden_size = geometry.hidden_size, .adapter_of_token = one.tokens};
+  std::vector<Adapter> adapters;
+  for (std::size_t i = 0; i < one.adapters.size(); ++i) {
+    adapters.push_back(generator.adapter(one.adapters[i], static_cast<std::int32_t>(i)));
+  }
+  Reference reference({.geometry = geometry,
+                       .dtype = one.dtype,
+                       .accumulator = one.accumulator,
+                       .program = arithmetic.program,
+                       .x = x,
+                       .adapter_of_token = one.tokens,
+                       .adapters = adapters});
+  std::vector<std::unique_ptr<Side>> sides;
+  for (const PreparedCase* item : cases) {
+    sides.push_back(std::make_unique<Side>(*item, arithmetic, batch));
+  }
+  Panel panel(kWeightRows, geometry.hidden_size);
+  for (const Part part : kParts) {
+    const std::vector<float> bias = geometry.qkv_bias ? generator.bias(part) : std::vector<float>();
+    const std::int64_t rows = geometry.rows(part);
+    for (std::int64_t row = 0; row < rows; row += kWeightRows) {
+      const std::int64_t some = std::min(kWeightRows, rows - row);
+      generator.fill_panel({Tensor::weight, part, 0}, row, some, panel);
+      const auto some_bias = bias.empty() ? std::span<const float>()
+                                          : std::span<const float>(bias).subspan(
+                                                static_cast<std::size_t>(row),
+                                                static_cast<std::size_t>(some));
+      reference.accept_panel(part, row, panel, some_bias);
+      for (const auto& side : sides) {
+        side->accept_panel(part, row, panel, some_bias);
+      }
+    }
+  }
+  reference.finish();
+  std::vector<NumericOutcome> outcomes;
+  for (const auto& side : sides) {
+    outcomes.push_back(side->finish(reference, adapters));
+  }
+  return outcomes;
+}
+
+}  // namespace tplora

@@ -1,0 +1,194 @@
+#include "verify/cli/runner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "sim/base/parallel_for.hpp"
+
+namespace tplora {
+namespace {
+
+/// Multiplications of one pass, to start the longest first.
+double cost(const PreparedCase& item) {
+  return static_cast<double>(item.geometry->total_rows()) *
+         static_cast<double>(item.geometry->hidden_size);
+}
+
+/// Cases that share one pass of the weights.
+struct Pass {
+  std::vector<std::size_t> cases;
+  double cost = 0;
+};
+
+std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases,
+                              const std::vector<CaseOutcome>& outcomes,
+                              std::map<std::string, std::size_t>& first_of) {
+  std::map<std::string, Pass> passes;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const Verdict verdict = outcomes[i].verdict;
+    const bool runs = cases[i].numbers && cases[i].geometry && !cases[i].one.tokens.empty() &&
+                      (verdict == Verdict::consistent || verdict == Verdict::silent);
+    if (runs && first_of.emplace(numeric_key(cases[i]), i).second) {
+      Pass& pass = passes[weights_key(cases[i])];
+      pass.cases.push_back(i);
+      pass.cost = cost(cases[i]);
+    }
+  }
+  std::vector<Pass> list;
+  for (auto& [key, pass] : passes) {
+    list.push_back(std::move(pass));
+  }
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Pass& a, const Pass& b) { return a.cost > b.cost; });
+  return list;
+}
+
+/// The first adapter whose scaling in the engine is not alpha / lora_rank, as a sentence.
+std::string wrong_scaling(const PreparedCase& item) {
+  const LayoutCase input = layout_case(item.one, *item.geometry);
+  Planner planner(*item.contract, input.geometry, input.deployment);
+  RankBuild build;
+  RankLoad load;
+  planner.build(0, build);
+  for (const AdapterSpec& adapter : item.one.adapters) {
+    planner.load(shape_of(adapter), build, load);
+    if (load.scaling() != adapter.scaling()) {
+      return fmt::format("adapter {} is scaled by {} / {}, expected alpha / lora_rank = {} / {}",
+                         adapter.name, planner.describe(item.contract->scaling_numerator),
+                         planner.describe(item.contract->scaling_denominator), adapter.lora_alpha,
+                         adapter.lora_rank);
+    }
+  }
+  return "";
+}
+
+/// The laws are about places. Numbers that differ although every law holds are a finding of their
+/// own.
+void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
+  if (outcome.numbers.state != NumericOutcome::State::different ||
+      outcome.verdict != Verdict::consistent) {
+    return;
+  }
+  outcome.verdict = Verdict::silent;
+  const std::string scaling = wrong_scaling(item);
+  Finding finding;
+  finding.cause = fmt::format("every row stands where it must, and {} of {} outputs differ from the "
+                              "reference{}{}",
+                              outcome.numbers.wrong, outcome.numbers.compared,
+                              scaling.empty() ? "" : ": ", scaling);
+  finding.cause_place =
+      scaling.empty() ? item.contract->file : item.contract->scaling_denominator.place();
+  outcome.findings.push_back(std::move(finding));
+}
+
+bool as_expected(const CaseOutcome& outcome, const Expectation& expect) {
+  const bool shape = expect.shape_check.empty() ||
+                     (expect.shape_check == "pass") == outcome.shape_check;
+  return outcome.verdict == expect.verdict && shape;
+}
+
+}  // namespace
+
+Result<CaseOutcome> check_laws(const PreparedCase& item, Analyser& analyser) {
+  CaseOutcome outcome;
+  if (!item.geometry) {
+    return outcome;
+  }
+  const LayoutCase input = layout_case(item.one, *item.geometry);
+  const Analysis& analysis = analyser.run(*item.contract, input);
+  if (analysis.bad_contract) {
+    return fail(*analysis.bad_contract);
+  }
+  outcome.verdict = analysis.verdict;
+  outcome.shape_check = analysis.shape_check;
+  if (analysis.verdict != Verdict::consistent) {
+    outcome.findings = explain(*item.contract, input, analysis, adapter_names(item.one));
+  }
+  return outcome;
+}
+
+Result<std::vector<CaseOutcome>> run_cases(const std::vector<PreparedCase>& cases,
+                                           const RunOptions& options) {
+  std::vector<CaseOutcome> outcomes;
+  Analyser analyser;
+  for (const PreparedCase& item : cases) {
+    auto outcome = check_laws(item, analyser);
+    if (!outcome) {
+      return fail(outcome.error());
+    }
+    outcomes.push_back(std::move(*outcome));
+  }
+  std::map<std::string, std::size_t> first_of;
+  const std::vector<Pass> passes = plan_passes(cases, outcomes, first_of);
+  double total = 0;
+  for (const Pass& pass : passes) {
+    total += pass.cost;
+  }
+  std::mutex mutex;
+  double done = 0;
+  parallel_for(static_cast<std::int64_t>(passes.size()), options.jobs, [&](std::int64_t i) {
+    const Pass& pass = passes[static_cast<std::size_t>(i)];
+    std::vector<const PreparedCase*> items;
+    for (const std::size_t number : pass.cases) {
+      items.push_back(&cases[number]);
+    }
+    auto results = run_numbers(items);
+    const std::scoped_lock lock(mutex);
+    for (std::size_t k = 0; k < results.size(); ++k) {
+      outcomes[pass.cases[k]].numbers = std::move(results[k]);
+    }
+    done += pass.cost;
+    options.progress(fmt::format("numbers: {:3.0f} % of the weights", 100 * done / total));
+  });
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    CaseOutcome& outcome = outcomes[i];
+    if (cases[i].numbers && cases[i].geometry) {
+      const auto found = first_of.find(numeric_key(cases[i]));
+      if (found != first_of.end() && found->second != i) {
+        outcome.numbers = outcomes[found->second].numbers;
+        outcome.numbers_shared = true;
+      }
+    }
+    reconcile(cases[i], outcome);
+    outcome.expected = as_expected(outcome, cases[i].expect);
+  }
+  return outcomes;
+}
+
+std::vector<std::string> describe_sources(const PreparedCase& item,
+                                          const NumericDifference& difference) {
+  const auto names = adapter_names(item.one);
+  std::vector<std::string> lines;
+  for (const auto& source : difference.sources) {
+    for (const Provenance& from : source.from) {
+      const Holder& holder = from.holder;
+      std::string what;
+      switch (holder.kind) {
+        case Holder::Kind::zeros: what = "zeros"; break;
+        case Holder::Kind::outside: what = "memory outside the pool"; break;
+        case Holder::Kind::rows:
+          what = fmt::format("adapter {}'s {} rows {}-{}",
+                             names[static_cast<std::size_t>(holder.adapter)],
+                             holder.part_space == kSharedA
+                                 ? "shared A"
+                                 : part_name(static_cast<Part>(holder.part_space)),
+                             holder.first_row, holder.first_row + from.rows - 1);
+          break;
+        default: what = "nothing that was loaded"; break;
+      }
+      const std::string slot =
+          holder.slot >= 0 && holder.slot != source.slot ? fmt::format(" of slot {}", holder.slot)
+                                                         : "";
+      lines.push_back(fmt::format("{} delta of adapter {} (slot {}) came from {}{}",
+                                  part_name(difference.part),
+                                  names[static_cast<std::size_t>(source.adapter)], source.slot,
+                                  what, slot));
+    }
+  }
+  return lines;
+}
+
+}  // namespace tplora

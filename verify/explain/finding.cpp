@@ -1,0 +1,228 @@
+#include "verify/explain/finding.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace tplora {
+namespace {
+
+std::string plural_range(const char* noun, std::int64_t first, std::int64_t last) {
+  return first == last ? fmt::format("{} {}", noun, first)
+                       : fmt::format("{}s {}-{}", noun, first, last);
+}
+
+std::string rows_text(const QkvGeometry& geometry, std::int32_t space, std::int64_t first,
+                      std::int64_t rows) {
+  if (space == kSharedA) {
+    return plural_range("A row", first, first + rows - 1);
+  }
+  const auto part = static_cast<Part>(space);
+  const std::int64_t head_rows = geometry.rows_per_head(part);
+  return fmt::format("{} {} ({})", part_name(part), plural_range("row", first, first + rows - 1),
+                     plural_range("head", first / head_rows, (first + rows - 1) / head_rows));
+}
+
+/// Turns violations into words; knows names and can evaluate formulas on a rank again.
+class Narrator {
+ public:
+  Narrator(const Contract& contract, const LayoutCase& input,
+           const std::vector<std::string>& names)
+      : contract_(contract),
+        input_(input),
+        names_(names),
+        planner_(contract, input.geometry, input.deployment) {}
+
+  Finding tell(const Violation& v) {
+    Finding finding;
+    finding.law = v.law;
+    finding.tp_rank = v.tp_rank;
+    finding.part = part_name(v.part);
+    const bool heads = v.side == Violation::Side::heads;
+    const std::int64_t head_rows = input_.geometry.rows_per_head(v.part);
+    finding.first_head = heads ? v.first_row : v.first_row / head_rows;
+    finding.last_head = heads ? v.first_row + v.rows - 1 : (v.first_row + v.rows - 1) / head_rows;
+    finding.first_row = heads ? v.first_row * head_rows : v.first_row;
+    finding.last_row = heads ? (v.first_row + v.rows) * head_rows - 1 : v.first_row + v.rows - 1;
+    finding.adapter = name(v.adapter);
+    finding.slot = v.slot;
+    finding.expected = expected(v);
+    finding.found = found(v);
+    finding.cause = cause(v);
+    finding.cause_place = formula_at(contract_, v.cause).place();
+    return finding;
+  }
+
+ private:
+  [[nodiscard]] std::string name(int adapter) const {
+    return adapter < 0 ? "" : names_[static_cast<std::size_t>(adapter)];
+  }
+
+  [[nodiscard]] std::string expected(const Violation& v) const {
+    using Side = Violation::Side;
+    if (v.law == Law::agreement) {
+      return fmt::format("the same bits as on tp_rank {}, which owns the same KV head",
+                         v.holder.first_row);
+    }
+    if (v.side == Side::heads) {
+      if (v.law == Law::pairing) {
+        return fmt::format("KV head {}, to which this rank's query heads belong",
+                           v.holder.first_row);
+      }
+      return v.part == Part::q ? "each query head on one rank of the group"
+                               : "each KV head on as many ranks as it has replicas";
+    }
+    if (v.side == Side::kernel && v.law == Law::bounds) {
+      return "columns inside the output row";
+    }
+    const bool targeted =
+        v.adapter < 0 || input_.adapters[static_cast<std::size_t>(v.adapter)].has(v.part);
+    if (v.law == Law::residue && (!targeted || v.side == Side::lora_a)) {
+      return "no contribution";
+    }
+    const std::string rows = rows_text(input_.geometry, space_of(v.part), v.first_row, v.rows);
+    return v.adapter < 0 ? rows + " of the base weight"
+                         : fmt::format("adapter {}'s {}", name(v.adapter), rows);
+  }
+
+  [[nodiscard]] std::string found(const Violation& v) const {
+    if (v.law == Law::agreement) {
+      return "other rows";
+    }
+    if (v.side == Violation::Side::heads) {
+      if (v.law == Law::pairing) {
+        return fmt::format("KV head {}", v.first_row);
+      }
+      return fmt::format("{} owners", v.holder.first_row);
+    }
+    const Holder& holder = v.holder;
+    const std::string where = holder.slot >= 0 && holder.slot != v.slot
+                                  ? fmt::format(" of slot {}, read past the end of slot {}",
+                                                holder.slot, v.slot)
+                                  : holder.slot >= 0 ? fmt::format(" in slot {}", holder.slot) : "";
+    switch (holder.kind) {
+      case Holder::Kind::zeros: return "zeros" + where;
+      case Holder::Kind::outside: return "memory outside the pool";
+      case Holder::Kind::twice: return "a second delta on the same columns";
+      case Holder::Kind::nothing:
+        return v.adapter >= 0 && v.side == Violation::Side::kernel ? "no delta at all"
+                                                                   : "nothing that was loaded";
+      case Holder::Kind::rows: break;
+    }
+    const bool a_side = v.side == Violation::Side::lora_a;
+    if (a_side && holder.adapter >= 0) {
+      const std::string part =
+          holder.part_space == kSharedA ? "shared"
+                                        : std::string(part_name(static_cast<Part>(holder.part_space)));
+      return fmt::format("adapter {}'s A of {} from row {}{}", name(holder.adapter), part,
+                         holder.first_row, where);
+    }
+    const std::string rows =
+        rows_text(input_.geometry, holder.part_space, holder.first_row, v.rows);
+    return holder.adapter < 0 ? rows + " of the base weight"
+                              : fmt::format("adapter {}'s {}{}", name(holder.adapter), rows, where);
+  }
+
+  [[nodiscard]] std::string cause(const Violation& v) {
+    planner_.build(v.tp_rank, build_);
+    if (v.adapter >= 0) {
+      planner_.load(input_.adapters[static_cast<std::size_t>(v.adapter)], build_, load_);
+    }
+    std::string text = planner_.describe(formula_at(contract_, v.cause));
+    const bool b = v.cause.section == FormulaRef::Section::lora_b;
+    if (b || v.cause.section == FormulaRef::Section::lora_a) {
+      for (const Piece& piece : b ? load_.b_pieces : load_.a_pieces) {
+        if (piece.copy == v.cause.index && piece.rows != piece.wanted_rows) {
+          text += fmt::format("; {} of the {} rows wanted are there", piece.rows,
+                              piece.wanted_rows);
+          break;
+        }
+      }
+    }
+    return text;
+  }
+
+  const Contract& contract_;
+  const LayoutCase& input_;
+  const std::vector<std::string>& names_;
+  Planner planner_;
+  RankBuild build_;
+  RankLoad load_;
+};
+
+}  // namespace
+
+std::string Finding::message() const {
+  if (part.empty()) {
+    return fmt::format("tp_rank {}: {} [{}]", tp_rank, cause, cause_place);
+  }
+  const std::string heads = first_head == last_head
+                                ? fmt::format("head {}", first_head)
+                                : fmt::format("heads {}-{}", first_head, last_head);
+  const std::string whose =
+      adapter.empty() ? "" : fmt::format(" of adapter {} (slot {})", adapter, slot);
+  return fmt::format("tp_rank {}, {} {}, rows {}-{}{}: found {}, expected {}; law {}; {} [{}]",
+                     tp_rank, part, heads, first_row, last_row, whose, found, expected,
+                     law_name(law), cause, cause_place);
+}
+
+std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
+                             const Analysis& analysis, const std::vector<std::string>& names) {
+  std::vector<Finding> findings;
+  for (const PlanFailure& failure : analysis.failures) {
+    Finding finding;
+    finding.law = failure.law;
+    finding.verdict = failure.verdict;
+    finding.tp_rank = failure.tp_rank;
+    finding.cause = failure.sentence;
+    finding.cause_place = failure.place;
+    findings.push_back(std::move(finding));
+  }
+  Narrator narrator(contract, input, names);
+  for (const Violation& violation : analysis.violations) {
+    findings.push_back(narrator.tell(violation));
+  }
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.tp_rank < b.tp_rank; });
+  return findings;
+}
+
+std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings) {
+  // Two findings are one story when the same formula breaks the same law for the same adapter in
+  // the same kind of place.
+  const auto key = [](const Finding& f) {
+    const std::string kind = f.found.substr(0, f.found.find(" row"));
+    return fmt::format("{}|{}|{}|{}|{}|{}", static_cast<int>(f.law), f.part, f.adapter, f.slot,
+                       f.cause_place, f.part.empty() ? "" : kind);
+  };
+  std::vector<FindingGroup> groups;
+  std::map<std::string, std::size_t> place;
+  for (const Finding& finding : findings) {
+    const auto [entry, is_new] = place.emplace(key(finding), groups.size());
+    if (is_new) {
+      groups.push_back({finding, {}});
+    }
+    auto& ranks = groups[entry->second].ranks;
+    if (ranks.empty() || ranks.back() != finding.tp_rank) {
+      ranks.push_back(finding.tp_rank);
+    }
+  }
+  return groups;
+}
+
+std::string ranges(const std::vector<std::int64_t>& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size();) {
+    std::size_t end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) {
+      ++end;
+    }
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", numbers[i],
+                        end - i > 1 ? fmt::format("-{}", numbers[end - 1]) : "");
+    i = end;
+  }
+  return text;
+}
+
+}  // namespace tplora

@@ -1,0 +1,165 @@
+#include "verify/explain/provenance.hpp"
+
+#include <algorithm>
+
+#include "sim/pool/flat_pool.hpp"
+
+namespace tplora {
+namespace {
+
+/// An adapter every element of which says where it stands.
+class LabelledAdapter final : public AdapterRows<Label> {
+ public:
+  LabelledAdapter(int number, std::int64_t lora_rank)
+      : number_(number), b_(static_cast<std::size_t>(lora_rank)) {}
+
+  [[nodiscard]] const Label* a_row(std::int32_t space, std::int64_t row) const override {
+    a_ = Label::of(number_, space, row, 0);
+    return &a_;
+  }
+  [[nodiscard]] const Label* b_row(std::int32_t space, std::int64_t row) const override {
+    for (std::size_t col = 0; col < b_.size(); ++col) {
+      b_[col] = Label::of(number_, space, row, static_cast<std::int64_t>(col));
+    }
+    return b_.data();
+  }
+
+ private:
+  int number_;
+  mutable Label a_;  // scratch: a row is copied before the next one is asked for
+  mutable std::vector<Label> b_;
+};
+
+FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
+                              const RankState& rank) {
+  FlatPool<Label> pool(rank.build, input.deployment, 1, Label{Label::kOutside});
+  for (const PoolStep& step : input.steps) {
+    if (step.kind == PoolStep::Kind::load) {
+      const auto number = static_cast<std::size_t>(step.adapter);
+      const AdapterShape& shape = input.adapters[number];
+      pool.load(contract, rank.loads[number], shape,
+                LabelledAdapter(step.adapter, shape.lora_rank), step.slot);
+    }
+  }
+  return pool;
+}
+
+Holder holder_of(Label label, std::int64_t slot) {
+  if (label.is_outside()) {
+    return {.kind = Holder::Kind::outside};
+  }
+  if (label.is_zero()) {
+    return {.kind = Holder::Kind::zeros, .slot = slot};
+  }
+  return {.kind = Holder::Kind::rows,
+          .adapter = label.adapter(),
+          .part_space = label.space(),
+          .first_row = label.row(),
+          .slot = slot};
+}
+
+bool continues(const Provenance& last, std::int64_t column, const Holder& holder) {
+  if (last.column + last.rows != column || last.holder.kind != holder.kind ||
+      last.holder.slot != holder.slot) {
+    return false;
+  }
+  return holder.kind != Holder::Kind::rows ||
+         (last.holder.adapter == holder.adapter && last.holder.part_space == holder.part_space &&
+          last.holder.first_row + last.rows == holder.first_row);
+}
+
+/// The labels that meet in one output column.
+class Tracer {
+ public:
+  Tracer(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+         std::int64_t tp_rank, const LiveAdapter& live)
+      : live_(live),
+        slots_(input.deployment.slots),
+        rank_(analysis.ranks[static_cast<std::size_t>(tp_rank)]) {
+    const std::int64_t group_size = rank_.build.group_size;
+    const std::int64_t first = tp_rank / group_size * group_size;
+    const bool gathers = contract.lora_a.gather == Gather::tp;
+    for (std::int64_t peer = gathers ? first : tp_rank;
+         peer < (gathers ? first + group_size : tp_rank + 1); ++peer) {
+      pools_.push_back(
+          labelled_pool(contract, input, analysis.ranks[static_cast<std::size_t>(peer)]));
+    }
+    own_ = gathers ? static_cast<std::size_t>(tp_rank - first) : 0;
+  }
+
+  [[nodiscard]] std::vector<Provenance> trace(std::int64_t begin, std::int64_t end) const {
+    std::vector<Provenance> list;
+    const RankLoad& load = rank_.loads[static_cast<std::size_t>(live_.adapter)];
+    for (const KernelLaunch& launch : load.launches) {
+      const std::int64_t from = std::max(begin, launch.out);
+      const std::int64_t stop = std::min({end, launch.out + launch.rows, rank_.build.width});
+      rank_.build.columns.visit(from, std::max(from, stop), [&](const Segment& stretch) {
+        for (std::int64_t i = 0; i < stretch.rows && stretch.space >= 0; ++i) {
+          const auto wrong = wrong_holder(launch, stretch.at + i, stretch.space, stretch.from + i);
+          if (!wrong) {
+            continue;
+          }
+          if (!list.empty() && continues(list.back(), stretch.at + i, *wrong)) {
+            ++list.back().rows;
+          } else {
+            list.push_back({stretch.at + i, 1, *wrong});
+          }
+        }
+      });
+    }
+    return list;
+  }
+
+ private:
+  [[nodiscard]] std::optional<Holder> wrong_holder(const KernelLaunch& launch, std::int64_t column,
+                                                   std::int32_t space, std::int64_t row) const {
+    const bool targeted = live_.shape.has(static_cast<Part>(space));
+    const std::int64_t wanted = targeted ? live_.shape.lora_rank : 0;
+    const std::int64_t b_row = launch.b_at + column - launch.out;
+    const std::int64_t slot_rows = rank_.build.b_rows[static_cast<std::size_t>(launch.b)];
+    const std::int64_t steps = slot_rows == 0 ? slots_ : b_row / slot_rows;
+    const std::int64_t slot = live_.slot + steps;
+    for (std::int64_t q = 0; q < launch.depth; ++q) {
+      const Label b = pools_[own_].b(launch.b, live_.slot, b_row, q);
+      const Label a = a_label(launch, q);
+      const std::int32_t a_space = live_.shape.shared_a ? kSharedA : space;
+      if (q < wanted ? !(b == Label::of(live_.adapter, space, row, q)) : !a.is_zero() && !b.is_zero()) {
+        return holder_of(b, slot);
+      }
+      if (q < wanted && !(a == Label::of(live_.adapter, a_space, q, 0))) {
+        return holder_of(a, live_.slot);
+      }
+    }
+    return launch.depth < wanted ? std::optional(Holder{.kind = Holder::Kind::nothing})
+                                 : std::nullopt;
+  }
+
+  /// The label of gathered A row `a_at + q`.
+  [[nodiscard]] Label a_label(const KernelLaunch& launch, std::int64_t q) const {
+    const auto& own = pools_[own_].a(launch.a);
+    const std::int64_t row = launch.a_at + q;
+    const std::int64_t peer = own.rows == 0 ? 0 : row / own.rows;
+    if (own.rows == 0 || peer >= static_cast<std::int64_t>(pools_.size())) {
+      return Label{Label::kOutside};
+    }
+    const auto& tensor = pools_[static_cast<std::size_t>(peer)].a(launch.a);
+    return tensor.memory[static_cast<std::size_t>(tensor.row_begin(live_.slot, row % own.rows))];
+  }
+
+  const LiveAdapter& live_;
+  std::int64_t slots_;
+  const RankState& rank_;
+  std::vector<FlatPool<Label>> pools_;
+  std::size_t own_ = 0;
+};
+
+}  // namespace
+
+std::vector<Provenance> trace_delta(const Contract& contract, const LayoutCase& input,
+                                    const Analysis& analysis, std::int64_t tp_rank,
+                                    const LiveAdapter& live, std::int64_t begin,
+                                    std::int64_t end) {
+  return Tracer(contract, input, analysis, tp_rank, live).trace(begin, end);
+}
+
+}  // namespace tplora

@@ -1,0 +1,64 @@
+// The unsharded QKV + LoRA forward: what the ranks together must reproduce bit for bit.
+//
+// Knows the model, the adapters and the rounding program; never a contract, a layout, a pool or a
+// rank. From the program it takes where to round and where to scale; the scale's value is PEFT's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/adapter/adapter.hpp"
+#include "sim/model/geometry.hpp"
+#include "sim/numerics/dot.hpp"
+#include "sim/numerics/panel.hpp"
+#include "sim/numerics/program.hpp"
+#include "sim/numerics/scalar.hpp"
+
+namespace tplora {
+
+/// What a reference forward works on. x: [tokens, hidden_size], row-major.
+struct ReferenceInput {
+  QkvGeometry geometry;
+  ScalarType dtype = ScalarType::bf16;
+  Accumulator accumulator = Accumulator::fp32_chain;
+  const RoundingProgram* program = nullptr;
+  std::span<const float> x;
+  std::vector<int> adapter_of_token;  ///< number of the adapter, -1 for none
+  std::span<const Adapter> adapters;
+};
+
+/// Use: construct, feed every panel of the base weight once, `finish`, then read.
+class Reference {
+ public:
+  explicit Reference(ReferenceInput input);
+
+  /// Rows [first_row, first_row + panel.rows()) of the base weight of `part`, and their bias (one
+  /// value a row, or empty).
+  void accept_panel(Part part, std::int64_t first_row, const Panel& panel,
+                    std::span<const float> bias);
+
+  /// Adds the LoRA deltas. A row with an adapter that does not target a part gets a delta of +0
+  /// there (it passes through the same kernel); a row without adapter keeps its base bits.
+  void finish();
+
+  /// [tokens, rows(part)], row-major.
+  [[nodiscard]] std::span<const float> output(Part part) const {
+    return outputs_[static_cast<std::size_t>(part)];
+  }
+  /// The same before any delta was added.
+  [[nodiscard]] std::span<const float> base_output(Part part) const {
+    return bases_[static_cast<std::size_t>(part)];
+  }
+
+ private:
+  void add_delta(Part part, std::int64_t token, const Adapter& adapter);
+  [[nodiscard]] std::vector<float> shrink(std::span<const float> x, const Adapter& adapter,
+                                          Part part) const;
+
+  ReferenceInput input_;
+  std::array<std::vector<float>, 3> bases_, outputs_;
+};
+
+}  // namespace tplora

@@ -1,0 +1,96 @@
+#include "verify/report/json_report.hpp"
+
+#include "sim/base/json.hpp"
+#include "verify/report/pieces.hpp"
+
+namespace tplora {
+namespace {
+
+Json piece_json(const DescribedPiece& piece) {
+  Json holds = Json::array();
+  for (const HeldRows& rows : piece.holds) {
+    holds.push_back(
+        {{"part", rows.part}, {"head", rows.head}, {"from", rows.from}, {"rows", rows.rows}});
+  }
+  return {{"part", piece.part},   {"buffer", piece.buffer}, {"to", piece.to},
+          {"from", piece.from},   {"rows", piece.rows},     {"wanted_rows", piece.wanted_rows},
+          {"holds", std::move(holds)}};
+}
+
+Json pieces_json(const std::vector<DescribedPiece>& pieces) {
+  Json list = Json::array();
+  for (const DescribedPiece& piece : pieces) {
+    list.push_back(piece_json(piece));
+  }
+  return list;
+}
+
+Json rank_json(const DescribedRank& rank) {
+  return {{"tp_rank", rank.tp_rank},
+          {"weight", {{"pieces", pieces_json(rank.weight)}}},
+          {"lora_b",
+           {{"buffer_rows", rank.b_buffer_rows},
+            {"slice_rows", rank.b_slice_rows},
+            {"pieces", pieces_json(rank.b)}}},
+          {"lora_a", {{"pieces", pieces_json(rank.a)}}}};
+}
+
+Json finding_json(const Finding& finding, const std::string& case_line) {
+  Json json = {{"law", law_name(finding.law)},
+               {"tp_rank", finding.tp_rank},
+               {"part", finding.part},
+               {"message", finding.message()}};
+  if (!finding.part.empty()) {
+    json["first_head"] = finding.first_head;
+    json["last_head"] = finding.last_head;
+    json["first_row"] = finding.first_row;
+    json["last_row"] = finding.last_row;
+    json["adapter"] = finding.adapter;
+    json["slot"] = finding.slot;
+    json["expected"] = finding.expected;
+    json["found"] = finding.found;
+  }
+  json["cause"] = finding.cause;
+  json["place"] = finding.cause_place;
+  json["case"] = case_line;
+  return json;
+}
+
+Verdict verdict_of_layer(const LayerReport& layer) {
+  return layer.item.geometry ? layer.analysis.verdict : Verdict::not_applicable;
+}
+
+}  // namespace
+
+std::string layout_json(const std::vector<LayerReport>& layers, std::size_t shown) {
+  const LayerReport& main = layers[shown];
+  Json json = {{"format", "tplora-layout/1"},
+               {"model", main.item.one.model},
+               {"engine", main.item.one.engine},
+               {"tp_size", main.item.one.tp_size},
+               {"verdict", verdict_name(verdict_of_layer(main))},
+               {"shape_check", main.analysis.shape_check ? "pass" : "fail"}};
+  const std::string line = print_case(main.item.one);
+  Json findings = Json::array();
+  for (const Finding& finding : main.findings) {
+    findings.push_back(finding_json(finding, line));
+  }
+  json["findings"] = std::move(findings);
+  Json ranks = Json::array();
+  if (verdict_of_layer(main) != Verdict::refused) {
+    for (const RankState& rank : main.analysis.ranks) {
+      ranks.push_back(rank_json(describe_rank(main.item, rank)));
+    }
+  }
+  json["ranks"] = std::move(ranks);
+  Json kinds = Json::array();
+  for (const LayerReport& layer : layers) {
+    kinds.push_back({{"kind", layer.item.kind},
+                     {"indices", layer.item.layers},
+                     {"verdict", verdict_name(verdict_of_layer(layer))}});
+  }
+  json["layers"] = std::move(kinds);
+  return json.dump(2);
+}
+
+}  // namespace tplora

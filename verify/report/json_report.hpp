@@ -1,0 +1,14 @@
+// Outcomes as JSON (docs/formats/layout.md).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "verify/report/layer_report.hpp"
+
+namespace tplora {
+
+/// The object that `tplora layout --json` prints: `shown` is the layer kind told in full.
+[[nodiscard]] std::string layout_json(const std::vector<LayerReport>& layers, std::size_t shown);
+
+}  // namespace tplora

@@ -1,0 +1,199 @@
+#include "verify/report/suite_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "sim/numerics/scalar.hpp"
+#include "verify/report/text.hpp"
+
+namespace tplora {
+namespace {
+
+constexpr std::size_t kFindingsShown = 6;
+
+/// One character a case: small where nothing is wrong.
+char mark(const CaseOutcome& outcome) {
+  switch (outcome.verdict) {
+    case Verdict::consistent:
+      return outcome.numbers.state == NumericOutcome::State::vacuous ? 'v' : '=';
+    case Verdict::refused: return 'r';
+    case Verdict::not_applicable: return '.';
+    case Verdict::silent: return 'S';
+    case Verdict::crash: return 'C';
+  }
+  return '?';
+}
+
+std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers) {
+  using State = NumericOutcome::State;
+  if (numbers.state == State::not_run) {
+    return "";
+  }
+  if (numbers.state == State::equal) {
+    return fmt::format("  numbers: all {} outputs equal the unsharded reference bit for bit\n",
+                       numbers.compared);
+  }
+  if (numbers.state == State::vacuous) {
+    return fmt::format("  numbers: vacuous: {}\n", numbers.why_vacuous);
+  }
+  std::string text = fmt::format("  numbers: {} of {} outputs differ from the reference\n",
+                                 numbers.wrong, numbers.compared);
+  // Ranks told together where part and tokens agree.
+  struct Story {
+    const NumericDifference* first;
+    std::vector<std::int64_t> ranks;
+    std::int64_t wrong = 0;
+  };
+  std::map<std::string, Story> stories;
+  for (const NumericDifference& d : numbers.differences) {
+    const auto key = fmt::format("{}|{}", part_name(d.part), fmt::join(d.bits.tokens, ","));
+    auto& story = stories.try_emplace(key, Story{&d, {}, 0}).first->second;
+    story.wrong += d.bits.wrong;
+    if (story.ranks.empty() || story.ranks.back() != d.tp_rank) {
+      story.ranks.push_back(d.tp_rank);
+    }
+  }
+  for (const auto& [key, story] : stories) {
+    const NumericDifference& d = *story.first;
+    const std::int64_t row = d.first_row - d.bits.first_row + d.bits.example_row;
+    text += fmt::format(
+        "    {} on tp_ranks {}: {} outputs, tokens {}; first on tp_rank {}: rows {}-{}, token {} "
+        "row {} is {:#x}, expected {:#x}\n",
+        part_name(d.part), ranges(story.ranks), story.wrong, ranges(d.bits.tokens), d.tp_rank,
+        d.first_row, d.last_row, d.bits.example_token, row,
+        encode(item.one.dtype, d.bits.got), encode(item.one.dtype, d.bits.expected));
+    for (const std::string& line : describe_sources(item, d)) {
+      text += fmt::format("      tp_rank {}: {}\n", d.tp_rank, line);
+    }
+  }
+  return text;
+}
+
+std::string case_text(const PreparedCase& item, const CaseOutcome& outcome) {
+  std::string text = fmt::format("{}{}\n", verdict_name(outcome.verdict),
+                                 item.geometry ? "" : ": " + item.why_no_qkv);
+  text += findings_text(outcome.findings, kFindingsShown);
+  text += numbers_text(item, outcome.numbers);
+  text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(item.one));
+  return text;
+}
+
+/// Rows of the table: a model's layer kind under one engine.
+struct Row {
+  const PreparedCase* first = nullptr;
+  std::map<std::int64_t, char> marks;
+};
+
+std::string table_text(const std::vector<PreparedCase>& cases,
+                       const std::vector<CaseOutcome>& outcomes) {
+  std::vector<Row> rows;
+  std::map<std::string, std::size_t> row_of;
+  std::set<std::int64_t> sizes;
+  std::size_t width = 10;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const Case& one = cases[i].one;
+    if (!cases[i].geometry && cases[i].one.layer != "") {
+      continue;  // linear-attention layers beside attention layers say nothing here
+    }
+    const auto key = fmt::format("{}|{}|{}", one.engine, one.model, one.layer);
+    const auto [entry, is_new] = row_of.emplace(key, rows.size());
+    if (is_new) {
+      rows.push_back({&cases[i], {}});
+      width = std::max(width, one.model.size() + (one.layer.empty() ? 0 : one.layer.size() + 1));
+    }
+    rows[entry->second].marks[one.tp_size] = mark(outcomes[i]);
+    sizes.insert(one.tp_size);
+  }
+  std::string text;
+  std::string engine;
+  for (const Row& row : rows) {
+    const Case& one = row.first->one;
+    if (one.engine != engine) {
+      engine = one.engine;
+      text += fmt::format("{:<{}}  {:>14}  tp", engine, width, "H/KV/D");
+      for (const std::int64_t size : sizes) {
+        text += fmt::format("{:>4}", size);
+      }
+      text += "\n";
+    }
+    std::string geometry = "-";
+    if (row.first->geometry) {
+      const QkvGeometry& g = *row.first->geometry;
+      geometry = fmt::format("{}/{}/{}", g.num_attention_heads, g.num_key_value_heads, g.head_dim);
+    }
+    text += fmt::format("{:<{}}  {:>14}    ", one.model + (one.layer.empty() ? "" : " " + one.layer),
+                        width, geometry);
+    for (const std::int64_t size : sizes) {
+      const auto found = row.marks.find(size);
+      text += fmt::format("{:>4}", found == row.marks.end() ? ' ' : found->second);
+    }
+    text += "\n";
+  }
+  return text +
+         "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
+}
+
+}  // namespace
+
+std::string suite_text(const std::string& name, const std::vector<PreparedCase>& cases,
+                       const std::vector<CaseOutcome>& outcomes) {
+  std::string text = table_text(cases, outcomes);
+  std::map<Verdict, std::int64_t> counts;
+  std::map<std::string, std::int64_t> numbers;
+  std::int64_t pinned = 0;
+  std::int64_t unexpected = 0;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    ++counts[outcomes[i].verdict];
+    const bool exception = !cases[i].expect.link.empty();
+    pinned += exception && outcomes[i].expected ? 1 : 0;
+    unexpected += outcomes[i].expected ? 0 : 1;
+    if (!outcomes[i].numbers_shared) {
+      ++numbers[std::to_string(static_cast<int>(outcomes[i].numbers.state))];
+    }
+  }
+  text += fmt::format("\n{}: {} cases:", name, cases.size());
+  for (const auto& [verdict, count] : counts) {
+    text += fmt::format(" {} {},", count, verdict_name(verdict));
+  }
+  text.back() = '\n';
+  text += fmt::format("numbers: {} equal, {} different, {} vacuous (each geometry once)\n",
+                      numbers["1"], numbers["2"], numbers["3"]);
+  text += fmt::format("{} exceptions came out as pinned, {} cases are unexpected\n", pinned,
+                      unexpected);
+  std::set<std::string> told;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (outcomes[i].expected) {
+      continue;
+    }
+    const Expectation& expect = cases[i].expect;
+    text += fmt::format("\nunexpected: {}{} engine {} tp {}: expected {}{}, found ",
+                        cases[i].one.model,
+                        cases[i].one.layer.empty() ? "" : " " + cases[i].one.layer,
+                        cases[i].one.engine, cases[i].one.tp_size, verdict_name(expect.verdict),
+                        expect.shape_check.empty() ? "" : ", shape check " + expect.shape_check);
+    text += case_text(cases[i], outcomes[i]);
+  }
+  return text;
+}
+
+std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome) {
+  std::string text = item.geometry ? geometry_text(*item.geometry) + "\n" : "";
+  return text + case_text(item, outcome);
+}
+
+int suite_exit_code(const std::vector<CaseOutcome>& outcomes) {
+  bool meaningful = false;
+  for (const CaseOutcome& outcome : outcomes) {
+    if (!outcome.expected) {
+      return 1;
+    }
+    meaningful = meaningful || (outcome.verdict != Verdict::not_applicable &&
+                                outcome.numbers.state != NumericOutcome::State::vacuous);
+  }
+  return meaningful ? 0 : 3;
+}
+
+}  // namespace tplora

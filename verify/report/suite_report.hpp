@@ -1,0 +1,23 @@
+// A suite's outcomes at a glance.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "verify/cli/runner.hpp"
+
+namespace tplora {
+
+/// The model x tp table, counts by verdict, and each unexpected outcome once with its findings and
+/// the line that replays it.
+[[nodiscard]] std::string suite_text(const std::string& name,
+                                     const std::vector<PreparedCase>& cases,
+                                     const std::vector<CaseOutcome>& outcomes);
+
+/// One case in full, for `replay`.
+[[nodiscard]] std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome);
+
+/// 0 all as expected, 1 a mismatch, 3 nothing was run or all of it vacuous.
+[[nodiscard]] int suite_exit_code(const std::vector<CaseOutcome>& outcomes);
+
+}  // namespace tplora

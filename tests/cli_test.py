@@ -65,7 +65,8 @@ class Layout(unittest.TestCase):
         self.assertEqual((slot0["first_head"], slot0["first_row"], slot0["last_row"]), (1, 256, 511))
         slot1 = next(f for f in bounds if f["slot"] == 1)
         self.assertIn("outside the pool", slot1["found"])
-        self.assertIn("configs/bugs/sglang-24420.json", slot0["place"])
+        self.assertIn("K = n*D*T = 1024 [", slot0["cause"])
+        self.assertIn("configs/bugs/sglang-24420.json#/replace/~1let~1K]", slot0["cause"])
 
     def test_every_finding_carries_a_case_line_that_replays_it(self):
         _, report = layout("sglang-24420", 4)
@@ -177,10 +178,13 @@ class BadInput(unittest.TestCase):
         self.layout(["config.json#/num_attention_heads", "\"8\""], model=self.config(num_attention_heads="8"))
         self.layout("num_attention_heads", model=self.config(num_attention_heads=0))
         self.layout("num_key_value_heads", model=self.config(num_key_value_heads=-2))
-        self.layout("64 bits", model=self.config(num_attention_heads=2**62, num_key_value_heads=2, head_dim=2**62))
+        self.layout(["num_attention_heads", "expected an integer from 1 to 1048576"],
+                    model=self.config(num_attention_heads=2**62, num_key_value_heads=2, head_dim=2**62))
+        self.layout(["found 9223372036854775808", "expected a positive integer"],
+                    model=self.config(num_attention_heads=2**63))
         self.layout(["num_attention_heads 8", "num_key_value_heads 3"], model=self.config(num_key_value_heads=3))
         self.layout("hidden_size", model=self.config(hidden_size=1.5))
-        self.layout("not known", model="nobody/nothing")
+        self.layout("no model is called", model="nobody/nothing")
         self.layout("nosuchfamily", model=self.config(model_type="nosuchfamily"))
         self.layout("D", model="H=8,KV=2,hidden=64")
         self.layout("head", model="H=8,KV=0,D=4,hidden=64")

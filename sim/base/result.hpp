@@ -1,6 +1,7 @@
 // Expected failures as values: a sentence and a place.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <utility>
@@ -35,6 +36,19 @@ using Result = tl::expected<T, Error>;
 /// Hands an Error on from one Result type to another.
 [[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
   return tl::unexpected<Error>(std::move(error));
+}
+
+/// The Error of the first result that has one.
+template <class... T>
+[[nodiscard]] std::optional<Error> first_error(const Result<T>&... results) {
+  std::optional<Error> first;
+  const auto look = [&](const auto& result) {
+    if (!first && !result) {
+      first = result.error();
+    }
+  };
+  (look(results), ...);
+  return first;
 }
 
 }  // namespace tplora

@@ -471,14 +471,29 @@ std::optional<PlanFailure> Planner::check_fit(const RankBuild& build, const Rank
   return std::nullopt;
 }
 
+namespace {
+
+std::string_view file_of(const Formula& formula) {
+  const std::string_view place = formula.place();
+  return place.substr(0, place.find('#'));
+}
+
+}  // namespace
+
 std::string Planner::describe(const Formula& formula) const {
   std::string used;
   for (const auto& [number, name] : formula.used_symbols()) {
     const auto let = std::find_if(contract_.lets.begin(), contract_.lets.end(),
                                   [symbol = number](const Let& each) { return each.symbol == symbol; });
-    used += fmt::format("{}{}{} = {}", used.empty() ? "" : ", ", name,
-                        let == contract_.lets.end() ? "" : " = " + let->formula.text(),
-                        values_[static_cast<std::size_t>(number)]);
+    used += fmt::format("{}{}", used.empty() ? "" : ", ", name);
+    if (let != contract_.lets.end()) {
+      used += " = " + let->formula.text();
+    }
+    used += fmt::format(" = {}", values_[static_cast<std::size_t>(number)]);
+    if (let != contract_.lets.end() && file_of(let->formula) != file_of(formula)) {
+      // Written elsewhere: an extending contract replaced it, and that is where to look.
+      used += fmt::format(" [{}]", let->formula.place());
+    }
   }
   const auto result = value(formula);
   return fmt::format("{} = {}{}", formula.text(), result ? std::to_string(*result) : "undefined",

@@ -8,6 +8,7 @@
 #include "sim/base/json.hpp"
 #include "sim/model/model_source.hpp"
 #include "sim/numerics/program.hpp"
+#include "verify/case/pins.hpp"
 
 namespace tplora {
 namespace {
@@ -136,7 +137,7 @@ class SuiteReader {
         return fail(added.error());
       }
     }
-    if (auto pinned = apply_pins(); !pinned) {
+    if (auto pinned = apply_pins(root_, suite_); !pinned) {
       return fail(pinned.error());
     }
     return std::move(suite_);
@@ -198,8 +199,8 @@ class SuiteReader {
     const auto models = view.at("models").and_then([](const JsonView& v) { return v.strings(); });
     const auto engines = view.at("engines").and_then([](const JsonView& v) { return v.strings(); });
     const auto sizes = view.at("tp").and_then([](const JsonView& v) { return v.elements(); });
-    if (!models || !engines || !sizes) {
-      return fail(!models ? models.error() : !engines ? engines.error() : sizes.error());
+    if (const auto error = first_error(models, engines, sizes)) {
+      return fail(*error);
     }
     for (const std::string& model : *models) {
       const auto names = model == "*" ? list_models(configs_.models())
@@ -261,16 +262,9 @@ class SuiteReader {
     if (!entry.refused_when || !item.geometry) {
       return {};
     }
-    const LayoutCase layout = layout_case(item.one, *item.geometry);
-    std::vector<std::int64_t> values(symbol::count, 0);
-    for (int number = 0; number < symbol::tp_rank; ++number) {
-      values[static_cast<std::size_t>(number)] =
-          symbol_value(layout.geometry, layout.deployment, number);
-    }
-    values[symbol::T] = item.one.tp_size / item.one.dp_size;
-    const auto refused = entry.refused_when->evaluate(values);
+    const auto refused = evaluate_for(*entry.refused_when, item);
     if (!refused) {
-      return fail(entry.refused_when->explain(values).error);
+      return fail(refused.error());
     }
     if (*refused != 0) {
       item.expect.verdict = Verdict::refused;
@@ -319,75 +313,6 @@ class SuiteReader {
                      .reason = bug.symptom,
                      .link = bug.links.empty() ? "" : bug.links.front()};
       suite_.cases.push_back(std::move(item));
-    }
-    return {};
-  }
-
-  Result<void> apply_pins() {
-    const auto pins = root_.find("pins");
-    if (!pins) {
-      return {};
-    }
-    const auto list = pins->elements();
-    if (!list) {
-      return fail(list.error());
-    }
-    for (const JsonView& pin : *list) {
-      if (auto applied = apply_pin(pin); !applied) {
-        return applied;
-      }
-    }
-    return {};
-  }
-
-  Result<void> apply_pin(const JsonView& pin) {
-    if (auto keys = pin.only_keys({"models", "layer", "engine", "tp", "verdict", "reason", "link"});
-        !keys) {
-      return keys;
-    }
-    const auto text = [&](std::string_view key) {
-      return pin.at(key).and_then([](const JsonView& v) { return v.string(); });
-    };
-    const auto models = pin.at("models").and_then([](const JsonView& v) { return v.strings(); });
-    const auto engine = text("engine");
-    const auto verdict = text("verdict");
-    const auto reason = text("reason");
-    const auto link = text("link");
-    const auto sizes = pin.at("tp").and_then([](const JsonView& v) { return v.elements(); });
-    if (!models || !engine || !verdict || !reason || !link || !sizes) {
-      return fail(!models    ? models.error()
-                  : !engine  ? engine.error()
-                  : !verdict ? verdict.error()
-                  : !reason  ? reason.error()
-                  : !link    ? link.error()
-                             : sizes.error());
-    }
-    if (!verdict_of(*verdict)) {
-      return pin.find("verdict")->expected("a verdict: consistent, silent, crash or refused");
-    }
-    const auto layer = pin.find("layer") ? text("layer") : Result<std::string>("");
-    for (const std::string& model : *models) {
-      for (const JsonView& size : *sizes) {
-        const auto tp_size = size.positive_integer();
-        if (!tp_size || !layer) {
-          return fail(tp_size ? layer.error() : tp_size.error());
-        }
-        bool matched = false;
-        for (PreparedCase& item : suite_.cases) {
-          if (item.one.model == model && item.one.engine == *engine &&
-              item.one.tp_size == *tp_size && (layer->empty() || item.one.layer == *layer)) {
-            item.expect = {.verdict = *verdict_of(*verdict),
-                           .shape_check = "",
-                           .reason = *reason,
-                           .link = *link};
-            matched = true;
-          }
-        }
-        if (!matched) {
-          return pin.error(fmt::format("no case of this suite has model {}, engine {}, tp {}",
-                                       model, *engine, *tp_size));
-        }
-      }
     }
     return {};
   }

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 
 #include "verify/cli/commands.hpp"
 
@@ -18,7 +19,8 @@ constexpr const char* kDescription =
 constexpr const char* kExitCodes =
     "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent); 2 bad input; "
     "3 nothing was run or all of it vacuous (layout: refused or not applicable).\n"
-    "Start with: tplora verify configs/suites/default.json";
+    "Example: tplora verify configs/suites/default.json\n"
+    "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
 
 void add_verify(CLI::App& app, VerifyOptions& options) {
   CLI::App* verify = app.add_subcommand("verify", "Run suites: laws and numbers of every case");
@@ -53,13 +55,21 @@ void add_layout(CLI::App& app, LayoutOptions& options) {
       "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang-24420 --tp 4");
 }
 
+/// The configs of the source tree, named from the current folder when they lie below it: places in
+/// reports are then short, and the same on every machine.
+std::string default_configs() {
+  const std::filesystem::path configs = TPLORA_SOURCE_DIR "/configs";
+  std::error_code ignored;
+  const auto near = std::filesystem::relative(configs, ignored);
+  return near.empty() || near.string().starts_with("..") ? configs.string() : near.string();
+}
+
 int run(int argc, char** argv) {
   CLI::App app(kDescription, "tplora");
   app.set_version_flag("--version", "tplora " TPLORA_VERSION);
   app.footer(kExitCodes);
   app.require_subcommand(1);
-  tplora::ConfigFolders configs{TPLORA_SOURCE_DIR "/configs"};
-  std::string root = configs.root.string();
+  std::string root = default_configs();
   app.add_option("--configs", root, "Folder with models, engines, bugs and suites")
       ->capture_default_str();
   VerifyOptions verify;
@@ -75,6 +85,7 @@ int run(int argc, char** argv) {
   std::string kind;
   CLI::App* list = app.add_subcommand("list", "What is there to name");
   list->add_option("kind", kind, "models, engines, bugs, programs or suites")->required();
+  list->footer("Example: tplora list models");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -85,7 +96,7 @@ int run(int argc, char** argv) {
     app.exit(error);
     return 2;
   }
-  configs.root = root;
+  const tplora::ConfigFolders configs{root};
   if (app.got_subcommand("verify")) {
     return tplora::verify_command(verify, configs);
   }

@@ -136,6 +136,74 @@ std::string table_text(const std::vector<PreparedCase>& cases,
          "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
 }
 
+/// What makes two unexpected outcomes one story: the same formulas break the same laws.
+std::string story_of(const PreparedCase& item, const CaseOutcome& outcome) {
+  std::string story =
+      fmt::format("{}|{}|{}", item.one.engine, static_cast<int>(item.expect.verdict),
+                  static_cast<int>(outcome.verdict));
+  std::set<std::string> causes;
+  for (const Finding& finding : outcome.findings) {
+    causes.insert(fmt::format("{} {}", law_name(finding.law), finding.cause_place));
+  }
+  return fmt::format("{}|{}", story, fmt::join(causes, "|"));
+}
+
+std::string layer_name(const Case& one) {
+  return one.layer.empty() ? one.model : one.model + " " + one.layer;
+}
+
+/// "org/model tp 4, 8; org/other tp 2"
+std::string where_text(const std::vector<PreparedCase>& cases,
+                       const std::vector<std::size_t>& numbers) {
+  std::vector<std::pair<std::string, std::string>> models;
+  for (const std::size_t i : numbers) {
+    const std::string name = layer_name(cases[i].one);
+    const std::string size = std::to_string(cases[i].one.tp_size);
+    if (models.empty() || models.back().first != name) {
+      models.emplace_back(name, size);
+    } else {
+      models.back().second += ", " + size;
+    }
+  }
+  std::string text;
+  for (const auto& [name, sizes] : models) {
+    text += fmt::format("{}{} tp {}", text.empty() ? "" : "; ", name, sizes);
+  }
+  return text;
+}
+
+/// Each story once: the first case in full, then where else it happens.
+std::string unexpected_text(const std::vector<PreparedCase>& cases,
+                            const std::vector<CaseOutcome>& outcomes) {
+  std::vector<std::vector<std::size_t>> stories;
+  std::map<std::string, std::size_t> place;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (outcomes[i].expected) {
+      continue;
+    }
+    const auto [entry, is_new] = place.emplace(story_of(cases[i], outcomes[i]), stories.size());
+    if (is_new) {
+      stories.emplace_back();
+    }
+    stories[entry->second].push_back(i);
+  }
+  std::string text;
+  for (const std::vector<std::size_t>& story : stories) {
+    const PreparedCase& item = cases[story.front()];
+    const Expectation& expect = item.expect;
+    text += fmt::format("\nunexpected: {} engine {} tp {}: expected {}{}, found {}",
+                        layer_name(item.one), item.one.engine, item.one.tp_size,
+                        verdict_name(expect.verdict),
+                        expect.shape_check.empty() ? "" : ", shape check " + expect.shape_check,
+                        case_text(item, outcomes[story.front()]));
+    if (story.size() > 1) {
+      text += fmt::format("  likewise: {}\n",
+                          where_text(cases, {story.begin() + 1, story.end()}));
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string suite_text(const std::string& name, const std::vector<PreparedCase>& cases,
@@ -163,20 +231,7 @@ std::string suite_text(const std::string& name, const std::vector<PreparedCase>&
                       numbers["1"], numbers["2"], numbers["3"]);
   text += fmt::format("{} exceptions came out as pinned, {} cases are unexpected\n", pinned,
                       unexpected);
-  std::set<std::string> told;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (outcomes[i].expected) {
-      continue;
-    }
-    const Expectation& expect = cases[i].expect;
-    text += fmt::format("\nunexpected: {}{} engine {} tp {}: expected {}{}, found ",
-                        cases[i].one.model,
-                        cases[i].one.layer.empty() ? "" : " " + cases[i].one.layer,
-                        cases[i].one.engine, cases[i].one.tp_size, verdict_name(expect.verdict),
-                        expect.shape_check.empty() ? "" : ", shape check " + expect.shape_check);
-    text += case_text(cases[i], outcomes[i]);
-  }
-  return text;
+  return text + unexpected_text(cases, outcomes);
 }
 
 std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome) {

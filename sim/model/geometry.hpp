@@ -49,7 +49,7 @@ struct CheckpointForm {
   Fusion fusion = Fusion::separate;
   RowOrder order = RowOrder::blocks;  ///< of the fused tensor; blocks where nothing is fused
   GateLayout gate = GateLayout::none;
-  bool transposed = false;  ///< weight stored [in, out] (Conv1D): its columns are our rows
+  bool transposed = false;   ///< weight stored [in, out] (Conv1D): its columns are our rows
   std::string_view tensors;  ///< names inside the layer, "self_attn.q_proj,k_proj,v_proj"; static
 
   friend bool operator==(const CheckpointForm&, const CheckpointForm&) = default;
@@ -61,10 +61,10 @@ inline constexpr std::int64_t kMaxDim = std::int64_t{1} << 32;
 
 /// One layer kind's qkv projection: y [tokens, rows] = x [tokens, hidden_size] * W^T (+ bias).
 ///
-/// Counts are of the model, not of a tp_rank. Every field is at least 1 (q_multiplier 1 or 2) except
-/// the config-global ones, which are 0 where the config has no such key. num_attention_heads is a
-/// multiple of num_key_value_heads; head counts and dimensions stay below kMaxHeads and kMaxDim, and
-/// row counts and rows times hidden_size fit 64 bits.
+/// Counts are of the model, not of a tp_rank. Every field is at least 1 (q_multiplier 1 or 2)
+/// except the config-global ones, which are 0 where the config has no such key. num_attention_heads
+/// is a multiple of num_key_value_heads; head counts and dimensions stay below kMaxHeads and
+/// kMaxDim, and row counts and rows times hidden_size fit 64 bits.
 struct QkvGeometry {
   /// Width of x. Not always the config's hidden_size: a shared block may read a concatenation.
   std::int64_t hidden_size = 0;
@@ -95,7 +95,7 @@ struct QkvGeometry {
 
 /// Layers of one model that share a qkv geometry, or that have none.
 struct LayerKind {
-  std::string kind;                     ///< "full_attention", "sliding_attention", "all", ...
+  std::string kind;  ///< "full_attention", "sliding_attention", "all", ...
   /// 0-based layer indices, ascending. Empty where the config does not tell them.
   std::vector<std::int64_t> indices;
   std::optional<QkvGeometry> geometry;  ///< nothing: no qkv projection (MLA, linear attention)

@@ -1,0 +1,113 @@
+#include "sim/model/inline_geometry.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "sim/model/family.hpp"
+
+namespace tplora {
+namespace {
+
+constexpr std::string_view kForm = "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1]";
+
+struct InlineKey {
+  std::string_view name;
+  bool required = false;
+  std::optional<std::int64_t> value = {};
+};
+
+using InlineKeys = std::array<InlineKey, 7>;
+enum KeyIndex : std::size_t { kH, kKv, kD, kHidden, kDv, kGate, kBias };
+
+InlineKeys known_keys() {
+  return {{{"H", true}, {"KV", true}, {"D", true}, {"hidden", true}, {"Dv"}, {"gate"}, {"bias"}}};
+}
+
+tl::unexpected<Error> refuse(const std::string& text, std::string_view why) {
+  return fail(
+      fmt::format("inline geometry \"{}\": {}, expected {}", text.substr(0, 120), why, kForm));
+}
+
+std::optional<std::int64_t> integer_of(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(value)
+                                                                  : std::nullopt;
+}
+
+/// Reads one "key=value" into `keys`; the answer is a complaint, empty when all is well.
+std::string read_item(std::string_view item, InlineKeys& keys) {
+  const auto equals = item.find('=');
+  const std::string_view name = item.substr(0, equals);
+  for (InlineKey& key : keys) {
+    if (key.name != name) {
+      continue;
+    }
+    if (key.value) {
+      return fmt::format("the key {} stands twice", name);
+    }
+    key.value =
+        equals == std::string_view::npos ? std::nullopt : integer_of(item.substr(equals + 1));
+    return key.value ? "" : fmt::format("\"{}\" gives no integer of 64 bits", item.substr(0, 60));
+  }
+  return fmt::format("unknown key \"{}\"", name.substr(0, 60));
+}
+
+Result<InlineKeys> read_items(const std::string& text) {
+  InlineKeys keys = known_keys();
+  std::string_view rest = text;
+  while (true) {
+    const auto comma = rest.find(',');
+    if (const std::string why = read_item(rest.substr(0, comma), keys); !why.empty()) {
+      return refuse(text, why);
+    }
+    if (comma == std::string_view::npos) {
+      break;
+    }
+    rest.remove_prefix(comma + 1);
+  }
+  for (const InlineKey& key : keys) {
+    if (key.required && !key.value) {
+      return refuse(text, fmt::format("the key {} is missing", key.name));
+    }
+  }
+  return keys;
+}
+
+}  // namespace
+
+Result<Model> read_inline_geometry(const std::string& text) {
+  const auto keys = read_items(text);
+  if (!keys) {
+    return fail(keys.error());
+  }
+  const std::int64_t bias = (*keys)[kBias].value.value_or(0);
+  if (bias != 0 && bias != 1) {
+    return refuse(text, fmt::format("bias is {}", bias));
+  }
+  QkvGeometry g{.hidden_size = *(*keys)[kHidden].value,
+                .num_attention_heads = *(*keys)[kH].value,
+                .num_key_value_heads = *(*keys)[kKv].value,
+                .head_dim = *(*keys)[kD].value,
+                .v_head_dim = (*keys)[kDv].value.value_or(*(*keys)[kD].value),
+                .q_multiplier = (*keys)[kGate].value.value_or(1),
+                .qkv_bias = bias == 1};
+  if (auto valid = validate(g); !valid) {
+    return refuse(text, valid.error().sentence);
+  }
+  g.config_num_attention_heads = g.num_attention_heads;
+  g.config_num_key_value_heads = g.num_key_value_heads;
+  g.config_head_dim = g.head_dim;
+  CheckpointForm form = kSeparate;
+  form.gate = g.q_multiplier == 2 ? GateLayout::per_head : GateLayout::none;
+  return Model{
+      .name = text,
+      .layer_kinds = {
+          {.kind = "all", .indices = {0}, .geometry = g, .why_no_qkv = {}, .checkpoint = form}}};
+}
+
+}  // namespace tplora

@@ -1,0 +1,103 @@
+#include "sim/model/model_source.hpp"
+
+#include <algorithm>
+#include <set>
+#include <system_error>
+
+#include "sim/base/json.hpp"
+#include "sim/model/config_reader.hpp"
+#include "sim/model/inline_geometry.hpp"
+#include "sim/model/near_names.hpp"
+
+namespace tplora {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kForms =
+    "expected a name of the collection (tplora list models), a path to a config.json, or "
+    "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1]";
+
+/// One part of a name: nothing that could leave the folder or hide in it.
+bool is_name_part(std::string_view part) {
+  return !part.empty() && part.front() != '.' && std::all_of(part.begin(), part.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+/// The file of a name "org/name", if the argument has that form and the file is there.
+std::optional<fs::path> file_of_name(const std::string& argument, const fs::path& models) {
+  const auto slash = argument.find('/');
+  if (slash == std::string::npos || !is_name_part(argument.substr(0, slash)) ||
+      !is_name_part(argument.substr(slash + 1))) {
+    return std::nullopt;
+  }
+  fs::path file = models / (argument + ".json");
+  std::error_code code;
+  return fs::is_regular_file(file, code) ? std::optional(std::move(file)) : std::nullopt;
+}
+
+Result<Model> read_file(const fs::path& file, const std::string& name) {
+  const auto json = read_json_file(file);
+  return json ? read_config(JsonView(*json, file.string()), name) : fail(json.error());
+}
+
+tl::unexpected<Error> unknown_model(const std::string& argument, const fs::path& models) {
+  std::string near;
+  for (const std::string& name : near_names(argument, list_models(models))) {
+    near += (near.empty() ? "; near names: " : ", ") + name;
+  }
+  return fail("no model is called \"" + argument.substr(0, 120) + "\"" + near + "; " +
+              std::string(kForms));
+}
+
+/// What index.json pins as refused. The index is data of ours; where it cannot be read, nothing is.
+std::set<std::string> refused_names(const fs::path& models) {
+  std::set<std::string> names;
+  const auto json = read_json_file(models / "index.json");
+  const auto list = json ? JsonView(*json, "index.json").find("refused") : std::nullopt;
+  const auto members = list ? list->members() : fail("");
+  for (std::size_t i = 0; members && i < members->size(); ++i) {
+    names.insert((*members)[i].first);
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<Model> load_model(const std::string& argument, const fs::path& models) {
+  if (argument.ends_with(".json")) {
+    return read_file(argument, argument);
+  }
+  if (const auto file = file_of_name(argument, models)) {
+    return read_file(*file, argument);
+  }
+  std::error_code code;
+  if (fs::exists(argument, code)) {
+    return read_file(argument, argument);
+  }
+  if (argument.find('=') != std::string::npos) {
+    return read_inline_geometry(argument);
+  }
+  return unknown_model(argument, models);
+}
+
+std::vector<std::string> list_models(const fs::path& models) {
+  const std::set<std::string> refused = refused_names(models);
+  std::vector<std::string> names;
+  std::error_code code;
+  for (fs::recursive_directory_iterator entry(models, code), end; !code && entry != end;
+       entry.increment(code)) {
+    if (entry.depth() == 1 && entry->path().extension() == ".json" &&
+        entry->is_regular_file(code)) {
+      const fs::path& path = entry->path();
+      names.push_back(path.parent_path().filename().string() + "/" + path.stem().string());
+    }
+  }
+  std::erase_if(names, [&](const std::string& name) { return refused.contains(name); });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace tplora

@@ -1,0 +1,29 @@
+// What a model argument names: a collected config, a file, or a geometry written out.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sim/base/result.hpp"
+#include "sim/model/geometry.hpp"
+
+namespace tplora {
+
+/// Reads the model that `argument` names (docs/formats/model.md). Accepted, in this order:
+///
+/// - a path ending in ".json";
+/// - a name "org/name" of the collection: the file `models`/org/name.json;
+/// - any other path that exists (a directory is refused with a sentence);
+/// - an inline geometry "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1]": one layer.
+///
+/// Post-condition: model.name == argument; every geometry is valid. Refused: what read_json_file
+/// and read_config refuse; an unknown name, with near names; a name that would leave `models`.
+[[nodiscard]] Result<Model> load_model(const std::string& argument,
+                                       const std::filesystem::path& models);
+
+/// Names "org/name" of the collection in `models`, sorted; empty where there is no such folder.
+/// index.json is not a model, and what it pins as refused is not listed: every listed model loads.
+[[nodiscard]] std::vector<std::string> list_models(const std::filesystem::path& models);
+
+}  // namespace tplora

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <memory>
 #include <set>
 
 #include "sim/base/ensure.hpp"
 #include "sim/ranks/tp_group.hpp"
+#include "verify/compare/digest.hpp"
 #include "verify/reference/reference.hpp"
 
 namespace tplora {
@@ -16,21 +16,6 @@ namespace {
 
 /// Weight rows made at a time: a panel stays in the second-level cache for usual hidden sizes.
 constexpr std::int64_t kWeightRows = kPanelRows;
-
-/// FNV-1a over the bits of outputs.
-class Digest {
- public:
-  void add(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    for (int shift = 0; shift < 32; shift += 8) {
-      hash_ = (hash_ ^ ((bits >> shift) & 0xffU)) * 0x100000001b3ULL;
-    }
-  }
-  [[nodiscard]] std::uint64_t value() const { return hash_; }
-
- private:
-  std::uint64_t hash_ = 0xcbf29ce484222325ULL;
-};
 
 /// One case beside the shared reference.
 class Side {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "sim/numerics/scalar.hpp"
+#include "verify/compare/digest.hpp"
 #include "verify/report/text.hpp"
 
 namespace tplora {
@@ -231,7 +232,17 @@ std::string suite_text(const std::string& name, const std::vector<PreparedCase>&
                       numbers["1"], numbers["2"], numbers["3"]);
   text += fmt::format("{} exceptions came out as pinned, {} cases are unexpected\n", pinned,
                       unexpected);
+  text += fmt::format("digest {:016x} of all verdicts and output bits\n", suite_digest(outcomes));
   return text + unexpected_text(cases, outcomes);
+}
+
+std::uint64_t suite_digest(const std::vector<CaseOutcome>& outcomes) {
+  Digest digest;
+  for (const CaseOutcome& outcome : outcomes) {
+    digest.add_word(static_cast<std::uint64_t>(outcome.verdict));
+    digest.add_word(outcome.numbers.digest);
+  }
+  return digest.value();
 }
 
 std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome) {

@@ -1,6 +1,7 @@
 // A suite's outcomes at a glance.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,10 @@ namespace tplora {
 [[nodiscard]] std::string suite_text(const std::string& name,
                                      const std::vector<PreparedCase>& cases,
                                      const std::vector<CaseOutcome>& outcomes);
+
+/// A hash of every verdict and every output bit: the same on any compiler, instruction set and
+/// thread count.
+[[nodiscard]] std::uint64_t suite_digest(const std::vector<CaseOutcome>& outcomes);
 
 /// One case in full, for `replay`.
 [[nodiscard]] std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome);

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Builds with each compiler and build type and prints the digest of a suite under each: one table,
+# one value. Usage: scripts/digests.sh [SUITE [verify options...]]. Needs clang++ beside g++. Debug
+# builds of the default suite take a while: add --filter "tp=4" for a quick look.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+suite=${1:-configs/suites/default.json}
+shift || true
+first=
+for compiler in g++ clang++; do
+  for type in Debug Release; do
+    folder=build-digest-$compiler-$type
+    cmake -S . -B "$folder" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE="$type" \
+      -DTPLORA_TESTS=OFF >/dev/null
+    cmake --build "$folder" --target tplora >/dev/null
+    digest=$("$folder/tplora" verify "$suite" "$@" 2>/dev/null | sed -n 's/^digest \([0-9a-f]*\).*/\1/p')
+    printf '%-8s %-8s %s\n' "$compiler" "$type" "$digest"
+    first=${first:-$digest}
+    [ -n "$digest" ] && [ "$digest" = "$first" ] || { echo "the digests differ" >&2; exit 1; }
+  done
+done

@@ -95,10 +95,42 @@ class Layout(unittest.TestCase):
             done = tplora("replay", report["findings"][0]["case"])
             self.assertEqual(done.returncode, 1, done.stderr)
 
-    def test_text_draws_a_row_map(self):
+    def test_text_draws_a_row_map_and_marks_what_is_wrong(self):
         done = tplora("layout", "--model", MODEL, "--engine", "sglang", "--tp", "4")
         self.assertEqual(done.returncode, 0)
         self.assertIn("k head 1 (rows 256-511)", done.stdout)
+        self.assertNotIn("!", done.stdout)
+        done = tplora("layout", "--model", MODEL, "--engine", "sglang-24420", "--tp", "4")
+        marked = [line for line in done.stdout.splitlines() if line.startswith("  !")]
+        self.assertEqual(len(marked), 4)
+        for line in marked:
+            self.assertRegex(line, r"B +v .*0 of 256 rows.*adapter b's q rows \d+-\d+")
+        self.assertNotIn("\x1b", done.stdout)
+
+    def test_findings_stand_under_the_formula_once_for_all_ranks(self):
+        done = tplora("layout", "--model", MODEL, "--engine", "sglang-24420", "--tp", "4")
+        self.assertEqual(done.stdout.count("configs/engines/sglang.json#/lora_b/copies/2/from: Q + K + g0*D"), 1)
+        self.assertIn("tp_ranks 0-3: v heads 0-1, rows 0-511 of adapter a (slot 0): law bounds", done.stdout)
+
+    def test_two_contracts_are_compared(self):
+        done = tplora("layout", "--model", MODEL, "--engine", "sglang", "--vs", "sglang-24420", "--tp", "4")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("- sglang: consistent", done.stdout)
+        self.assertIn("+ sglang-24420: silent", done.stdout)
+        self.assertNotIn("weight", done.stdout)
+        self.assertEqual(done.stdout.count("\n+   ! B        v"), 4)
+        done = tplora("layout", "--model", MODEL, "--engine", "sglang", "--vs", "sglang-24420", "--tp", "2")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("the same plan on tp_ranks 0-1", done.stdout)
+
+    def test_the_checkpoint_form_is_shown(self):
+        _, report = layout("sglang", 2, model="openai-community/gpt2")
+        self.assertEqual(report["checkpoint"], {"tensors": "attn.c_attn", "fusion": "qkv", "order": "blocks",
+                                                "gate": "none", "transposed": True})
+        _, report = layout("sglang", 2, model="tiiuae/falcon-40b")
+        self.assertEqual(report["checkpoint"]["order"], "per_group")
+        _, report = layout("sglang", 2)
+        self.assertEqual(report["checkpoint"]["gate"], "per_head")
 
     def test_a_larger_lora_rank_than_the_buffers_is_refused_not_bad_input(self):
         code, report = layout("sglang", 2, "--lora-rank", "32", "--max-lora-rank", "16")

@@ -490,8 +490,9 @@ std::string Planner::describe(const Formula& formula) const {
       used += " = " + let->formula.text();
     }
     used += fmt::format(" = {}", values_[static_cast<std::size_t>(number)]);
-    if (let != contract_.lets.end() && file_of(let->formula) != file_of(formula)) {
-      // Written elsewhere: an extending contract replaced it, and that is where to look.
+    if (let != contract_.lets.end() && file_of(let->formula) == contract_.file &&
+        file_of(formula) != contract_.file) {
+      // Replaced by the extending contract, and that is where to look.
       used += fmt::format(" [{}]", let->formula.place());
     }
   }

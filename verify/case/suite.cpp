@@ -90,6 +90,7 @@ Result<std::vector<PreparedCase>> prepare_layers(const Case& one, Library& libra
                           .kind = kind.kind,
                           .layers = kind.indices,
                           .why_no_qkv = kind.why_no_qkv,
+                          .checkpoint = kind.checkpoint,
                           .numbers = false,
                           .expect = {}};
     prepared.one.layer = (*model)->layer_kinds.size() > 1 ? kind.kind : "";

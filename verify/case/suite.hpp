@@ -30,6 +30,7 @@ struct PreparedCase {
   std::string kind;                 ///< the layer kind's name
   std::vector<std::int64_t> layers;  ///< indices of the layers of this kind
   std::string why_no_qkv;
+  CheckpointForm checkpoint;
   bool numbers = false;  ///< run the numbers too, not only the laws
   Expectation expect;
 };

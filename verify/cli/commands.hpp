@@ -19,6 +19,7 @@ struct VerifyOptions {
 struct LayoutOptions {
   std::string model;
   std::string engine;
+  std::string vs;  ///< a second engine to compare with; empty: none
   std::string layer;
   std::int64_t tp_size = 1;
   std::int64_t dp_size = 1;

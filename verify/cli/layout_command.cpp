@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -111,6 +112,24 @@ Result<std::size_t> shown_layer(const std::vector<LayerReport>& layers, const st
                                          kind, layers.front().item.one.model, kinds));
 }
 
+/// The same layer kind under a second contract. The exit code is the worse of the two.
+int compare(const LayoutOptions& options, const LayerReport& first, std::size_t kind,
+            const ConfigFolders& configs) {
+  if (options.json) {
+    return bad_input({"--vs prints text, expected no --json with it", ""});
+  }
+  LayoutOptions other = options;
+  other.engine = options.vs;
+  const auto layers = report_layers(layout_case_of(other), configs);
+  if (!layers) {
+    return bad_input(layers.error());
+  }
+  const LayerReport& second = (*layers)[kind];
+  fmt::print("{}", difference_text(first, second));
+  return std::max(verdict_exit_code(first.analysis.verdict),
+                  verdict_exit_code(second.analysis.verdict));
+}
+
 }  // namespace
 
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
@@ -125,10 +144,13 @@ int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
   if (!shown) {
     return bad_input(shown.error());
   }
+  if (!options.vs.empty()) {
+    return compare(options, (*layers)[*shown], *shown, configs);
+  }
   if (options.json) {
     fmt::print("{}\n", layout_json(*layers, *shown));
   } else {
-    fmt::print("{}", layout_text(*layers, *shown));
+    fmt::print("{}", layout_text(*layers, *shown, {.colour = isatty(STDOUT_FILENO) != 0}));
   }
   return verdict_exit_code((*layers)[*shown].analysis.verdict);
 }

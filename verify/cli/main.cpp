@@ -43,6 +43,7 @@ void add_layout(CLI::App& app, LayoutOptions& options) {
       ->add_option("--engine", options.engine,
                    "A name from configs/engines or configs/bugs, or a contract file")
       ->required();
+  layout->add_option("--vs", options.vs, "A second engine: print only where the two plans differ");
   layout->add_option("--tp", options.tp_size, "tp_size")->required();
   layout->add_option("--dp", options.dp_size, "Attention data-parallel size");
   layout->add_option("--layer", options.layer, "The layer kind to show (default: the worst)");

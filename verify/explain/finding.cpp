@@ -45,6 +45,10 @@ class Narrator {
     finding.last_head = heads ? v.first_row + v.rows - 1 : (v.first_row + v.rows - 1) / head_rows;
     finding.first_row = heads ? v.first_row * head_rows : v.first_row;
     finding.last_row = heads ? (v.first_row + v.rows) * head_rows - 1 : v.first_row + v.rows - 1;
+    if (!heads && v.law != Law::agreement) {
+      finding.first_column = v.column;
+      finding.last_column = v.column + v.rows - 1;
+    }
     finding.adapter = name(v.adapter);
     finding.slot = v.slot;
     finding.expected = expected(v);
@@ -188,25 +192,64 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
   return findings;
 }
 
+namespace {
+
+/// Two findings of one formula are one story when it breaks the same law for the same part and
+/// adapter in the same kind of way.
+std::string story_key(const Finding& f) {
+  return fmt::format("{}|{}|{}|{}|{}", static_cast<int>(f.law), f.part, f.adapter, f.slot,
+                     f.part.empty() ? "" : f.found.substr(0, f.found.find(" row")));
+}
+
+void add_rows(Story& story, const Finding& finding) {
+  for (std::int64_t head = finding.first_head; head <= finding.last_head && head >= 0; ++head) {
+    story.heads.push_back(head);
+  }
+  if (finding.first_row >= 0) {
+    story.rows.emplace_back(finding.first_row, finding.last_row);
+  }
+}
+
+void merge(Story& story) {
+  std::sort(story.heads.begin(), story.heads.end());
+  story.heads.erase(std::unique(story.heads.begin(), story.heads.end()), story.heads.end());
+  std::sort(story.rows.begin(), story.rows.end());
+  std::vector<std::pair<std::int64_t, std::int64_t>> merged;
+  for (const auto& [first, last] : story.rows) {
+    if (!merged.empty() && first <= merged.back().second + 1) {
+      merged.back().second = std::max(merged.back().second, last);
+    } else {
+      merged.emplace_back(first, last);
+    }
+  }
+  story.rows = std::move(merged);
+}
+
+}  // namespace
+
 std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings) {
-  // Two findings are one story when the same formula breaks the same law for the same adapter in
-  // the same kind of place.
-  const auto key = [](const Finding& f) {
-    const std::string kind = f.found.substr(0, f.found.find(" row"));
-    return fmt::format("{}|{}|{}|{}|{}|{}", static_cast<int>(f.law), f.part, f.adapter, f.slot,
-                       f.cause_place, f.part.empty() ? "" : kind);
-  };
   std::vector<FindingGroup> groups;
-  std::map<std::string, std::size_t> place;
+  std::map<std::string, std::size_t> group_of;
+  std::map<std::string, std::size_t> story_of;
   for (const Finding& finding : findings) {
-    const auto [entry, is_new] = place.emplace(key(finding), groups.size());
+    const auto [group, is_new] = group_of.emplace(finding.cause_place, groups.size());
     if (is_new) {
-      groups.push_back({finding, {}});
+      groups.push_back({finding.cause, finding.cause_place, {}});
     }
-    auto& ranks = groups[entry->second].ranks;
-    if (ranks.empty() || ranks.back() != finding.tp_rank) {
-      ranks.push_back(finding.tp_rank);
+    auto& stories = groups[group->second].stories;
+    const auto [story, starts] =
+        story_of.emplace(finding.cause_place + "|" + story_key(finding), stories.size());
+    if (starts) {
+      stories.push_back({finding, {}, {}, {}});
     }
+    Story& one = stories[story->second];
+    if (one.ranks.empty() || one.ranks.back() != finding.tp_rank) {
+      one.ranks.push_back(finding.tp_rank);
+    }
+    add_rows(one, finding);
+  }
+  for (FindingGroup& group : groups) {
+    std::for_each(group.stories.begin(), group.stories.end(), merge);
   }
   return groups;
 }

@@ -19,6 +19,7 @@ struct Finding {
   std::string part;  ///< "q", "k", "v", or empty where a whole rank is concerned
   std::int64_t first_head = -1, last_head = -1;
   std::int64_t first_row = -1, last_row = -1;
+  std::int64_t first_column = -1, last_column = -1;  ///< of the rank's output; -1: none in particular
   std::string adapter;    ///< the adapter whose delta is concerned; empty: the base layer
   std::int64_t slot = -1;  ///< its slot
   std::string expected;   ///< what should stand there
@@ -36,11 +37,22 @@ struct Finding {
                                            const Analysis& analysis,
                                            const std::vector<std::string>& names);
 
-/// Findings that differ only in tp_rank, heads and rows, told once: `ranks` lists where.
-struct FindingGroup {
-  Finding first;
-  std::vector<std::int64_t> ranks;
+/// Findings that differ only in tp_rank, heads and rows, told once.
+struct Story {
+  Finding first;                     ///< on the lowest tp_rank that has it
+  std::vector<std::int64_t> ranks;   ///< ascending
+  std::vector<std::int64_t> heads;   ///< heads concerned, ascending
+  std::vector<std::pair<std::int64_t, std::int64_t>> rows;  ///< first and last, merged, ascending
 };
+
+/// What one formula has done.
+struct FindingGroup {
+  std::string cause;  ///< the formula with its values, on the first rank concerned
+  std::string cause_place;
+  std::vector<Story> stories;
+};
+
+/// Findings by root formula, in order of discovery.
 [[nodiscard]] std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings);
 
 /// "0-3, 5": ascending numbers as ranges.

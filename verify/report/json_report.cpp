@@ -45,6 +45,8 @@ Json finding_json(const Finding& finding, const std::string& case_line) {
     json["last_head"] = finding.last_head;
     json["first_row"] = finding.first_row;
     json["last_row"] = finding.last_row;
+    json["first_column"] = finding.first_column;
+    json["last_column"] = finding.last_column;
     json["adapter"] = finding.adapter;
     json["slot"] = finding.slot;
     json["expected"] = finding.expected;
@@ -54,6 +56,14 @@ Json finding_json(const Finding& finding, const std::string& case_line) {
   json["place"] = finding.cause_place;
   json["case"] = case_line;
   return json;
+}
+
+Json checkpoint_json(const CheckpointForm& form) {
+  return {{"tensors", form.tensors},
+          {"fusion", fusion_name(form.fusion)},
+          {"order", row_order_name(form.order)},
+          {"gate", gate_layout_name(form.gate)},
+          {"transposed", form.transposed}};
 }
 
 Verdict verdict_of_layer(const LayerReport& layer) {
@@ -71,6 +81,9 @@ std::string layout_json(const std::vector<LayerReport>& layers, std::size_t show
                {"verdict", verdict_name(verdict_of_layer(main))},
                {"shape_check", main.analysis.shape_check ? "pass" : "fail"}};
   const std::string line = print_case(main.item.one);
+  if (main.item.geometry) {
+    json["checkpoint"] = checkpoint_json(main.item.checkpoint);
+  }
   Json findings = Json::array();
   for (const Finding& finding : main.findings) {
     findings.push_back(finding_json(finding, line));

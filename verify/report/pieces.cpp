@@ -71,6 +71,7 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
         .from = piece.from,
         .rows = piece.rows,
         .wanted_rows = piece.wanted_rows,
+        .column = column,
         .holds = held_rows(geometry, map, piece.to, piece.to + piece.rows, of_a)};
   };
   for (const Piece& piece : build.weight) {

@@ -23,6 +23,7 @@ struct DescribedPiece {
   std::string part;    ///< by position: the part whose columns it feeds
   std::string buffer;  ///< name of the buffer; "weight" for the base weight
   std::int64_t to = 0, from = 0, rows = 0, wanted_rows = 0;
+  std::int64_t column = 0;  ///< first output column that it feeds (A: 0)
   std::vector<HeldRows> holds;
 };
 

@@ -32,16 +32,89 @@ std::string held_text(const std::vector<HeldRows>& held) {
   return text;
 }
 
-std::string piece_line(const char* name, const DescribedPiece& piece) {
+/// What a finding that touches the piece's columns says stands there instead; empty: all is right.
+std::string wrong_note(const DescribedPiece& piece, const std::string& adapter,
+                       std::int64_t tp_rank, const std::vector<Finding>& findings) {
+  for (const Finding& f : findings) {
+    const bool here = f.tp_rank == tp_rank && f.adapter == adapter && f.first_column >= 0 &&
+                      f.first_column < piece.column + piece.wanted_rows &&
+                      f.last_column >= piece.column;
+    if (here) {
+      return "the kernel meets " + f.found;
+    }
+  }
+  return "";
+}
+
+std::string piece_line(const DescribedPiece& piece, const std::string& wrong, Paint paint) {
   const std::string rows =
       piece.rows == 0 ? std::string("-")
                       : fmt::format("{}-{}", piece.to, piece.to + piece.rows - 1);
-  const std::string note = piece.rows == piece.wanted_rows
-                               ? ""
-                               : fmt::format("   <- {} of {} rows: source row {} on",
-                                             piece.rows, piece.wanted_rows, piece.from);
-  return fmt::format("    {:<8} {:<3} {:<13} {}{}\n", name, piece.part, rows,
-                     held_text(piece.holds), note);
+  std::string note = piece.rows == piece.wanted_rows
+                         ? ""
+                         : fmt::format("{} of {} rows, source row {} on", piece.rows,
+                                       piece.wanted_rows, piece.from);
+  if (!wrong.empty()) {
+    note += (note.empty() ? "" : ": ") + wrong;
+  }
+  const std::string line = fmt::format("  {} {:<8} {:<3} {:<13} {}{}", note.empty() ? ' ' : '!',
+                                       piece.buffer, piece.part, rows, held_text(piece.holds),
+                                       note.empty() ? "" : "   <- " + note);
+  return paint.wrong(line, !note.empty()) + "\n";
+}
+
+/// What concerns the whole rank: heads that do not belong together, a buffer that does not fit.
+std::string rank_note(std::int64_t tp_rank, const std::vector<Finding>& findings) {
+  for (const Finding& f : findings) {
+    if (f.tp_rank == tp_rank && f.first_column < 0 && f.law != Law::agreement) {
+      return fmt::format("   <- law {}", law_name(f.law));
+    }
+  }
+  return "";
+}
+
+std::string rank_map(const PreparedCase& item, const RankState& rank,
+                     const std::vector<Finding>& findings, Paint paint) {
+  const DescribedRank described = describe_rank(item, rank);
+  const std::string note = rank_note(described.tp_rank, findings);
+  const std::string head =
+      fmt::format("  tp_rank {}: output {} columns, LoRA-B buffer {} rows, slice {} rows{}",
+                  described.tp_rank, rank.build.width, described.b_buffer_rows,
+                  described.b_slice_rows, note);
+  std::string text = paint.wrong(head, !note.empty()) + "\n";
+  const std::string adapter =
+      item.one.adapters.empty() ? std::string() : item.one.adapters.front().name;
+  for (const DescribedPiece& piece : described.weight) {
+    text += piece_line(piece, wrong_note(piece, "", described.tp_rank, findings), paint);
+  }
+  for (const DescribedPiece& piece : described.b) {
+    text += piece_line(piece, wrong_note(piece, adapter, described.tp_rank, findings), paint);
+  }
+  return text;
+}
+
+std::string rows_text(const std::vector<std::pair<std::int64_t, std::int64_t>>& rows) {
+  std::string text;
+  for (const auto& [first, last] : rows) {
+    text += fmt::format("{}{}-{}", text.empty() ? "" : ", ", first, last);
+  }
+  return text;
+}
+
+std::string story_text(const Story& story) {
+  const Finding& f = story.first;
+  const std::string where = story.ranks.size() == 1
+                                ? fmt::format("tp_rank {}", ranges(story.ranks))
+                                : fmt::format("tp_ranks {}", ranges(story.ranks));
+  if (f.part.empty()) {
+    return fmt::format("    {}: {}\n", where, f.cause);
+  }
+  const std::string whose =
+      f.adapter.empty() ? "" : fmt::format(" of adapter {} (slot {})", f.adapter, f.slot);
+  const std::string example = story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
+  return fmt::format("    {}: {} heads {}, rows {}{}: law {}\n      {}found {}, expected {}\n",
+                     where, f.part, ranges(story.heads), rows_text(story.rows), whose,
+                     law_name(f.law), example, f.found, f.expected);
 }
 
 constexpr std::size_t kFindingsShown = 20;
@@ -62,19 +135,23 @@ std::string geometry_text(const QkvGeometry& g) {
                      g.qkv_bias ? ", bias" : "");
 }
 
-std::string row_map(const PreparedCase& item, const Analysis& analysis) {
+std::string checkpoint_text(const CheckpointForm& form) {
+  std::string text = form.tensors.empty() ? "not said" : std::string(form.tensors);
+  if (form.fusion != Fusion::separate) {
+    text += fmt::format(", {} fused in {} order", fusion_name(form.fusion), row_order_name(form.order));
+  }
+  if (form.gate != GateLayout::none) {
+    text += fmt::format(", output gate {}",
+                        form.gate == GateLayout::per_head ? "beside each q head" : "behind all q heads");
+  }
+  return text + (form.transposed ? ", stored [in, out] (Conv1D)" : "");
+}
+
+std::string row_map(const PreparedCase& item, const Analysis& analysis,
+                    const std::vector<Finding>& findings, Paint paint) {
   std::string text;
   for (const RankState& rank : analysis.ranks) {
-    const DescribedRank described = describe_rank(item, rank);
-    text += fmt::format("  tp_rank {}: output {} columns, LoRA-B buffer {} rows, slice {} rows\n",
-                        described.tp_rank, rank.build.width, described.b_buffer_rows,
-                        described.b_slice_rows);
-    for (const DescribedPiece& piece : described.weight) {
-      text += piece_line("weight", piece);
-    }
-    for (const DescribedPiece& piece : described.b) {
-      text += piece_line(piece.buffer.c_str(), piece);
-    }
+    text += rank_map(item, rank, findings, paint);
   }
   return text;
 }
@@ -84,18 +161,19 @@ std::string findings_text(const std::vector<Finding>& findings, std::size_t most
   const auto groups = group_findings(findings);
   for (std::size_t i = 0; i < std::min(most, groups.size()); ++i) {
     const FindingGroup& group = groups[i];
-    text += fmt::format("  - {}\n", group.first.message());
-    if (group.ranks.size() > 1) {
-      text += fmt::format("    likewise on tp_ranks {}\n", ranges(group.ranks));
+    const bool of_rows = !group.stories.front().first.part.empty();
+    text += fmt::format("  {}{}\n", group.cause_place, of_rows ? ": " + group.cause : "");
+    for (const Story& story : group.stories) {
+      text += story_text(story);
     }
   }
   if (groups.size() > most) {
-    text += fmt::format("  - and {} more kinds of findings\n", groups.size() - most);
+    text += fmt::format("  and {} more formulas with findings\n", groups.size() - most);
   }
   return text;
 }
 
-std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown) {
+std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown, Paint paint) {
   std::string text;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (i != shown) {
@@ -110,16 +188,74 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
   text += fmt::format("{}{}, engine {}, tp_size {}: {}\n  {}\n", one.model,
                       one.layer.empty() ? "" : " " + one.layer, item.contract->name, one.tp_size,
                       verdict_name(analysis.verdict), geometry_text(*item.geometry));
+  text += fmt::format("  checkpoint: {}\n", checkpoint_text(item.checkpoint));
   text += fmt::format("  a shape assertion alone would {}\n",
                       analysis.shape_check ? "pass" : "fail");
   if (analysis.verdict != Verdict::refused) {
-    text += row_map(item, analysis);
+    text += row_map(item, analysis, findings, paint);
   }
   if (!findings.empty()) {
     text += "findings:\n" + findings_text(findings, kFindingsShown);
     text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(one));
   }
   return text;
+}
+
+namespace {
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+/// Lines of `text` that `other` lacks, each behind `sign`.
+std::string only_in(const std::string& text, const std::string& other, char sign) {
+  const auto theirs = lines_of(other);
+  std::string result;
+  for (const std::string& line : lines_of(text)) {
+    if (std::find(theirs.begin(), theirs.end(), line) == theirs.end()) {
+      result += fmt::format("{} {}\n", sign, line);
+    }
+  }
+  return result;
+}
+
+/// Empty where the engine refuses: then there is no plan.
+std::string plan_text(const LayerReport& layer, std::size_t rank) {
+  const bool planned = layer.item.geometry && layer.analysis.verdict != Verdict::refused;
+  return planned ? rank_map(layer.item, layer.analysis.ranks[rank], layer.findings, {}) : "";
+}
+
+std::string verdict_line(char sign, const LayerReport& layer) {
+  return fmt::format("{} {}: {}, shape check {}\n", sign, layer.item.contract->name,
+                     verdict_name(layer.analysis.verdict),
+                     layer.analysis.shape_check ? "pass" : "fail");
+}
+
+}  // namespace
+
+std::string difference_text(const LayerReport& first, const LayerReport& second) {
+  const Case& one = first.item.one;
+  std::string text =
+      fmt::format("{}{}, tp_size {}\n{}{}", one.model, one.layer.empty() ? "" : " " + one.layer,
+                  one.tp_size, verdict_line('-', first), verdict_line('+', second));
+  std::vector<std::int64_t> same;
+  for (std::size_t rank = 0; rank < static_cast<std::size_t>(one.tp_size); ++rank) {
+    const std::string a = plan_text(first, rank);
+    const std::string b = plan_text(second, rank);
+    if (a == b) {
+      same.push_back(static_cast<std::int64_t>(rank));
+    }
+    const std::string head = a.substr(0, a.find('\n') + 1);
+    text += a != b && b.starts_with(head) ? "  " + head : "";
+    text += only_in(a, b, '-') + only_in(b, a, '+');
+  }
+  return same.empty() ? text : text + fmt::format("  the same plan on tp_ranks {}\n", ranges(same));
 }
 
 }  // namespace tplora

@@ -8,17 +8,37 @@
 
 namespace tplora {
 
-/// One line for each part of a rank's buffers: which logical rows stand where.
-[[nodiscard]] std::string row_map(const PreparedCase& item, const Analysis& analysis);
+/// How wrong places are marked: always with a sign, on a terminal in colour too.
+struct Paint {
+  bool colour = false;
+  [[nodiscard]] std::string wrong(const std::string& line, bool is_wrong) const {
+    return colour && is_wrong ? "\x1b[31m" + line + "\x1b[0m" : line;
+  }
+};
+
+/// A line for each copy of each rank: which logical rows it puts where, and what is wrong with them.
+/// LoRA-B is that of the case's first adapter.
+[[nodiscard]] std::string row_map(const PreparedCase& item, const Analysis& analysis,
+                                  const std::vector<Finding>& findings, Paint paint);
 
 /// The `layout` report: a line for each other layer kind, then verdict, geometry, row map of each
 /// rank and findings of the one shown.
-[[nodiscard]] std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown);
+[[nodiscard]] std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown,
+                                      Paint paint);
 
-/// Findings told once for all ranks they concern, indented, at most `most` of them.
+/// Where two contracts differ on one layer kind: verdicts, and each rank's lines of the row map that
+/// only one of them has ("-" the first, "+" the second). Precondition: both reports are of the same
+/// model, layer kind and tp_size.
+[[nodiscard]] std::string difference_text(const LayerReport& first, const LayerReport& second);
+
+/// Findings under the formula that caused them, told once for all ranks, heads and rows they
+/// concern, indented; at most `most` formulas.
 [[nodiscard]] std::string findings_text(const std::vector<Finding>& findings, std::size_t most);
 
 /// "16 q heads, 2 kv heads, head_dim 256, hidden_size 2048, gated q".
 [[nodiscard]] std::string geometry_text(const QkvGeometry& geometry);
+
+/// "attn.c_attn, qkv fused in blocks order, stored [in, out] (Conv1D)".
+[[nodiscard]] std::string checkpoint_text(const CheckpointForm& form);
 
 }  // namespace tplora

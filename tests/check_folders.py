@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "tbb": {"sim/base/parallel_for.cpp"},
     "catch2": {"tests/catch.hpp"},
     "tl/": {"sim/base/result.hpp"},
+    "Eigen": {"sim/numerics/matrix.hpp"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)

@@ -56,12 +56,17 @@ void add_layout(CLI::App& app, LayoutOptions& options) {
       "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang-24420 --tp 4");
 }
 
-/// The configs of the source tree, named from the current folder when they lie below it: places in
-/// reports are then short, and the same on every machine.
+/// The configs installed beside the program, else those of the source tree. Named from the current
+/// folder when they lie below it: places in reports are then short, and the same on every machine.
 std::string default_configs() {
-  const std::filesystem::path configs = TPLORA_SOURCE_DIR "/configs";
   std::error_code ignored;
-  const auto near = std::filesystem::relative(configs, ignored);
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  const auto installed = program.parent_path().parent_path() / "share" / "tplora" / "configs";
+  const bool is_installed = std::filesystem::is_directory(installed, ignored);
+  const std::filesystem::path configs =
+      is_installed ? installed : std::filesystem::path(TPLORA_SOURCE_DIR "/configs");
+  const auto near = is_installed ? std::filesystem::path()
+                                 : std::filesystem::relative(configs, ignored);
   return near.empty() || near.string().starts_with("..") ? configs.string() : near.string();
 }
 

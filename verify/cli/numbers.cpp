@@ -91,13 +91,11 @@ class Side {
     const std::int64_t inside = std::clamp<std::int64_t>(width - rows.column, 0, rows.rows);
     outcome.compared += rows.rows * tokens;
     outcome.wrong += (rows.rows - inside) * tokens;  // columns that do not exist
-    Difference bits =
-        compare_bits({.tokens = tokens,
-                      .rows = inside,
-                      .expected = reference.output(rows.part).data() + rows.first_row,
-                      .expected_stride = item_.geometry->rows(rows.part),
-                      .got = group_->output(source).data() + rows.column,
-                      .got_stride = width});
+    const Difference bits = compare_bits(
+        view_of(reference.output(rows.part).data() + rows.first_row,
+                {.rows = tokens, .cols = inside, .row_stride = item_.geometry->rows(rows.part)}),
+        view_of(group_->output(source).data() + rows.column,
+                {.rows = tokens, .cols = inside, .row_stride = width}));
     if (bits.wrong == 0) {
       return;
     }
@@ -123,14 +121,12 @@ class Side {
   }
 
   [[nodiscard]] bool delta_changes_bits(const Reference& reference, const OwnedRows& rows) const {
-    const std::int64_t stride = item_.geometry->rows(rows.part);
-    return compare_bits({.tokens = static_cast<std::int64_t>(item_.one.tokens.size()),
-                         .rows = rows.rows,
-                         .expected = reference.base_output(rows.part).data() + rows.first_row,
-                         .expected_stride = stride,
-                         .got = reference.output(rows.part).data() + rows.first_row,
-                         .got_stride = stride})
-               .wrong > 0;
+    const MatrixShape shape{.rows = static_cast<std::int64_t>(item_.one.tokens.size()),
+                            .cols = rows.rows,
+                            .row_stride = item_.geometry->rows(rows.part)};
+    const auto base = view_of(reference.base_output(rows.part).data() + rows.first_row, shape);
+    const auto adapted = view_of(reference.output(rows.part).data() + rows.first_row, shape);
+    return compare_bits(base, adapted).wrong > 0;
   }
 
   /// Whether two output columns of the reference hold the same value for every token.

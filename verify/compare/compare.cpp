@@ -2,32 +2,37 @@
 
 #include <algorithm>
 
+#include "sim/base/ensure.hpp"
 #include "sim/numerics/scalar.hpp"
 
 namespace tplora {
+namespace {
 
-Difference compare_bits(const Stretch& stretch) {
+void note(Difference& difference, std::int64_t token, std::int64_t row, float expected, float got) {
+  if (difference.wrong++ == 0) {
+    difference.example_token = token;
+    difference.example_row = row;
+    difference.expected = expected;
+    difference.got = got;
+    difference.first_row = row;
+  }
+  difference.first_row = std::min(difference.first_row, row);
+  difference.last_row = std::max(difference.last_row, row);
+  if (difference.tokens.empty() || difference.tokens.back() != token) {
+    difference.tokens.push_back(token);
+  }
+}
+
+}  // namespace
+
+Difference compare_bits(const MatrixView& expected, const MatrixView& got) {
+  ensure(expected.rows() == got.rows() && expected.cols() == got.cols(), "equal shapes are compared");
   Difference difference;
-  for (std::int64_t token = 0; token < stretch.tokens; ++token) {
-    const float* const expected = stretch.expected + token * stretch.expected_stride;
-    const float* const got = stretch.got + token * stretch.got_stride;
-    const std::int64_t before = difference.wrong;
-    for (std::int64_t row = 0; row < stretch.rows; ++row) {
-      if (same_bits(expected[row], got[row])) {
-        continue;
+  for (std::int64_t token = 0; token < expected.rows(); ++token) {
+    for (std::int64_t row = 0; row < expected.cols(); ++row) {
+      if (!same_bits(expected(token, row), got(token, row))) {
+        note(difference, token, row, expected(token, row), got(token, row));
       }
-      if (difference.wrong++ == 0) {
-        difference.example_token = token;
-        difference.example_row = row;
-        difference.expected = expected[row];
-        difference.got = got[row];
-        difference.first_row = row;
-      }
-      difference.first_row = std::min(difference.first_row, row);
-      difference.last_row = std::max(difference.last_row, row);
-    }
-    if (difference.wrong != before) {
-      difference.tokens.push_back(token);
     }
   }
   return difference;

@@ -1,0 +1,25 @@
+# cmake --install: the program with its configs, and the libraries for find_package(tplora).
+include(CMakePackageConfigHelpers)
+
+set(TPLORA_INSTALL_CONFIGS ${CMAKE_INSTALL_DATADIR}/tplora/configs)
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/tplora)
+
+set_target_properties(tplora_sim PROPERTIES EXPORT_NAME sim)
+set_target_properties(tplora_verify PROPERTIES EXPORT_NAME verify)
+install(TARGETS tplora RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS tplora_sim tplora_verify EXPORT tploraTargets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY sim verify DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tplora
+  FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY configs/ DESTINATION ${TPLORA_INSTALL_CONFIGS})
+install(FILES completions/tplora.bash
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME tplora)
+install(EXPORT tploraTargets NAMESPACE tplora:: DESTINATION ${package_folder})
+
+configure_package_config_file(cmake/tploraConfig.cmake.in
+  ${CMAKE_BINARY_DIR}/tploraConfig.cmake
+  INSTALL_DESTINATION ${package_folder} PATH_VARS TPLORA_INSTALL_CONFIGS)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/tploraConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/tploraConfig.cmake ${CMAKE_BINARY_DIR}/tploraConfigVersion.cmake
+  DESTINATION ${package_folder})

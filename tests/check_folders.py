@@ -67,7 +67,8 @@ def names_of_engines_bugs_models():
 def main():
     problems = []
     sources = [p for top in ("sim", "verify") for p in sorted((ROOT / top).rglob("*.[ch]pp"))]
-    names = names_of_engines_bugs_models()
+    names = "|".join(re.escape(name) for name in sorted(names_of_engines_bugs_models()))
+    named = re.compile(rf"(?<![\w-])({names})(?![\w-])")
     # Two tables are made of names: rounding programs are called after the engines they describe,
     # and config.json files say their family in model_type, which some models share as a name.
     may_name = {"sim/numerics/program.cpp", "sim/model/family_rules.cpp"}
@@ -86,9 +87,8 @@ def main():
                     problems.append(f"{path}: {header} belongs in {', '.join(sorted(files))}")
         if path in may_name or path == "verify/cli/main.cpp":
             continue  # main.cpp teaches with an example command line
-        for name in names:
-            if re.search(r"(?<![\w-])" + re.escape(name) + r"(?![\w-])", text.lower()):
-                problems.append(f"{path}: names the engine, bug or model \"{name}\"")
+        for name in sorted(set(named.findall(text.lower()))):
+            problems.append(f"{path}: names the engine, bug or model \"{name}\"")
     print("\n".join(problems))
     print(f"{len(sources)} files, {len(problems)} problems")
     return 1 if problems or not sources else 0

@@ -1,6 +1,6 @@
 // The families: how each model_type's class reads its config. Rows follow the classes of the
 // Hugging Face library (5.23: configuration_*.py, modeling_*.py) and, for remote code, the sources
-// named in configs/models/index.json; tests/model_test.cpp pins every collected model.
+// named in configs/models/index.json; tests/model_index_test.cpp pins every collected model.
 #include "sim/model/config_heads.hpp"
 #include "sim/model/family.hpp"
 #include "sim/model/layer_rules.hpp"

@@ -75,6 +75,9 @@ struct QkvGeometry {
   /// 2 where q_proj also holds an output gate, interleaved per head as [q, gate]; else 1.
   std::int64_t q_multiplier = 1;
   bool qkv_bias = false;
+  /// True row order of the checkpoint's fused tensor, and so of an adapter trained on that module;
+  /// blocks where the checkpoint fuses nothing.
+  RowOrder fused_order = RowOrder::blocks;
   /// The config's global values as an engine's config look-up sees them; 0 = key absent.
   std::int64_t config_num_attention_heads = 0;
   std::int64_t config_num_key_value_heads = 0;

@@ -12,7 +12,7 @@
 namespace tplora {
 namespace {
 
-constexpr std::string_view kForm = "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1]";
+constexpr std::string_view kForm = "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1]";
 
 struct InlineKey {
   std::string_view name;
@@ -20,11 +20,18 @@ struct InlineKey {
   std::optional<std::int64_t> value = {};
 };
 
-using InlineKeys = std::array<InlineKey, 7>;
-enum KeyIndex : std::size_t { kH, kKv, kD, kHidden, kDv, kGate, kBias };
+using InlineKeys = std::array<InlineKey, 8>;
+enum KeyIndex : std::size_t { kH, kKv, kD, kHidden, kDv, kGate, kBias, kPerGroup };
 
 InlineKeys known_keys() {
-  return {{{"H", true}, {"KV", true}, {"D", true}, {"hidden", true}, {"Dv"}, {"gate"}, {"bias"}}};
+  return {{{"H", true},
+           {"KV", true},
+           {"D", true},
+           {"hidden", true},
+           {"Dv"},
+           {"gate"},
+           {"bias"},
+           {"per_group"}}};
 }
 
 tl::unexpected<Error> refuse(const std::string& text, std::string_view why) {
@@ -85,9 +92,11 @@ Result<Model> read_inline_geometry(const std::string& text) {
   if (!keys) {
     return fail(keys.error());
   }
-  const std::int64_t bias = (*keys)[kBias].value.value_or(0);
-  if (bias != 0 && bias != 1) {
-    return refuse(text, fmt::format("bias is {}", bias));
+  for (const KeyIndex flag : {kBias, kPerGroup}) {
+    const std::int64_t value = (*keys)[flag].value.value_or(0);
+    if (value != 0 && value != 1) {
+      return refuse(text, fmt::format("{} is {}", (*keys)[flag].name, value));
+    }
   }
   QkvGeometry g{.hidden_size = *(*keys)[kHidden].value,
                 .num_attention_heads = *(*keys)[kH].value,
@@ -95,7 +104,7 @@ Result<Model> read_inline_geometry(const std::string& text) {
                 .head_dim = *(*keys)[kD].value,
                 .v_head_dim = (*keys)[kDv].value.value_or(*(*keys)[kD].value),
                 .q_multiplier = (*keys)[kGate].value.value_or(1),
-                .qkv_bias = bias == 1};
+                .qkv_bias = (*keys)[kBias].value == 1};
   if (auto valid = validate(g); !valid) {
     return refuse(text, valid.error().sentence);
   }
@@ -103,6 +112,10 @@ Result<Model> read_inline_geometry(const std::string& text) {
   g.config_num_key_value_heads = g.num_key_value_heads;
   g.config_head_dim = g.head_dim;
   CheckpointForm form = kSeparate;
+  if ((*keys)[kPerGroup].value == 1) {
+    g.fused_order = RowOrder::per_group;
+    form = {.fusion = Fusion::qkv, .order = RowOrder::per_group, .tensors = "qkv_proj"};
+  }
   form.gate = g.q_multiplier == 2 ? GateLayout::per_head : GateLayout::none;
   return Model{
       .name = text,

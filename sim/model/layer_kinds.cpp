@@ -19,6 +19,7 @@ Result<LayerKind> kind_with(const ConfigContext& context, const QkvGeometry& geo
   }
   LayerKind kind{
       .kind = "all", .indices = {}, .geometry = geometry, .why_no_qkv = {}, .checkpoint = form};
+  kind.geometry->fused_order = form.fusion == Fusion::qkv ? form.order : RowOrder::blocks;
   kind.checkpoint.gate = geometry.q_multiplier == 2 ? GateLayout::per_head : GateLayout::none;
   return kind;
 }

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kForms =
     "expected a name of the collection (tplora list models), a path to a config.json, or "
-    "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1]";
+    "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1]";
 
 /// One part of a name: nothing that could leave the folder or hide in it.
 bool is_name_part(std::string_view part) {

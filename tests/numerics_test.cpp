@@ -150,3 +150,34 @@ TEST_CASE("programs scale and round in the order they state", "[numerics]") {
   CHECK(run("vllm") == round_to(ScalarType::bf16, value));
   CHECK(find_program("no such program") == nullptr);
 }
+
+TEST_CASE("each program rounds and scales where its source does", "[numerics]") {
+  // One value of each stage; bf16 keeps 8 bits, so 257 and 1.5 * 257 are rounded where a program
+  // rounds.
+  const auto stage = [](const char* name, std::span<const Step> RoundingProgram::* steps,
+                        float value) {
+    const RoundingProgram* program = find_program(name);
+    REQUIRE(program != nullptr);
+    return apply(program->*steps, value, 1.5F, ScalarType::bf16);
+  };
+  CHECK(stage("llama_cpp", &RoundingProgram::base, 257.0F) == 257.0F);
+  CHECK(stage("llama_cpp", &RoundingProgram::delta, 257.0F) == 385.5F);
+  CHECK(stage("peft_default", &RoundingProgram::shrink, 257.0F) == 257.0F);
+  CHECK(stage("peft_default", &RoundingProgram::delta, 257.0F) == 385.5F);
+  CHECK(stage("peft_default", &RoundingProgram::sum, 257.0F) == 256.0F);
+  CHECK(stage("peft_mixed", &RoundingProgram::delta, 257.0F) == 386.0F);
+  CHECK(stage("punica", &RoundingProgram::shrink, 257.0F) == 256.0F);
+  CHECK(stage("punica", &RoundingProgram::delta, 257.0F) == 257.0F);
+  for (const char* name : {"sglang_jax", "sglang_torch_native"}) {
+    CHECK(stage(name, &RoundingProgram::expand_input, 256.0F) == 384.0F);
+    CHECK(stage(name, &RoundingProgram::delta, 257.0F) == 256.0F);
+  }
+  for (const char* name : {"trtllm", "tpu_inference"}) {
+    CHECK(stage(name, &RoundingProgram::load_b, 257.0F) == 386.0F);
+    CHECK(stage(name, &RoundingProgram::shrink, 257.0F) == 256.0F);
+    CHECK(stage(name, &RoundingProgram::expand_input, 257.0F) == 257.0F);
+  }
+  for (const RoundingProgram& program : programs()) {
+    CHECK(find_program(program.name) == &program);
+  }
+}

@@ -76,7 +76,15 @@ struct Check {
   Formula that;
   Else otherwise = Else::refused;
   When when = When::build;
+  Phase phase = Phase::deployment;  ///< of `that`
   std::string say;  ///< what the engine's message means, for the report
+};
+
+/// A condition on model and deployment under which the engine is said to work. Outside it a broken
+/// law is information.
+struct Claim {
+  Formula that;  ///< over predefined symbols that are the same on every tp_rank
+  std::string say;
 };
 
 struct Let {
@@ -148,6 +156,7 @@ struct Contract {
   std::optional<BugRecord> bug;
 
   SymbolTable symbols;
+  std::vector<Claim> claims;
   std::vector<Let> lets;  ///< in order of definition, which is an order of evaluation
   std::vector<Check> checks;
   Owns owns;

@@ -321,12 +321,149 @@ Result<Formula> Formula::parse(std::string text, std::string place, const Symbol
   if (auto parsed = Parser(formula, symbols).parse(); !parsed) {
     return fail(parsed.error());
   }
+  formula.compile(formula.root_, 0);
   return formula;
 }
 
+// `?:`, `and` and `or` become jumps, so that what is not needed is not evaluated.
+void Formula::compile(std::int32_t index, int depth) {
+  const Node node = nodes_[static_cast<std::size_t>(index)];
+  stack_ = std::max(stack_, depth + 2);
+  const auto emit = [&](Step step) {
+    steps_.push_back(step);
+    return steps_.size() - 1;
+  };
+  const auto here = [&] { return static_cast<std::int32_t>(steps_.size()); };
+  switch (node.op) {
+    case Op::constant: emit({.kind = Step::Kind::constant, .value = node.value}); return;
+    case Op::symbol:
+      emit({.kind = Step::Kind::symbol, .target = static_cast<std::int32_t>(node.value)});
+      return;
+    case Op::choose: {
+      compile(node.a, depth);
+      const auto to_no = emit({.kind = Step::Kind::jump_if, .on = false});
+      compile(node.b, depth);
+      const auto to_end = emit({.kind = Step::Kind::jump});
+      steps_[to_no].target = here();
+      compile(node.c, depth);
+      steps_[to_end].target = here();
+      return;
+    }
+    case Op::logical_and:
+    case Op::logical_or: {
+      compile(node.a, depth);
+      const auto to_end =
+          emit({.kind = Step::Kind::jump_if, .on = node.op == Op::logical_or, .keep = true});
+      compile(node.b, depth);
+      emit({.kind = Step::Kind::truth});
+      steps_[to_end].target = here();
+      return;
+    }
+    case Op::negate:
+    case Op::logical_not:
+      compile(node.a, depth);
+      emit({.kind = Step::Kind::unary, .op = node.op});
+      return;
+    default:
+      compile(node.a, depth);
+      compile(node.b, depth + 1);
+      emit({.kind = Step::Kind::binary, .op = node.op});
+  }
+}
+
+namespace {
+
+/// Deepest stack of a compiled formula: the parser's 64 levels, each with one pending operand for
+/// every level of precedence.
+constexpr int kMaxStack = 64 * 8;
+
+bool divides(std::int64_t left, std::int64_t right) {
+  return right != 0 && !(left == std::numeric_limits<std::int64_t>::min() && right == -1);
+}
+
+/// left op right into `left`; false where there is no value.
+template <class Op>
+bool combine(Op op, std::int64_t& left, std::int64_t right) {
+  switch (op) {
+    case Op::add: return !__builtin_add_overflow(left, right, &left);
+    case Op::subtract: return !__builtin_sub_overflow(left, right, &left);
+    case Op::multiply: return !__builtin_mul_overflow(left, right, &left);
+    case Op::equal: left = left == right ? 1 : 0; return true;
+    case Op::not_equal: left = left != right ? 1 : 0; return true;
+    case Op::less: left = left < right ? 1 : 0; return true;
+    case Op::less_equal: left = left <= right ? 1 : 0; return true;
+    case Op::greater: left = left > right ? 1 : 0; return true;
+    case Op::greater_equal: left = left >= right ? 1 : 0; return true;
+    case Op::minimum: left = std::min(left, right); return true;
+    case Op::maximum: left = std::max(left, right); return true;
+    default: break;
+  }
+  if (!divides(left, right)) {
+    return false;
+  }
+  const std::int64_t quotient = left / right;
+  const std::int64_t remainder = left - quotient * right;
+  const bool apart = remainder != 0 && ((left < 0) != (right < 0));
+  switch (op) {
+    case Op::exact_divide: left = quotient; return remainder == 0;
+    case Op::floor_divide: left = quotient - (apart ? 1 : 0); return true;
+    case Op::modulo: left = remainder + (apart ? right : 0); return true;
+    default: left = quotient + (remainder != 0 && !apart ? 1 : 0); return true;  // ceil_div
+  }
+}
+
+}  // namespace
+
 std::optional<std::int64_t> Formula::evaluate(std::span<const std::int64_t> values) const {
-  std::int64_t out = 0;
-  return run(root_, values, out, nullptr) ? std::optional(out) : std::nullopt;
+  if (steps_.size() == 1) {
+    const Step& only = steps_[0];
+    return only.kind == Step::Kind::constant ? only.value
+                                             : values[static_cast<std::size_t>(only.target)];
+  }
+  std::int64_t stack[kMaxStack];  // not initialised: every slot is written before it is read
+  ensure(stack_ <= kMaxStack, "a formula's stack is bounded by the parser's nesting");
+  std::int64_t* top = stack - 1;
+  const auto count = steps_.size();
+  for (std::size_t i = 0; i < count;) {
+    const Step& step = steps_[i];
+    ++i;
+    switch (step.kind) {
+      case Step::Kind::constant: *++top = step.value; break;
+      case Step::Kind::symbol: *++top = values[static_cast<std::size_t>(step.target)]; break;
+      case Step::Kind::binary:
+        --top;
+        if (!combine(step.op, top[0], top[1])) {
+          return std::nullopt;
+        }
+        break;
+      case Step::Kind::unary:
+        if (step.op == Op::logical_not) {
+          *top = *top == 0 ? 1 : 0;
+        } else if (__builtin_sub_overflow(std::int64_t{0}, *top, top)) {
+          return std::nullopt;
+        }
+        break;
+      case Step::Kind::truth: *top = *top != 0 ? 1 : 0; break;
+      case Step::Kind::jump: i = static_cast<std::size_t>(step.target); break;
+      case Step::Kind::jump_if:
+        if ((*top != 0) == step.on) {
+          i = static_cast<std::size_t>(step.target);
+          *top = step.on ? 1 : 0;
+          top -= step.keep ? 0 : 1;
+        } else {
+          --top;
+        }
+        break;
+    }
+  }
+  return *top;
+}
+
+bool Formula::is_undefined(std::span<const std::int64_t> values) const {
+  Failure failure;
+  std::int64_t ignored = 0;
+  ensure(!run(root_, values, ignored, &failure), "is_undefined is asked only of a failing formula");
+  return std::string_view(failure.what) != "remainder";
 }
 
 bool Formula::run(std::int32_t index, std::span<const std::int64_t> values, std::int64_t& out,
@@ -422,6 +559,35 @@ bool Formula::run_binary(const Node& node, std::span<const std::int64_t> values,
   }
   ensure(false, "every operator of the formula language is evaluated");
   return false;
+}
+
+std::string Formula::print(const std::vector<Node>& nodes, std::int32_t root,
+                           const std::function<std::string(int)>& name) {
+  static constexpr std::array<std::string_view, 22> kText = {
+      "", "", "-", "not ", " + ", " - ", "*", "/", "//", " % ", " == ",
+      " != ", " < ", " <= ", " > ", " >= ", " and ", " or ", "?", "min", "max", "ceil_div"};
+  const Node& node = nodes[static_cast<std::size_t>(root)];
+  const auto text = kText[static_cast<std::size_t>(node.op)];
+  const auto inner = [&](std::int32_t child) {
+    const std::string plain = print(nodes, child, name);
+    const Op op = nodes[static_cast<std::size_t>(child)].op;
+    const bool atom = op == Op::constant || op == Op::symbol || op >= Op::minimum;
+    return atom ? plain : "(" + plain + ")";
+  };
+  switch (node.op) {
+    case Op::constant: return std::to_string(node.value);
+    case Op::symbol: return name(static_cast<int>(node.value));
+    case Op::negate:
+    case Op::logical_not: return fmt::format("{}{}", text, inner(node.a));
+    case Op::choose:
+      return fmt::format("{} ? {} : {}", inner(node.a), inner(node.b), inner(node.c));
+    case Op::minimum:
+    case Op::maximum:
+    case Op::ceil_divide:
+      return fmt::format("{}({}, {})", text, print(nodes, node.a, name),
+                         print(nodes, node.b, name));
+    default: return fmt::format("{}{}{}", inner(node.a), text, inner(node.b));
+  }
 }
 
 Formula::Stop Formula::explain(std::span<const std::int64_t> values) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -59,6 +60,10 @@ class Formula {
   /// The value, or nothing when a division leaves a remainder or has divisor 0, or on overflow.
   [[nodiscard]] std::optional<std::int64_t> evaluate(std::span<const std::int64_t> values) const;
 
+  /// Whether evaluate gave nothing because of a division by zero or an overflow; the fast half of
+  /// `explain`. Precondition: evaluate gave nothing.
+  [[nodiscard]] bool is_undefined(std::span<const std::int64_t> values) const;
+
   /// Why evaluate gave nothing.
   struct Stop {
     Error error;             ///< what failed at which column, with the values of the symbols used
@@ -76,7 +81,7 @@ class Formula {
   /// The symbols mentioned, each once, in order of first appearance.
   [[nodiscard]] const std::vector<Used>& used_symbols() const { return used_; }
 
- private:
+  // --- the tree, for those who rewrite formulas ------------------------------------------------
   enum class Op : std::uint8_t {
     constant, symbol, negate, logical_not,
     add, subtract, multiply, exact_divide, floor_divide, modulo,
@@ -90,6 +95,23 @@ class Formula {
     std::int32_t column = 0;  ///< 1-based column of the operator
     std::int64_t value = 0;
   };
+  [[nodiscard]] const std::vector<Node>& nodes() const { return nodes_; }
+  [[nodiscard]] std::int32_t root() const { return root_; }
+  /// A tree as text that parses back to it. `name` gives the name of a symbol's number.
+  [[nodiscard]] static std::string print(const std::vector<Node>& nodes, std::int32_t root,
+                                         const std::function<std::string(int)>& name);
+
+ private:
+  /// One step of the compiled form: a postfix program on a stack of values.
+  struct Step {
+    enum class Kind : std::uint8_t { constant, symbol, unary, binary, truth, jump, jump_if };
+    Kind kind = Kind::constant;
+    Op op = Op::constant;
+    bool on = false;           ///< jump_if: the truth value that jumps
+    bool keep = false;         ///< jump_if: the value stays on the stack when it jumps, as 0 or 1
+    std::int32_t target = 0;   ///< jumps: the step to go on with; symbol: its number
+    std::int64_t value = 0;
+  };
   struct Failure {
     const char* what = "";
     std::int32_t column = 0;
@@ -101,12 +123,15 @@ class Formula {
            Failure* failure) const;
   bool run_binary(const Node& node, std::span<const std::int64_t> values, std::int64_t& out,
                   Failure* failure) const;
+  void compile(std::int32_t node, int depth);
 
   std::string text_;
   std::string place_;
   std::vector<Node> nodes_;
   std::int32_t root_ = -1;
   std::vector<Used> used_;
+  std::vector<Step> steps_;
+  int stack_ = 0;  ///< values the compiled form needs at once
 };
 
 }  // namespace tplora

@@ -27,6 +27,7 @@ class Compiler {
   Result<Contract> compile() {
     contract_.symbols = predefined_symbols();
     head();
+    claims();
     lets();
     max_symbols_ = contract_.symbols.size();
     checks();
@@ -130,9 +131,9 @@ class Compiler {
 
   // --- sections ----------------------------------------------------------------------------
   void head() {
-    take(root_.only_keys({"format", "engine", "version", "source", "notes", "program", "let",
-                          "checks", "owns", "weight", "lora_b", "lora_a", "kernel", "pool", "view",
-                          "scaling", "bug"}));
+    take(root_.only_keys({"format", "engine", "version", "source", "notes", "program", "claims",
+                          "let", "checks", "owns", "weight", "lora_b", "lora_a", "kernel", "pool",
+                          "view", "scaling", "bug"}));
     if (text(root_, "format") != "tplora-contract/1" && !error_) {
       take(Result<void>(root_.find("format")->expected("\"tplora-contract/1\"")));
     }
@@ -175,6 +176,25 @@ class Compiler {
     contract_.bug = std::move(record);
   }
 
+  // Read before `let`, so that only predefined names can stand in a claim: a claim is about model
+  // and deployment, and must have a value where the contract's own formulas have none.
+  void claims() {
+    const auto section = root_.find("claims");
+    for (const auto& item : section ? take(section->elements()) : std::vector<JsonView>()) {
+      take(item.only_keys({"that", "say"}));
+      Claim claim{.that = formula(item, "that"), .say = text(item, "say")};
+      const auto& used = claim.that.used_symbols();
+      const bool group = std::any_of(used.begin(), used.end(),
+                                     [](const auto& each) { return each.symbol == symbol::T; });
+      if (!error_ && (group || contract_.phase_of(claim.that) != Phase::deployment)) {
+        take(Result<void>(item.error("a claim is about model and deployment, expected symbols that "
+                                     "are the same on every tp_rank and for every adapter (tp_size "
+                                     "for T)")));
+      }
+      contract_.claims.push_back(std::move(claim));
+    }
+  }
+
   void lets() {
     const auto section = root_.find("let");
     if (!section) {
@@ -213,7 +233,9 @@ class Compiler {
       Check check{.that = formula(item, "that"),
                   .otherwise = word(item, "else", kElse, Check::Else::refused),
                   .when = word(item, "when", kWhen, Check::When::build),
+                  .phase = Phase::deployment,
                   .say = text(item, "say")};
+      check.phase = contract_.phase_of(check.that);
       if (!error_ && check.when == Check::When::build &&
           contract_.phase_of(check.that) == Phase::adapter) {
         take(Result<void>(item.error("a check at build time cannot use an adapter's symbols, "
@@ -466,13 +488,14 @@ std::string_view source_name(Source source) {
 Phase Contract::phase_of(const Formula& formula) const {
   Phase latest = Phase::deployment;
   for (const auto& used : formula.used_symbols()) {
-    if (used.symbol < symbol::count) {
+    // A contract's own T or t takes the place of the predefined one.
+    const auto let = std::find_if(lets.rbegin(), lets.rend(), [&](const Let& each) {
+      return each.symbol == used.symbol;
+    });
+    if (let != lets.rend()) {
+      latest = std::max(latest, let->phase);
+    } else if (used.symbol < symbol::count) {
       latest = std::max(latest, predefined_phase(used.symbol));
-    }
-    for (const auto& let : lets) {
-      if (let.symbol == used.symbol) {
-        latest = std::max(latest, let.phase);
-      }
     }
   }
   return latest;

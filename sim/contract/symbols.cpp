@@ -8,7 +8,7 @@ SymbolTable predefined_symbols() {
   SymbolTable table;
   for (const char* name :
        {"hidden", "H", "KV", "D", "Dv", "gate", "H_config", "KV_config", "D_config", "tp_size",
-        "dp_size", "R", "slots", "tokens", "tp_rank", "T", "t", "r", "alpha", "has_q", "has_k",
+        "dp_size", "R", "slots", "tokens", "T", "tp_rank", "t", "r", "alpha", "has_q", "has_k",
         "has_v"}) {
     table.add(name);
   }

@@ -14,8 +14,10 @@ enum : int {
   H_config, KV_config, D_config,
   // of the deployment
   tp_size, dp_size, R, slots, tokens,
-  // of one tp_rank: the group a layer is built on, and the place in it
-  tp_rank, T, t,
+  // the group a layer is built on
+  T,
+  // of one tp_rank: itself, and its place in the group
+  tp_rank, t,
   // of one adapter
   r, alpha, has_q, has_k, has_v,
   count,
@@ -32,7 +34,7 @@ enum class Phase {
 /// A table that holds exactly the predefined symbols.
 [[nodiscard]] SymbolTable predefined_symbols();
 
-/// The phase of a predefined symbol. T and t count as tp_rank: a contract may redefine them.
+/// The phase of a predefined symbol, before a contract redefines T or t.
 [[nodiscard]] Phase predefined_phase(int symbol);
 
 }  // namespace tplora

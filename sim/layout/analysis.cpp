@@ -27,7 +27,7 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
   analysis_.violations.clear();
   analysis_.ranks.resize(static_cast<std::size_t>(input.deployment.tp_size));
   analysis_.live = live_adapters(input.adapters, input.steps);
-  Planner planner(contract, input.geometry, input.deployment);
+  Planner planner(contract, input.geometry, input.deployment, detail_);
   if (build_all(planner, contract, input)) {
     check_laws(contract, input);
   }
@@ -59,6 +59,9 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
     }
     if (auto failure = planner.build(static_cast<std::int64_t>(rank), state.build)) {
       analysis_.failures.push_back(std::move(*failure));
+      if (detail_ == Detail::verdicts && planner.failed_on_every_rank()) {
+        return false;
+      }
       continue;
     }
     state.pool.reset(state.build, input.deployment);

@@ -45,6 +45,10 @@ struct Analysis {
 /// Analyses cases one after the other, reusing memory. Not for use from two threads at once.
 class Analyser {
  public:
+  /// With Detail::verdicts, failures have no sentences, and ranks that must fail like the first are
+  /// not planned. Verdict, shape_check, violations and whether the contract is bad are the same.
+  explicit Analyser(Detail detail = Detail::sentences) : detail_(detail) {}
+
   /// The result stays valid until the next call. What an engine would refuse is a verdict.
   const Analysis& run(const Contract& contract, const LayoutCase& input);
 
@@ -52,6 +56,7 @@ class Analyser {
   bool build_all(Planner& planner, const Contract& contract, const LayoutCase& input);
   void check_laws(const Contract& contract, const LayoutCase& input);
 
+  Detail detail_;
   Analysis analysis_;
 };
 

@@ -229,7 +229,7 @@ class DeltaCheck {
   void check_launch(const KernelLaunch& launch) {
     const std::int64_t width = rank_.build.width;
     const std::int64_t end = std::min(launch.out + launch.rows, width);
-    if (launch.out + launch.rows > width) {
+    if (launch.rows > 0 && launch.out + launch.rows > width) {
       const std::int64_t first = std::max(launch.out, width);
       report({.law = Law::bounds,
               .side = Violation::Side::kernel,

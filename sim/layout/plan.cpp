@@ -112,8 +112,8 @@ struct Planner::Target {
 };
 
 Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
-                 const Deployment& deployment)
-    : contract_(contract), geometry_(geometry), deployment_(deployment) {
+                 const Deployment& deployment, Detail detail)
+    : contract_(contract), geometry_(geometry), deployment_(deployment), detail_(detail) {
   values_.resize(static_cast<std::size_t>(contract.value_count));
   known_.assign(values_.size(), 1);
   for (int i = 0; i < symbol::count; ++i) {
@@ -126,16 +126,27 @@ Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
     list.push_back(&let);
   }
   deployment_failed_ = !run_lets(Phase::deployment);
+  deployment_stop_ = failed_;
+  group_size_ = values_[symbol::T];
 }
 
-bool Planner::eval(const Formula& formula, std::int64_t& out) {
-  const auto result = formula.evaluate(values_);
-  if (!result) {
-    failed_ = formula.explain(values_);
-    return false;
+/// Remembers why planning stops; always false.
+template <class Sentence>
+bool Planner::stop(const Sentence& sentence, const std::string& place, bool undefined) {
+  failed_.undefined = undefined;
+  if (detail_ == Detail::sentences) {
+    failed_.error = {sentence(), place};
   }
-  out = *result;
-  return true;
+  return false;
+}
+
+bool Planner::stop_at(const Formula& formula) {
+  if (detail_ == Detail::sentences) {
+    failed_ = formula.explain(values_);
+  } else {
+    failed_.undefined = formula.is_undefined(values_);
+  }
+  return false;
 }
 
 // A failing let leaves the later ones of its phase unknown, so that a named check which does not
@@ -170,29 +181,44 @@ PlanFailure Planner::failure(Verdict verdict) const {
 }
 
 std::optional<PlanFailure> Planner::run_checks(Check::When when, Verdict unnamed) {
+  checks_of_rank_ = false;
   for (const Check& check : contract_.checks) {
     if (check.when != when || !known(check.that)) {
       continue;
     }
+    checks_of_rank_ = checks_of_rank_ || check.phase != Phase::deployment;
     std::int64_t holds = 0;
-    if (!eval(check.that, holds)) {
+    const bool evaluated = eval(check.that, holds);
+    if (evaluated && holds != 0) {
+      continue;
+    }
+    failed_on_every_rank_ = when == Check::When::build && !checks_of_rank_;
+    if (!evaluated) {
       return failure(check.otherwise == Check::Else::refused ? Verdict::refused : unnamed);
     }
-    if (holds == 0) {
-      const std::string used = check.that.used_values(values_);
-      return PlanFailure{
-          .verdict = check.otherwise == Check::Else::refused ? Verdict::refused : Verdict::crash,
-          .law = Law::check,
-          .tp_rank = values_[symbol::tp_rank],
-          .sentence = fmt::format("{}: {} fails{}", check.say, check.that.text(),
-                                  used.empty() ? "" : " with " + used),
-          .place = check.that.place()};
-    }
+    return check_failure(check);
   }
   return std::nullopt;
 }
 
+PlanFailure Planner::check_failure(const Check& check) const {
+  PlanFailure broken{
+      .verdict = check.otherwise == Check::Else::refused ? Verdict::refused : Verdict::crash,
+      .law = Law::check,
+      .tp_rank = values_[symbol::tp_rank],
+      .sentence = {},
+      .place = {}};
+  if (detail_ == Detail::sentences) {
+    const std::string used = check.that.used_values(values_);
+    broken.sentence = fmt::format("{}: {} fails{}", check.say, check.that.text(),
+                                  used.empty() ? "" : " with " + used);
+    broken.place = check.that.place();
+  }
+  return broken;
+}
+
 std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build) {
+  values_[symbol::T] = group_size_;
   values_[symbol::tp_rank] = tp_rank;
   values_[symbol::t] = tp_rank;
   build.tp_rank = tp_rank;
@@ -201,10 +227,10 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   build.width = 0;
   build.b_rows.clear();
   build.a_rows.clear();
-  const Formula::Stop deployment_failure = failed_;
+  failed_on_every_rank_ = false;
   bool good = !deployment_failed_ && run_lets(Phase::tp_rank);
   if (deployment_failed_) {
-    failed_ = deployment_failure;
+    failed_ = deployment_stop_;
     for (const Let* let : rank_lets_) {
       known_[static_cast<std::size_t>(let->symbol)] = 0;
     }
@@ -214,6 +240,7 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
     return broken;
   }
   if (!good) {
+    failed_on_every_rank_ = deployment_failed_ && !checks_of_rank_;
     failed_ = let_failure;
     return failure(Verdict::refused);
   }
@@ -231,32 +258,39 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
     return failure(Verdict::refused);
   }
   if (build.group_size < 1 || build.group_rank < 0 || build.group_rank >= build.group_size) {
-    failed_ = {fmt::format("the group has T = {} ranks and this one is t = {}, expected 0 <= t < T",
-                           build.group_size, build.group_rank),
-               contract_.file};
+    stop(
+        [&] {
+          return fmt::format("the group has T = {} ranks and this one is t = {}, expected "
+                             "0 <= t < T",
+                             build.group_size, build.group_rank);
+        },
+        contract_.file);
     return failure(Verdict::refused);
   }
-  const auto allocate = [&](const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows) {
-    for (const Buffer& buffer : buffers) {
-      std::int64_t count = 0;
-      if (!eval(buffer.rows, count)) {
-        return false;
-      }
-      if (count < 0 || count > kMaxRows) {
-        failed_ = {fmt::format("buffer {} would have {} rows: {}", buffer.name, count,
-                               describe(buffer.rows)),
-                   buffer.rows.place()};
-        return false;
-      }
-      rows.push_back(count);
-    }
-    return true;
-  };
   if (!allocate(contract_.lora_b.buffers, build.b_rows) ||
       !allocate(contract_.lora_a.buffers, build.a_rows)) {
     return failure(Verdict::crash);
   }
   return std::nullopt;
+}
+
+bool Planner::allocate(const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows) {
+  for (const Buffer& buffer : buffers) {
+    std::int64_t count = 0;
+    if (!eval(buffer.rows, count)) {
+      return false;
+    }
+    if (count < 0 || count > kMaxRows) {
+      return stop(
+          [&] {
+            return fmt::format("buffer {} would have {} rows: {}", buffer.name, count,
+                               describe(buffer.rows));
+          },
+          buffer.rows.place());
+    }
+    rows.push_back(count);
+  }
+  return true;
 }
 
 std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const RankBuild& build,
@@ -307,7 +341,8 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     return failure(Verdict::crash);
   }
   if (load.scaling_denominator == 0) {
-    failed_ = {"the scaling's denominator is 0", contract_.scaling_denominator.place()};
+    stop([] { return std::string("the scaling's denominator is 0"); },
+         contract_.scaling_denominator.place());
     return failure(Verdict::crash);
   }
   return check_fit(build, load);
@@ -323,9 +358,9 @@ bool Planner::for_each_index(const std::vector<Loop>& loops, std::size_t level, 
     return false;
   }
   if (count > kMaxLoop) {
-    failed_ = {fmt::format("a repetition of {} times, expected at most {}", count, kMaxLoop),
-               loops[level].count.place()};
-    return false;
+    return stop(
+        [&] { return fmt::format("a repetition of {} times, expected at most {}", count, kMaxLoop); },
+        loops[level].count.place());
   }
   for (std::int64_t i = 0; i < count; ++i) {
     values_[static_cast<std::size_t>(loops[level].symbol)] = i;
@@ -367,20 +402,25 @@ bool Planner::copy_once(const Copy& copy, int number, Target& target) {
   const auto outside = [](std::int64_t n) { return n > kMaxRows || n < -kMaxRows; };
   if (piece.wanted_rows < 0 || piece.to < 0 || outside(piece.from) || outside(piece.wanted_rows) ||
       outside(piece.to)) {
-    failed_ = {fmt::format("a copy of {} rows from row {} to row {}, expected counts from 0 on",
-                           piece.wanted_rows, piece.from, piece.to),
-               copy.place};
-    return false;
+    // A negative count is no assertion of an engine: the description is wrong.
+    return stop(
+        [&] {
+          return fmt::format("a copy of {} rows from row {} to row {}, expected counts from 0 on",
+                             piece.wanted_rows, piece.from, piece.to);
+        },
+        copy.place, piece.wanted_rows < 0 || piece.to < 0);
   }
   const std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
   const std::int64_t begin = std::clamp<std::int64_t>(piece.from, 0, available);
   const std::int64_t end = std::clamp<std::int64_t>(piece.from + piece.wanted_rows, begin, available);
   if (target.past_end == PastEnd::error && end - begin != piece.wanted_rows) {
-    failed_ = {fmt::format("rows {} to {} are taken of a source {} that has {}: {} and {}",
-                           piece.from, piece.from + piece.wanted_rows, source_name(copy.source),
-                           available, describe(copy.from), describe(copy.rows)),
-               copy.place};
-    return false;
+    return stop(
+        [&] {
+          return fmt::format("rows {} to {} are taken of a source {} that has {}: {} and {}",
+                             piece.from, piece.from + piece.wanted_rows, source_name(copy.source),
+                             available, describe(copy.from), describe(copy.rows));
+        },
+        copy.place);
   }
   const bool zero_fill = target.past_end == PastEnd::zero;
   piece.rows = zero_fill ? piece.wanted_rows : end - begin;
@@ -424,11 +464,13 @@ bool Planner::launches(RankLoad& load) {
       }
       for (const std::int64_t count : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
         if (count < 0 || count > kMaxRows) {
-          failed_ = {fmt::format("a kernel entry with a_at {}, b_at {}, out {}, rows {}, depth {}, "
-                                 "expected counts from 0 on",
-                                 one.a_at, one.b_at, one.out, one.rows, one.depth),
-                     entry.place};
-          return false;
+          return stop(
+              [&] {
+                return fmt::format("a kernel entry with a_at {}, b_at {}, out {}, rows {}, "
+                                   "depth {}, expected counts from 0 on",
+                                   one.a_at, one.b_at, one.out, one.rows, one.depth);
+              },
+              entry.place, count < 0);
         }
       }
       load.launches.push_back(one);
@@ -444,15 +486,16 @@ bool Planner::launches(RankLoad& load) {
 std::optional<PlanFailure> Planner::check_fit(const RankBuild& build, const RankLoad& load) const {
   const auto misfit = [&](const Buffer& buffer, std::int64_t has, std::int64_t wants,
                           std::int64_t cols) {
-    return PlanFailure{
-        .verdict = Verdict::crash,
-        .law = Law::fit,
-        .tp_rank = build.tp_rank,
-        .sentence = fmt::format("buffer {} has {} rows and the slice has {}: shape [{}, {}] against "
-                                "[{}, {}]; the buffer is {}",
-                                buffer.name, has, wants, has, cols, wants, cols,
-                                describe(buffer.rows)),
-        .place = buffer.rows.place()};
+    PlanFailure broken{.verdict = Verdict::crash, .law = Law::fit, .tp_rank = build.tp_rank,
+                       .sentence = {}, .place = {}};
+    if (detail_ == Detail::sentences) {
+      broken.sentence =
+          fmt::format("buffer {} has {} rows and the slice has {}: shape [{}, {}] against [{}, {}]; "
+                      "the buffer is {}",
+                      buffer.name, has, wants, has, cols, wants, cols, describe(buffer.rows));
+      broken.place = buffer.rows.place();
+    }
+    return broken;
   };
   for (std::size_t i = 0; i < build.b_rows.size(); ++i) {
     const bool fits = contract_.lora_b.fit == Fit::exact ? load.slice_rows[i] == build.b_rows[i]

@@ -109,10 +109,18 @@ struct PlanFailure {
   bool undefined = false;
 };
 
+/// Whether failures carry their sentences. A sweep of millions of plans wants verdicts only.
+enum class Detail { sentences, verdicts };
+
 /// Evaluates one contract for one geometry and deployment. Not for use from two threads at once.
 class Planner {
  public:
-  Planner(const Contract& contract, const QkvGeometry& geometry, const Deployment& deployment);
+  Planner(const Contract& contract, const QkvGeometry& geometry, const Deployment& deployment,
+          Detail detail = Detail::sentences);
+
+  /// A failure that every tp_rank shares, because it and all checks before it do not depend on the
+  /// rank; found when the first rank was built.
+  [[nodiscard]] bool failed_on_every_rank() const { return failed_on_every_rank_; }
 
   /// Builds tp_rank into `build` (reused to spare allocations: a sweep plans millions of ranks).
   /// Returns the failure, if any; buffers that did evaluate are filled in all the same.
@@ -132,9 +140,18 @@ class Planner {
   [[nodiscard]] std::optional<std::int64_t> value(const Formula& formula) const {
     return formula.evaluate(values_);
   }
-  bool eval(const Formula& formula, std::int64_t& out);
+  bool eval(const Formula& formula, std::int64_t& out) {
+    const auto result = formula.evaluate(values_);
+    out = result.value_or(0);
+    return result ? true : stop_at(formula);
+  }
+  bool stop_at(const Formula& formula);
+  template <class Sentence>
+  bool stop(const Sentence& sentence, const std::string& place, bool undefined = false);
   bool run_lets(Phase phase);
   std::optional<PlanFailure> run_checks(Check::When when, Verdict unnamed);
+  PlanFailure check_failure(const Check& check) const;
+  bool allocate(const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows);
   bool known(const Formula& formula) const;
   bool copy_rows(const std::vector<Copy>& copies, Target& target);
   bool copy_once(const Copy& copy, int number, Target& target);
@@ -152,7 +169,12 @@ class Planner {
   std::vector<std::int64_t> values_;
   std::vector<std::uint8_t> known_;  ///< by symbol: its value is defined at this point
   std::vector<const Let*> deployment_lets_, rank_lets_, adapter_lets_;
+  Detail detail_;
   bool deployment_failed_ = false;
+  bool failed_on_every_rank_ = false;
+  bool checks_of_rank_ = false;  ///< a check evaluated last may differ between ranks
+  Formula::Stop deployment_stop_;  ///< with deployment_failed_: why
+  std::int64_t group_size_ = 0;  ///< T before any formula of a rank
   Formula::Stop failed_;  ///< why the last evaluation failed
   std::int64_t lora_rank_ = 0;
 };

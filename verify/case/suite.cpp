@@ -114,7 +114,7 @@ class SuiteReader {
       : root_(json, file.string()), configs_(configs), library_(configs) {}
 
   Result<Suite> read() {
-    if (auto keys = root_.only_keys({"format", "name", "about", "cases", "pins"}); !keys) {
+    if (auto keys = root_.only_keys({"format", "name", "about", "cases", "pins", "digest"}); !keys) {
       return fail(keys.error());
     }
     const auto format = root_.at("format").and_then([](const JsonView& v) { return v.string(); });
@@ -129,6 +129,13 @@ class SuiteReader {
       return fail(name.error());
     }
     suite_.name = *name;
+    if (const auto digest = root_.find("digest")) {
+      const auto text = digest->string();
+      if (!text) {
+        return fail(text.error());
+      }
+      suite_.digest = *text;
+    }
     const auto list = root_.at("cases").and_then([](const JsonView& v) { return v.elements(); });
     if (!list) {
       return fail(list.error());

@@ -37,6 +37,8 @@ struct PreparedCase {
 
 struct Suite {
   std::string name;
+  /// The digest that all verdicts and output bits must have, as 16 hex digits; empty: not pinned.
+  std::string digest;
   std::vector<PreparedCase> cases;
 };
 

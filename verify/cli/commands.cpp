@@ -59,6 +59,9 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
     if (!suite) {
       return bad_input(suite.error());
     }
+    if (!options.filter.empty()) {
+      suite->digest.clear();  // pinned for the whole suite
+    }
     std::erase_if(suite->cases, [&](const PreparedCase& item) {
       return !matches(item, options.filter);
     });
@@ -78,9 +81,10 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
       return bad_input(ran.error());
     }
     const std::vector<CaseOutcome>& outcomes = *ran;
-    fmt::print("{}", suite_text(suite->name, suite->cases, outcomes));
+    const std::string mismatch = digest_mismatch(*suite, outcomes);
+    fmt::print("{}{}", suite_text(suite->name, suite->cases, outcomes), mismatch);
     count += outcomes.size();
-    const int code = suite_exit_code(outcomes);
+    const int code = mismatch.empty() ? suite_exit_code(outcomes) : 1;
     worst = worst == 1 || code == 1 ? 1 : std::min(worst, code);
   }
   fmt::print(stderr, "{}\n", stopwatch.summary(count));

@@ -245,6 +245,14 @@ std::uint64_t suite_digest(const std::vector<CaseOutcome>& outcomes) {
   return digest.value();
 }
 
+std::string digest_mismatch(const Suite& suite, const std::vector<CaseOutcome>& outcomes) {
+  const std::string found = fmt::format("{:016x}", suite_digest(outcomes));
+  return suite.digest.empty() || suite.digest == found
+             ? ""
+             : fmt::format("unexpected: the digest is {}, expected {}: bits or verdicts changed\n",
+                           found, suite.digest);
+}
+
 std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome) {
   std::string text = item.geometry ? geometry_text(*item.geometry) + "\n" : "";
   return text + case_text(item, outcome);

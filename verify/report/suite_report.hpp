@@ -9,6 +9,10 @@
 
 namespace tplora {
 
+/// What the suite's digest must be, and whether that is so; empty where none is pinned.
+[[nodiscard]] std::string digest_mismatch(const Suite& suite,
+                                          const std::vector<CaseOutcome>& outcomes);
+
 /// The model x tp table, counts by verdict, and each unexpected outcome once with its findings and
 /// the line that replays it.
 [[nodiscard]] std::string suite_text(const std::string& name,

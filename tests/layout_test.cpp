@@ -210,6 +210,33 @@ TEST_CASE("the gathering and the rank-cutting engine keep every law", "[layout]"
   }
 }
 
+TEST_CASE("an adapter of a group-interleaved module is cut wrongly where blocks are assumed",
+          "[layout]") {
+  QkvGeometry g = geometry({8, 4, 16});
+  for (const char* name : {"vllm_single_slice", "trtllm_fused"}) {
+    const Contract contract = test::contract(name);
+    for (const std::int64_t tp_size : {1, 2, 4}) {
+      CAPTURE(name, tp_size);
+      g.fused_order = RowOrder::blocks;
+      CHECK(verdict_name(verdict(contract, g, tp_size)) == "consistent");
+      for (const RowOrder order : {RowOrder::per_group, RowOrder::per_head}) {
+        g.fused_order = order;
+        const Analysis analysis = analyse(contract, scenario(g, tp_size, 16, 16, true));
+        CHECK(analysis.verdict == Verdict::silent);
+        CHECK(analysis.shape_check);
+        CHECK(laws_of(analysis).count(Law::identity) == 1);
+      }
+    }
+  }
+  // One KV head: the two orders coincide, and nothing is wrong.
+  QkvGeometry mqa = geometry({8, 1, 16});
+  mqa.fused_order = RowOrder::per_group;
+  CHECK(verdict_name(verdict(test::contract("vllm_single_slice"), mqa, 2)) == "consistent");
+  // An engine that makes the fused tensor itself does not care.
+  g.fused_order = RowOrder::blocks;
+  CHECK(verdict_name(verdict(test::contract("megatron_bridge"), g, 2)) == "consistent");
+}
+
 namespace {
 
 /// Every output cell (rank, slot, column) whose delta is not what it must be.

@@ -30,6 +30,13 @@ enum class FusedOrder {
   per_group,  ///< for each KV head: its q heads, then k, then v
 };
 
+/// Who put q, k and v into the one tensor that a `fused` source reads.
+enum class FusedBy {
+  engine,      ///< the engine itself: the rows stand in the order it assumes
+  checkpoint,  ///< the checkpoint, or an adapter trained on its fused module: the rows stand in the
+               ///< model's order, whatever the engine assumes
+};
+
 enum class Fit { exact, corner };
 enum class PastEnd { clip, error, zero };
 enum class Gather { none, tp };      ///< lora_a: whether shrink outputs are gathered over the group
@@ -100,12 +107,14 @@ struct Owns {
 
 struct WeightSection {
   FusedOrder order = FusedOrder::blocks;
+  FusedBy fused_by = FusedBy::engine;
   PastEnd past_end = PastEnd::error;
   std::vector<Copy> copies;
 };
 
 struct LoraBSection {
   FusedOrder order = FusedOrder::blocks;
+  FusedBy fused_by = FusedBy::engine;
   Fit fit = Fit::exact;
   PastEnd past_end = PastEnd::clip;
   std::vector<Buffer> buffers;

@@ -377,13 +377,16 @@ class Compiler {
 
   static constexpr std::array<Word<FusedOrder>, 2> kOrders = {
       {{"blocks", FusedOrder::blocks}, {"per_group", FusedOrder::per_group}}};
+  static constexpr std::array<Word<FusedBy>, 2> kFusedBy = {
+      {{"engine", FusedBy::engine}, {"checkpoint", FusedBy::checkpoint}}};
   static constexpr std::array<Word<PastEnd>, 3> kPastEnd = {
       {{"clip", PastEnd::clip}, {"error", PastEnd::error}, {"zero", PastEnd::zero}}};
 
   void weight() {
     if (const auto section = required(root_, "weight")) {
-      take(section->only_keys({"order", "past_end", "copies"}));
+      take(section->only_keys({"order", "fused_by", "past_end", "copies"}));
       contract_.weight = {.order = word(*section, "order", kOrders, FusedOrder::blocks),
+                          .fused_by = word(*section, "fused_by", kFusedBy, FusedBy::engine),
                           .past_end = word(*section, "past_end", kPastEnd, PastEnd::error),
                           .copies = copies(*section, Section::weight, {})};
     }
@@ -393,9 +396,10 @@ class Compiler {
     static constexpr std::array<Word<Fit>, 2> kFit = {
         {{"exact", Fit::exact}, {"corner", Fit::corner}}};
     if (const auto section = required(root_, "lora_b")) {
-      take(section->only_keys({"order", "buffers", "fit", "past_end", "copies"}));
+      take(section->only_keys({"order", "fused_by", "buffers", "fit", "past_end", "copies"}));
       auto& b = contract_.lora_b;
       b.order = word(*section, "order", kOrders, FusedOrder::blocks);
+      b.fused_by = word(*section, "fused_by", kFusedBy, FusedBy::engine);
       b.fit = word(*section, "fit", kFit, Fit::exact);
       b.past_end = word(*section, "past_end", kPastEnd, PastEnd::clip);
       b.buffers = buffers(*section);

@@ -101,6 +101,14 @@ void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t fr
   }
 }
 
+FusedOrder Planner::true_order(FusedOrder assumed, FusedBy fused_by) const {
+  if (fused_by == FusedBy::engine) {
+    return assumed;
+  }
+  // per_head has a KV head for each q head, and is then the same as per_group.
+  return geometry_.fused_order == RowOrder::blocks ? FusedOrder::blocks : FusedOrder::per_group;
+}
+
 /// Where the copies of one section go.
 struct Planner::Target {
   bool of_lora_a = false;  ///< sources are A tensors of lora_rank rows
@@ -246,7 +254,7 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   }
   build.group_size = values_[symbol::T];
   build.group_rank = values_[symbol::t];
-  Target target{.order = contract_.weight.order,
+  Target target{.order = true_order(contract_.weight.order, contract_.weight.fused_by),
                 .past_end = contract_.weight.past_end,
                 .pieces = build.weight,
                 .maps = {&build.columns, 1},
@@ -321,7 +329,7 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     failed_ = let_failure;
     return failure(Verdict::crash);
   }
-  Target b{.order = contract_.lora_b.order,
+  Target b{.order = true_order(contract_.lora_b.order, contract_.lora_b.fused_by),
            .past_end = contract_.lora_b.past_end,
            .pieces = load.b_pieces,
            .maps = load.b_maps,

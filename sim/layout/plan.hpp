@@ -162,6 +162,7 @@ class Planner {
   bool for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body);
   void put_source(Source source, const Target& target, Segment rows, IntervalMap& map) const;
   [[nodiscard]] std::int64_t source_rows(Source source) const;
+  [[nodiscard]] FusedOrder true_order(FusedOrder assumed, FusedBy fused_by) const;
 
   const Contract& contract_;
   QkvGeometry geometry_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -25,11 +26,47 @@ struct Segment {
 inline constexpr std::int32_t kNothing = -1;  ///< never written, or outside the map
 inline constexpr std::int32_t kZeros = -2;    ///< known to be zero
 
+/// A list of segments that holds a few without allocating: most maps of a plan have one to four, and
+/// a sweep makes millions of them.
+class SegmentList {
+ public:
+  [[nodiscard]] std::span<const Segment> view() const {
+    return heap_.empty() ? std::span<const Segment>(inline_.data(), count_)
+                         : std::span<const Segment>(heap_);
+  }
+  [[nodiscard]] bool empty() const { return count_ == 0; }
+  /// Precondition: not empty.
+  [[nodiscard]] Segment& back() { return heap_.empty() ? inline_[count_ - 1] : heap_.back(); }
+  void clear() {
+    count_ = 0;
+    heap_.clear();
+  }
+  void push_back(const Segment& segment) {
+    if (count_ < inline_.size()) {
+      inline_[count_] = segment;
+    } else {
+      if (heap_.empty()) {
+        heap_.assign(inline_.begin(), inline_.end());
+      }
+      heap_.push_back(segment);
+    }
+    ++count_;
+  }
+  friend bool operator==(const SegmentList& a, const SegmentList& b) {
+    return std::ranges::equal(a.view(), b.view());
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::array<Segment, 4> inline_;
+  std::vector<Segment> heap_;  ///< all of them, once there are more than fit inline
+};
+
 /// A target's rows, each a row of some space: sorted segments without overlap. Rows in a gap, and
 /// rows outside, hold kNothing.
 class IntervalMap {
  public:
-  [[nodiscard]] std::span<const Segment> segments() const { return segments_; }
+  [[nodiscard]] std::span<const Segment> segments() const { return segments_.view(); }
   [[nodiscard]] bool empty() const { return segments_.empty(); }
   void clear() { segments_.clear(); }
 
@@ -62,8 +99,14 @@ class IntervalMap {
       append(segment);
       return;
     }
+    const std::int64_t first = segments().front().at;
+    if (segment.at <= first && segment.end() >= segments_.back().end()) {
+      clear();
+      append(segment);
+      return;
+    }
     IntervalMap result;
-    visit(segments_.front().at < segment.at ? segments_.front().at : segment.at, segment.at,
+    visit(std::min(first, segment.at), segment.at,
           [&](const Segment& piece) { result.append_known(piece); });
     result.append(segment);
     visit(segment.end(), segments_.back().end(),
@@ -76,7 +119,7 @@ class IntervalMap {
   template <class Body>
   void visit(std::int64_t begin, std::int64_t end, Body body) const {
     std::int64_t at = begin;
-    for (const Segment& segment : segments_) {
+    for (const Segment& segment : segments_.view()) {
       if (segment.end() <= at) {
         continue;
       }
@@ -108,7 +151,7 @@ class IntervalMap {
     }
   }
 
-  std::vector<Segment> segments_;
+  SegmentList segments_;
 };
 
 }  // namespace tplora

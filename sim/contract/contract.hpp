@@ -184,7 +184,16 @@ struct Contract {
   [[nodiscard]] bool takes_fused_adapters() const;
   /// One more than the highest symbol number any formula uses, loop indices included.
   int value_count = 0;
+  /// Formulas with a constant_number.
+  int constant_count = 0;
 };
+
+/// Every formula of the contract but claims, with `let` first, in the order of the file.
+[[nodiscard]] std::vector<Formula*> formulas_of(Contract& contract);
+
+/// Works out again what follows from the formulas: phases and constant numbers. For those who
+/// change a compiled contract; read_contract has done it.
+void index_formulas(Contract& contract);
 
 /// Reads and compiles a contract file, following `extends` (relative to `file`'s folder, to its
 /// sibling ../engines, or a path). Refused, with file and JSON pointer: anything the format does not know, a

@@ -81,6 +81,11 @@ class Formula {
   /// The symbols mentioned, each once, in order of first appearance.
   [[nodiscard]] const std::vector<Used>& used_symbols() const { return used_; }
 
+  /// A number a contract gives to formulas whose value does not change from rank to rank and from
+  /// adapter to adapter, so that planners evaluate them once; -1 for all others.
+  [[nodiscard]] int constant_number() const { return constant_number_; }
+  void set_constant_number(int number) { constant_number_ = number; }
+
   // --- the tree, for those who rewrite formulas ------------------------------------------------
   enum class Op : std::uint8_t {
     constant, symbol, negate, logical_not,
@@ -104,12 +109,16 @@ class Formula {
  private:
   /// One step of the compiled form: a postfix program on a stack of values.
   struct Step {
-    enum class Kind : std::uint8_t { constant, symbol, unary, binary, truth, jump, jump_if };
+    enum class Kind : std::uint8_t {
+      constant, symbol, unary, binary,
+      binary_constant, binary_symbol,  ///< the right operand stands in the step
+      truth, jump, jump_if,
+    };
     Kind kind = Kind::constant;
     Op op = Op::constant;
     bool on = false;           ///< jump_if: the truth value that jumps
     bool keep = false;         ///< jump_if: the value stays on the stack when it jumps, as 0 or 1
-    std::int32_t target = 0;   ///< jumps: the step to go on with; symbol: its number
+    std::int32_t target = 0;   ///< jumps: the step to go on with; symbols: the number
     std::int64_t value = 0;
   };
   struct Failure {
@@ -131,6 +140,7 @@ class Formula {
   std::int32_t root_ = -1;
   std::vector<Used> used_;
   std::vector<Step> steps_;
+  int constant_number_ = -1;
   int stack_ = 0;  ///< values the compiled form needs at once
 };
 

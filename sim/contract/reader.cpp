@@ -43,6 +43,7 @@ class Compiler {
       return fail(*error_);
     }
     contract_.value_count = max_symbols_;
+    index_formulas(contract_);
     return std::move(contract_);
   }
 

@@ -22,10 +22,22 @@ std::vector<LiveAdapter> live_adapters(const std::vector<AdapterShape>& adapters
   return live;
 }
 
+const Analysis& Analyser::run_again(const Contract& contract, const LayoutCase& input) {
+  if (detail_ == Detail::verdicts && analysis_.failed_before_adapters) {
+    return analysis_;
+  }
+  again_ = detail_ == Detail::verdicts;
+  return run(contract, input);
+}
+
 const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input) {
   analysis_.failures.clear();
   analysis_.violations.clear();
-  analysis_.ranks.resize(static_cast<std::size_t>(input.deployment.tp_size));
+  analysis_.failed_before_adapters = false;
+  const auto ranks = static_cast<std::size_t>(input.deployment.tp_size);
+  if (detail_ == Detail::sentences || analysis_.ranks.size() < ranks) {
+    analysis_.ranks.resize(ranks);
+  }
   analysis_.live = live_adapters(input.adapters, input.steps);
   Planner planner(contract, input.geometry, input.deployment, detail_);
   if (build_all(planner, contract, input)) {
@@ -45,51 +57,94 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
   analysis_.verdict = failed                          ? worst->verdict
                       : analysis_.violations.empty() ? Verdict::consistent
                                                       : Verdict::silent;
+  again_ = false;
   return analysis_;
 }
 
 // Builds every rank and replays the steps on it. A rank that fails stops there; the others go on,
 // so that every finding is listed.
 bool Analyser::build_all(Planner& planner, const Contract& contract, const LayoutCase& input) {
-  for (std::size_t rank = 0; rank < analysis_.ranks.size(); ++rank) {
-    RankState& state = analysis_.ranks[rank];
-    state.loads.resize(input.adapters.size());
-    for (RankLoad& load : state.loads) {
-      load.b_pieces.clear();
-    }
-    if (auto failure = planner.build(static_cast<std::int64_t>(rank), state.build)) {
-      analysis_.failures.push_back(std::move(*failure));
-      if (detail_ == Detail::verdicts && planner.failed_on_every_rank()) {
-        return false;
-      }
+  if (!again_) {
+    failed_builds_.assign(static_cast<std::size_t>(input.deployment.tp_size), std::nullopt);
+    planned_.resize(std::max(planned_.size(), failed_builds_.size()));
+  }
+  for (std::size_t rank = 0; rank < static_cast<std::size_t>(input.deployment.tp_size); ++rank) {
+    if (again_ && failed_builds_[rank]) {
+      analysis_.failures.push_back(*failed_builds_[rank]);
       continue;
     }
-    state.pool.reset(state.build, input.deployment);
-    bool good = true;
-    for (const PoolStep& step : input.steps) {
-      if (step.kind != PoolStep::Kind::load) {
+    RankState& state = analysis_.ranks[rank];
+    if (!again_) {
+      state.loads.resize(input.adapters.size());
+      planned_[rank].assign(input.adapters.size(), {});
+      if (auto failure = planner.build(static_cast<std::int64_t>(rank), state.build)) {
+        analysis_.failures.push_back(*failure);
+        failed_builds_[rank] = std::move(failure);
+        analysis_.failed_before_adapters = planner.failed_on_every_rank();
+        if (detail_ == Detail::verdicts && planner.failed_on_every_rank()) {
+          return false;
+        }
         continue;
       }
-      const auto adapter = static_cast<std::size_t>(step.adapter);
-      const AdapterShape& shape = input.adapters[adapter];
-      RankLoad& load = state.loads[adapter];
-      if (load.b_pieces.empty()) {
-        // Every adapter is planned, for the reports; the first failure stops the rank.
-        if (auto failure = planner.load(shape, state.build, load); failure && good) {
-          analysis_.failures.push_back(std::move(*failure));
-          good = false;
-        }
-      }
-      if (good) {
-        state.pool.load(contract, state.build, load, shape, step.adapter, step.slot);
-      }
+    }
+    if (auto failure = load_all(planner, contract, input, rank)) {
+      analysis_.failures.push_back(std::move(*failure));
     }
   }
   return analysis_.failures.empty();
 }
 
+// Plans one adapter's load on one rank, unless that shape is planned there already.
+void Analyser::plan_load(Planner& planner, const LayoutCase& input, std::size_t rank,
+                         std::size_t adapter) {
+  auto& planned = planned_[rank];
+  RankState& state = analysis_.ranks[rank];
+  const AdapterShape& shape = input.adapters[adapter];
+  if (planned[adapter].shape == shape) {
+    return;
+  }
+  const auto alike = std::find_if(planned.begin(), planned.end(), [&](const PlannedLoad& other) {
+    return other.shape == shape;
+  });
+  if (alike != planned.end()) {
+    state.loads[adapter] = state.loads[static_cast<std::size_t>(alike - planned.begin())];
+    planned[adapter] = *alike;
+    return;
+  }
+  if (again_) {  // the planner has not been on this rank yet
+    planner.build(static_cast<std::int64_t>(rank), scratch_build_);
+  }
+  planned[adapter] = {shape, planner.load(shape, state.build, state.loads[adapter])};
+}
+
+// Replays the steps on one rank. Every adapter is planned, for the reports; the first failure stops
+// the rank's pool.
+std::optional<PlanFailure> Analyser::load_all(Planner& planner, const Contract& contract,
+                                              const LayoutCase& input, std::size_t rank) {
+  RankState& state = analysis_.ranks[rank];
+  std::optional<PlanFailure> first;
+  // Once some rank has failed, no law is looked at: verdicts need no pools.
+  const bool pools = detail_ == Detail::sentences || analysis_.failures.empty();
+  if (pools) {
+    state.pool.reset(state.build, input.deployment);
+  }
+  for (const PoolStep& step : input.steps) {
+    if (step.kind != PoolStep::Kind::load) {
+      continue;
+    }
+    const auto adapter = static_cast<std::size_t>(step.adapter);
+    plan_load(planner, input, rank, adapter);
+    first = first ? first : planned_[rank][adapter].failure;
+    if (pools && !first) {
+      state.pool.load(contract, state.build, state.loads[adapter], input.adapters[adapter],
+                      step.adapter, step.slot);
+    }
+  }
+  return first;
+}
+
 void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
-  const auto ranks = static_cast<std::int64_t>(analysis_.ranks.size());
+  const std::int64_t ranks = input.deployment.tp_size;
   const std::int64_t group_size = analysis_.ranks.front().build.group_size;
   const auto in_order = [&](std::int64_t rank) {
     const RankBuild& build = analysis_.ranks[static_cast<std::size_t>(rank)].build;
@@ -110,9 +165,14 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
     const std::span<const RankState> group(analysis_.ranks.data() + first,
                                            static_cast<std::size_t>(group_size));
     check_group(contract, input.geometry, group, analysis_.violations);
+    gathered_.resize(analysis_.live.size());
+    for (std::size_t i = 0; i < gathered_.size(); ++i) {
+      gather_a(contract, group, analysis_.live[i], gathered_[i]);
+    }
     for (std::size_t t = 0; t < group.size(); ++t) {
-      for (const LiveAdapter& live : analysis_.live) {
-        check_delta(contract, input.deployment, group, t, live, analysis_.violations);
+      for (std::size_t i = 0; i < gathered_.size(); ++i) {
+        check_delta(contract, input.deployment, group[t], analysis_.live[i], gathered_[i],
+                    analysis_.violations);
       }
     }
     check_agreement(input.geometry, group, analysis_.violations);

@@ -129,31 +129,98 @@ Violation heads_violation(Law law, const RankBuild& build, Part part, std::int64
           .cause = {Section::owns, 0, field}};
 }
 
+/// Heads [first, first + count) of q or k/v that a rank owns.
+struct OwnedHeads {
+  std::int64_t first = 0, count = 0;
+  [[nodiscard]] std::int64_t end() const { return first + count; }
+};
+
+OwnedHeads owned_heads(const RankBuild& build, Part part) {
+  return part == Part::q ? OwnedHeads{build.first_q, build.q_heads}
+                         : OwnedHeads{build.first_kv, build.kv_heads};
+}
+
+/// The usual case, without counting: ranks own runs of heads that follow each other, each run
+/// `times` times, to the last head.
+bool heads_in_order(std::span<const RankState> group, Part part, std::int64_t heads,
+                    std::int64_t times) {
+  OwnedHeads run;
+  std::int64_t owners = times;
+  for (const RankState& rank : group) {
+    const OwnedHeads own = owned_heads(rank.build, part);
+    const bool again = owners < times && own.first == run.first && own.count == run.count;
+    if (!again && (owners != times || own.first != run.end())) {
+      return false;
+    }
+    owners = again ? owners + 1 : 1;
+    run = own;
+  }
+  return owners == times && run.end() == heads;
+}
+
+/// Whether each rank owns exactly the KV heads its query heads belong to, so that a KV head has as
+/// many owners as its query heads have.
+bool heads_together(const QkvGeometry& geometry, std::span<const RankState> group) {
+  const std::int64_t run = geometry.num_attention_heads / geometry.num_key_value_heads;
+  return std::all_of(group.begin(), group.end(), [&](const RankState& rank) {
+    const OwnedHeads q = owned_heads(rank.build, Part::q);
+    const OwnedHeads kv = owned_heads(rank.build, Part::k);
+    return q.count == 0 ? kv.count == 0
+                        : q.first / run == kv.first && (q.end() - 1) / run == kv.end() - 1;
+  });
+}
+
+/// How many ranks own each head.
+std::vector<std::int64_t> owners_of(std::span<const RankState> group, Part part,
+                                    std::int64_t heads) {
+  std::vector<std::int64_t> owners(static_cast<std::size_t>(heads), 0);
+  for (const RankState& rank : group) {
+    const OwnedHeads own = owned_heads(rank.build, part);
+    for (std::int64_t head = own.first; head < own.end(); ++head) {
+      ++owners[static_cast<std::size_t>(head)];
+    }
+  }
+  return owners;
+}
+
+/// How many ranks own a query head of each KV head: that many replicas it must have.
+std::vector<std::int64_t> replicas_of(const QkvGeometry& geometry,
+                                      std::span<const RankState> group) {
+  const std::int64_t run = geometry.num_attention_heads / geometry.num_key_value_heads;
+  std::vector<std::int64_t> replicas(static_cast<std::size_t>(geometry.num_key_value_heads), 0);
+  for (const RankState& rank : group) {
+    const OwnedHeads own = owned_heads(rank.build, Part::q);
+    for (std::int64_t kv = own.first / run; own.count > 0 && kv * run < own.end(); ++kv) {
+      ++replicas[static_cast<std::size_t>(kv)];
+    }
+  }
+  return replicas;
+}
+
 /// Law 4, the heads: within a group each q head is owned once, each KV head once a replica.
 void check_coverage(const QkvGeometry& geometry, std::span<const RankState> group,
                     std::vector<Violation>& violations) {
   const std::int64_t kv = geometry.num_key_value_heads;
   const auto ranks = static_cast<std::int64_t>(group.size());
-  const auto count = [&](Part part, std::int64_t heads, std::int64_t times) {
-    std::vector<std::int64_t> owners(static_cast<std::size_t>(heads), 0);
-    for (const RankState& rank : group) {
-      const bool q = part == Part::q;
-      const std::int64_t first = q ? rank.build.first_q : rank.build.first_kv;
-      const std::int64_t owned = q ? rank.build.q_heads : rank.build.kv_heads;
-      for (std::int64_t head = first; head < first + owned; ++head) {
-        ++owners[static_cast<std::size_t>(head)];
-      }
-    }
-    for (std::int64_t head = 0; head < heads; ++head) {
-      if (owners[static_cast<std::size_t>(head)] != times) {
-        violations.push_back(heads_violation(Law::cover, group.front().build, part, head, 1,
+  if (heads_together(geometry, group) &&
+      heads_in_order(group, Part::q, geometry.num_attention_heads, 1) &&
+      heads_in_order(group, Part::k, kv, std::max<std::int64_t>(1, ranks / kv))) {
+    return;
+  }
+  const auto compare = [&](Part part, const std::vector<std::int64_t>& wanted) {
+    const auto owners = owners_of(group, part, static_cast<std::int64_t>(wanted.size()));
+    for (std::size_t head = 0; head < owners.size(); ++head) {
+      if (owners[head] != wanted[head]) {
+        violations.push_back(heads_violation(Law::cover, group.front().build, part,
+                                             static_cast<std::int64_t>(head), 1,
                                              part == Part::q ? Field::first_q : Field::first_kv));
-        violations.back().holder.first_row = owners[static_cast<std::size_t>(head)];
+        violations.back().holder.first_row = owners[head];
       }
     }
   };
-  count(Part::q, geometry.num_attention_heads, 1);
-  count(Part::k, kv, std::max<std::int64_t>(1, ranks / kv));
+  compare(Part::q, std::vector<std::int64_t>(
+                       static_cast<std::size_t>(geometry.num_attention_heads), 1));
+  compare(Part::k, replicas_of(geometry, group));
 }
 
 /// Law 7. Attention pairs local query heads with local KV heads in equal runs, so run j of the
@@ -161,7 +228,7 @@ void check_coverage(const QkvGeometry& geometry, std::span<const RankState> grou
 void check_pairing(const QkvGeometry& geometry, const RankBuild& build,
                    std::vector<Violation>& violations) {
   const std::int64_t group_heads = geometry.num_attention_heads / geometry.num_key_value_heads;
-  if (build.kv_heads == 0 || build.q_heads % build.kv_heads != 0) {
+  if (build.kv_heads == 0 || build.q_heads == 0 || build.q_heads % build.kv_heads != 0) {
     if (build.q_heads != 0 || build.kv_heads != 0) {
       violations.push_back(heads_violation(Law::pairing, build, Part::k, build.first_kv,
                                            build.kv_heads, Field::kv_heads));
@@ -183,19 +250,18 @@ void check_pairing(const QkvGeometry& geometry, const RankBuild& build,
 /// One (rank, live adapter): follows every kernel launch through A, B and the columns.
 class DeltaCheck {
  public:
-  DeltaCheck(const Contract& contract, const Deployment& deployment,
-             std::span<const RankState> group, std::size_t t, const LiveAdapter& live,
+  DeltaCheck(const Contract& contract, const Deployment& deployment, const RankState& rank,
+             const LiveAdapter& live, const std::vector<IntervalMap>& gathered,
              std::vector<Violation>& violations)
       : contract_(contract),
         slots_(deployment.slots),
-        group_(group),
-        rank_(group[t]),
+        rank_(rank),
         load_(rank_.loads[static_cast<std::size_t>(live.adapter)]),
         live_(live),
-        violations_(violations) {}
+        violations_(violations),
+        a_(contract.lora_a.gather == Gather::none ? rank.pool.slot(live.slot).a : gathered) {}
 
   void run() {
-    gather_a();
     for (const KernelLaunch& launch : load_.launches) {
       check_launch(launch);
     }
@@ -203,28 +269,6 @@ class DeltaCheck {
   }
 
  private:
-  void gather_a() {
-    const auto slot = live_.slot;
-    if (contract_.lora_a.gather == Gather::none) {
-      a_ = &rank_.pool.slot(slot).a;
-      return;
-    }
-    gathered_.resize(rank_.build.a_rows.size());
-    for (std::size_t i = 0; i < gathered_.size(); ++i) {
-      std::int64_t begin = 0;
-      for (const RankState& peer : group_) {
-        peer.pool.slot(slot).a[i].visit(0, peer.build.a_rows[i], [&](Segment segment) {
-          segment.at += begin;
-          if (segment.space != kNothing) {
-            gathered_[i].append(segment);
-          }
-        });
-        begin += peer.build.a_rows[i];
-      }
-    }
-    a_ = &gathered_;
-  }
-
   /// Splits a launch by output column, then by slot and B row, then by A row and B column.
   void check_launch(const KernelLaunch& launch) {
     const std::int64_t width = rank_.build.width;
@@ -279,7 +323,7 @@ class DeltaCheck {
       report_rows(column, Law::identity, Violation::Side::lora_a, {.kind = Holder::Kind::nothing},
                   {Section::kernel, launch_->entry, Field::depth});
     }
-    const IntervalMap& a = (*a_)[static_cast<std::size_t>(launch_->a)];
+    const IntervalMap& a = a_[static_cast<std::size_t>(launch_->a)];
     a.visit(launch_->a_at, launch_->a_at + launch_->depth, [&](const Segment& a_rows) {
       // Split where the adapter's own depth ends.
       const std::int64_t first = a_rows.at - launch_->a_at;
@@ -355,6 +399,9 @@ class DeltaCheck {
 
   /// Every column of a targeted part gets exactly one delta.
   void check_columns() {
+    if (launches_tile_the_row()) {
+      return;
+    }
     std::vector<std::pair<std::int64_t, std::int64_t>> ranges;
     for (const KernelLaunch& launch : load_.launches) {
       if (launch.rows > 0) {
@@ -369,6 +416,18 @@ class DeltaCheck {
       reached = std::max(reached, end);
     }
     report_columns(reached, rank_.build.width, Holder::Kind::nothing);
+  }
+
+  /// The usual case, without sorting: launches follow each other and fill the output row.
+  [[nodiscard]] bool launches_tile_the_row() const {
+    std::int64_t reached = 0;
+    for (const KernelLaunch& launch : load_.launches) {
+      if (launch.rows > 0 && launch.out != reached) {
+        return false;
+      }
+      reached += launch.rows;
+    }
+    return reached == rank_.build.width;
   }
 
   void report_columns(std::int64_t begin, std::int64_t end, Holder::Kind kind) {
@@ -448,13 +507,11 @@ class DeltaCheck {
 
   const Contract& contract_;
   std::int64_t slots_;
-  std::span<const RankState> group_;
   const RankState& rank_;
   const RankLoad& load_;
   const LiveAdapter& live_;
   std::vector<Violation>& violations_;
-  const std::vector<IntervalMap>* a_ = nullptr;
-  std::vector<IntervalMap> gathered_;
+  const std::vector<IntervalMap>& a_;
   const KernelLaunch* launch_ = nullptr;
 };
 
@@ -537,10 +594,33 @@ void check_group(const Contract& contract, const QkvGeometry& geometry,
   }
 }
 
-void check_delta(const Contract& contract, const Deployment& deployment,
-                 std::span<const RankState> group, std::size_t t, const LiveAdapter& live,
+void gather_a(const Contract& contract, std::span<const RankState> group, const LiveAdapter& live,
+              std::vector<IntervalMap>& gathered) {
+  gathered.resize(contract.lora_a.buffers.size());
+  for (std::size_t i = 0; i < gathered.size(); ++i) {
+    gathered[i].clear();
+    std::int64_t begin = 0;
+    for (const RankState& peer : group) {
+      if (contract.lora_a.gather == Gather::none) {
+        return;
+      }
+      for (Segment segment : peer.pool.slot(live.slot).a[i].segments()) {
+        const std::int64_t end = std::min(segment.end(), peer.build.a_rows[i]);
+        segment.rows = end - segment.at;
+        segment.at += begin;
+        if (segment.space != kNothing) {
+          gathered[i].append(segment);
+        }
+      }
+      begin += peer.build.a_rows[i];
+    }
+  }
+}
+
+void check_delta(const Contract& contract, const Deployment& deployment, const RankState& rank,
+                 const LiveAdapter& live, const std::vector<IntervalMap>& gathered,
                  std::vector<Violation>& violations) {
-  DeltaCheck(contract, deployment, group, t, live, violations).run();
+  DeltaCheck(contract, deployment, rank, live, gathered, violations).run();
 }
 
 void check_agreement(const QkvGeometry& geometry, std::span<const RankState> group,

@@ -78,9 +78,14 @@ struct OwnedRows {
 void check_group(const Contract& contract, const QkvGeometry& geometry,
                  std::span<const RankState> group, std::vector<Violation>& violations);
 
-/// Laws 2, 3 and 6 for one live adapter on rank `t` of a group.
-void check_delta(const Contract& contract, const Deployment& deployment,
-                 std::span<const RankState> group, std::size_t t, const LiveAdapter& live,
+/// The A rows of a live adapter's slot as a group's kernels see them, for each lora_a buffer: with
+/// `gather: tp` the buffers of all its ranks in t order, else nothing (each rank sees its own).
+void gather_a(const Contract& contract, std::span<const RankState> group, const LiveAdapter& live,
+              std::vector<IntervalMap>& gathered);
+
+/// Laws 2, 3 and 6 for one live adapter on one rank; `gathered` comes from gather_a.
+void check_delta(const Contract& contract, const Deployment& deployment, const RankState& rank,
+                 const LiveAdapter& live, const std::vector<IntervalMap>& gathered,
                  std::vector<Violation>& violations);
 
 /// Law 5: where ranks that own the same KV head differ in what is wrong with it, the replicas

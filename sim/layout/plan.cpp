@@ -127,12 +127,7 @@ Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
   for (int i = 0; i < symbol::count; ++i) {
     values_[static_cast<std::size_t>(i)] = symbol_value(geometry, deployment, i);
   }
-  for (const Let& let : contract.lets) {
-    auto& list = let.phase == Phase::deployment ? deployment_lets_
-                 : let.phase == Phase::tp_rank  ? rank_lets_
-                                                : adapter_lets_;
-    list.push_back(&let);
-  }
+  constants_.resize(static_cast<std::size_t>(contract.constant_count));
   deployment_failed_ = !run_lets(Phase::deployment);
   deployment_stop_ = failed_;
   group_size_ = values_[symbol::T];
@@ -160,14 +155,13 @@ bool Planner::stop_at(const Formula& formula) {
 // A failing let leaves the later ones of its phase unknown, so that a named check which does not
 // need them can still give the better reason.
 bool Planner::run_lets(Phase phase) {
-  const auto& lets = phase == Phase::deployment ? deployment_lets_
-                     : phase == Phase::tp_rank  ? rank_lets_
-                                                : adapter_lets_;
   bool good = true;
-  for (const Let* let : lets) {
-    const auto target = static_cast<std::size_t>(let->symbol);
-    good = good && eval(let->formula, values_[target]);
-    known_[target] = good ? 1 : 0;
+  for (const Let& let : contract_.lets) {
+    if (let.phase == phase) {
+      const auto target = static_cast<std::size_t>(let.symbol);
+      good = good && eval(let.formula, values_[target]);
+      known_[target] = good ? 1 : 0;
+    }
   }
   return good;
 }
@@ -239,8 +233,10 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   bool good = !deployment_failed_ && run_lets(Phase::tp_rank);
   if (deployment_failed_) {
     failed_ = deployment_stop_;
-    for (const Let* let : rank_lets_) {
-      known_[static_cast<std::size_t>(let->symbol)] = 0;
+    for (const Let& let : contract_.lets) {
+      if (let.phase == Phase::tp_rank) {
+        known_[static_cast<std::size_t>(let.symbol)] = 0;
+      }
     }
   }
   const Formula::Stop let_failure = failed_;
@@ -334,13 +330,13 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
            .pieces = load.b_pieces,
            .maps = load.b_maps,
            .extents = load.slice_rows};
-  std::vector<std::int64_t> a_extents(build.a_rows.size(), 0);
+  a_extents_.assign(build.a_rows.size(), 0);
   Target a{.of_lora_a = true,
            .order = FusedOrder::blocks,
            .past_end = contract_.lora_a.past_end,
            .pieces = load.a_pieces,
            .maps = load.a_maps,
-           .extents = a_extents};
+           .extents = a_extents_};
   const bool good = copy_rows(contract_.lora_b.copies, b) && copy_rows(contract_.lora_a.copies, a) &&
                     launches(load) &&
                     eval(contract_.scaling_numerator, load.scaling_numerator) &&

@@ -35,6 +35,7 @@ struct AdapterShape {
   bool shared_a = false;                             ///< a fused adapter: one A for q, k and v
 
   [[nodiscard]] bool has(Part part) const { return targets[static_cast<std::size_t>(part)]; }
+  friend bool operator==(const AdapterShape&, const AdapterShape&) = default;
 };
 
 /// Which formula of a contract something follows from.
@@ -141,9 +142,20 @@ class Planner {
     return formula.evaluate(values_);
   }
   bool eval(const Formula& formula, std::int64_t& out) {
+    const int number = formula.constant_number();
+    if (number >= 0 && constants_[static_cast<std::size_t>(number)]) {
+      out = *constants_[static_cast<std::size_t>(number)];
+      return true;
+    }
     const auto result = formula.evaluate(values_);
-    out = result.value_or(0);
-    return result ? true : stop_at(formula);
+    if (!result) {
+      return stop_at(formula);
+    }
+    out = *result;
+    if (number >= 0) {
+      constants_[static_cast<std::size_t>(number)] = result;
+    }
+    return true;
   }
   bool stop_at(const Formula& formula);
   template <class Sentence>
@@ -169,7 +181,8 @@ class Planner {
   Deployment deployment_;
   std::vector<std::int64_t> values_;
   std::vector<std::uint8_t> known_;  ///< by symbol: its value is defined at this point
-  std::vector<const Let*> deployment_lets_, rank_lets_, adapter_lets_;
+  std::vector<std::optional<std::int64_t>> constants_;  ///< by constant_number, once evaluated
+  std::vector<std::int64_t> a_extents_;
   Detail detail_;
   bool deployment_failed_ = false;
   bool failed_on_every_rank_ = false;

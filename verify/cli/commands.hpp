@@ -29,8 +29,20 @@ struct LayoutOptions {
   bool json = false;
 };
 
+struct ProveOptions {
+  std::vector<std::string> engines;  ///< empty: every engine of configs/engines
+  std::int64_t max_heads = 64;
+  std::int64_t max_tp_size = 64;
+  std::int64_t dp_size = 1;
+  int jobs = 0;
+  bool json = false;
+};
+
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
+/// The laws over every geometry and tp_size in a range. 0: every contract holds inside its claims;
+/// 1: one is silently wrong there; 3: one is consistent nowhere.
+int prove_command(const ProveOptions& options, const ConfigFolders& configs);
 int replay_command(const std::string& line, const ConfigFolders& configs);
 int list_command(const std::string& kind, const ConfigFolders& configs);
 

@@ -10,6 +10,7 @@
 namespace {
 
 using tplora::LayoutOptions;
+using tplora::ProveOptions;
 using tplora::VerifyOptions;
 
 constexpr const char* kDescription =
@@ -17,8 +18,9 @@ constexpr const char* kDescription =
     "compares bit for bit with an unsharded reference, and says where and why a layout is wrong.";
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent); 2 bad input; "
-    "3 nothing was run or all of it vacuous (layout: refused or not applicable).\n"
+    "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent; prove: silent inside the "
+    "claims); 2 bad input; 3 nothing was run or all of it vacuous (layout: refused or not "
+    "applicable; prove: consistent nowhere).\n"
     "Example: tplora verify configs/suites/default.json\n"
     "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
 
@@ -70,6 +72,22 @@ std::string default_configs() {
   return near.empty() || near.string().starts_with("..") ? configs.string() : near.string();
 }
 
+void add_prove(CLI::App& app, ProveOptions& options) {
+  CLI::App* prove = app.add_subcommand(
+      "prove", "The laws over every geometry and tp_size in a range, or the smallest counterexample");
+  prove->add_option("engines", options.engines,
+                    "Names from configs/engines or configs/bugs, or contract files (default: every "
+                    "engine)");
+  prove->add_option("--max-heads", options.max_heads, "Largest number of query heads")
+      ->capture_default_str();
+  prove->add_option("--max-tp", options.max_tp_size, "Largest tp_size")->capture_default_str();
+  prove->add_option("--dp", options.dp_size, "Attention data-parallel size")->capture_default_str();
+  prove->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
+      ->check(CLI::Range(0, 1024));
+  prove->add_flag("--json", options.json, "Print JSON");
+  prove->footer("Example: tplora prove sglang sglang-24420");
+}
+
 int run(int argc, char** argv) {
   CLI::App app(kDescription, "tplora");
   app.set_version_flag("--version", "tplora " TPLORA_VERSION);
@@ -82,6 +100,8 @@ int run(int argc, char** argv) {
   add_verify(app, verify);
   LayoutOptions layout;
   add_layout(app, layout);
+  ProveOptions prove;
+  add_prove(app, prove);
   std::string line;
   CLI::App* replay = app.add_subcommand("replay", "One case again, from its line");
   replay->add_option("case", line, "The line a finding prints")->required();
@@ -108,6 +128,9 @@ int run(int argc, char** argv) {
   }
   if (app.got_subcommand("layout")) {
     return tplora::layout_command(layout, configs);
+  }
+  if (app.got_subcommand("prove")) {
+    return tplora::prove_command(prove, configs);
   }
   if (app.got_subcommand("replay")) {
     return tplora::replay_command(line, configs);

@@ -1,0 +1,91 @@
+#include <algorithm>
+
+#include "sim/contract/contract.hpp"
+
+namespace tplora {
+namespace {
+
+void add_loops(std::vector<Loop>& loops, std::vector<Formula*>& list) {
+  for (Loop& loop : loops) {
+    list.push_back(&loop.count);
+  }
+}
+
+void add_copies(std::vector<Copy>& copies, std::vector<Formula*>& list) {
+  for (Copy& copy : copies) {
+    add_loops(copy.loops, list);
+    list.push_back(&copy.from);
+    list.push_back(&copy.rows);
+    if (copy.at) {
+      list.push_back(&*copy.at);
+    }
+  }
+}
+
+void add_buffers(std::vector<Buffer>& buffers, std::vector<Formula*>& list) {
+  for (Buffer& buffer : buffers) {
+    list.push_back(&buffer.rows);
+  }
+}
+
+/// Whether every symbol is predefined or a `let`: a loop index changes from call to call.
+bool without_loop_index(const Contract& contract, const Formula& formula) {
+  const auto& used = formula.used_symbols();
+  return std::all_of(used.begin(), used.end(), [&](const Formula::Used& each) {
+    return each.symbol < symbol::count ||
+           std::any_of(contract.lets.begin(), contract.lets.end(),
+                       [&](const Let& let) { return let.symbol == each.symbol; });
+  });
+}
+
+}  // namespace
+
+std::vector<Formula*> formulas_of(Contract& contract) {
+  std::vector<Formula*> list;
+  for (Let& let : contract.lets) {
+    list.push_back(&let.formula);
+  }
+  for (Check& check : contract.checks) {
+    list.push_back(&check.that);
+  }
+  for (Formula* formula : {&contract.owns.first_q, &contract.owns.q_heads, &contract.owns.first_kv,
+                           &contract.owns.kv_heads}) {
+    list.push_back(formula);
+  }
+  add_copies(contract.weight.copies, list);
+  add_buffers(contract.lora_b.buffers, list);
+  add_copies(contract.lora_b.copies, list);
+  add_buffers(contract.lora_a.buffers, list);
+  add_copies(contract.lora_a.copies, list);
+  for (KernelEntry& entry : contract.kernel) {
+    add_loops(entry.loops, list);
+    for (Formula* formula : {&entry.a_at, &entry.b_at, &entry.out, &entry.rows, &entry.depth}) {
+      list.push_back(formula);
+    }
+  }
+  list.push_back(&contract.scaling_numerator);
+  list.push_back(&contract.scaling_denominator);
+  return list;
+}
+
+void index_formulas(Contract& contract) {
+  // A let's phase follows from those before it.
+  std::vector<Let> lets = std::move(contract.lets);
+  contract.lets.clear();
+  for (Let& let : lets) {
+    let.phase = contract.phase_of(let.formula);
+    contract.lets.push_back(std::move(let));
+  }
+  for (Check& check : contract.checks) {
+    check.phase = contract.phase_of(check.that);
+  }
+  contract.constant_count = 0;
+  const auto all = formulas_of(contract);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const bool constant = i >= contract.lets.size() && without_loop_index(contract, *all[i]) &&
+                          contract.phase_of(*all[i]) == Phase::deployment;
+    all[i]->set_constant_number(constant ? contract.constant_count++ : -1);
+  }
+}
+
+}  // namespace tplora

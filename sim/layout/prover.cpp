@@ -1,0 +1,252 @@
+#include "sim/layout/prover.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <tuple>
+
+#include "sim/base/parallel_for.hpp"
+
+namespace tplora {
+namespace {
+
+auto order(const ProofPoint& p) {
+  return std::make_tuple(p.size(), p.tp_size, p.H, p.KV, p.D, p.Dv, p.gate, p.lora_rank);
+}
+
+void keep_smaller(std::optional<ProofPoint>& kept, const ProofPoint& point) {
+  if (!kept || smaller(point, *kept)) {
+    kept = point;
+  }
+}
+
+void place(const ProofPoint& point, LayoutCase& input) {
+  QkvGeometry& g = input.geometry;
+  g.num_attention_heads = g.config_num_attention_heads = point.H;
+  g.num_key_value_heads = g.config_num_key_value_heads = point.KV;
+  g.head_dim = g.config_head_dim = point.D;
+  g.v_head_dim = point.Dv;
+  g.q_multiplier = point.gate;
+  input.deployment.tp_size = point.tp_size;
+  input.deployment.dp_size = point.dp_size;
+  input.deployment.max_lora_rank = point.max_lora_rank;
+  input.deployment.tokens = proof_tokens(point.tp_size);
+  for (std::size_t i = 0; i < input.adapters.size(); ++i) {
+    const std::int64_t lora_rank = i == 0 ? point.lora_rank : point.max_lora_rank;
+    input.adapters[i].lora_rank = lora_rank;
+    input.adapters[i].lora_alpha = 2 * lora_rank;
+  }
+}
+
+TpClass class_of(std::int64_t T, std::int64_t KV) {
+  return T == KV              ? TpClass::equal
+         : T < KV             ? (KV % T == 0 ? TpClass::below : TpClass::uneven)
+         : T % KV == 0        ? TpClass::above
+                              : TpClass::uneven;
+}
+
+std::array<std::int64_t, 3> triple(TpClass kind, const ProofPoint& p, std::int64_t T) {
+  return kind == TpClass::above ? std::array{p.KV, T / p.KV, p.H / T}
+                                : std::array{p.KV / T, T, p.H / p.KV};
+}
+
+/// Everything with one H and KV, by one thread.
+class Worker {
+ public:
+  Worker(const Contract& contract, const ProofRange& range)
+      : contract_(contract), range_(range), input_(proof_case(contract, {})),
+        analyser_(Detail::verdicts) {}
+
+  Proof run(std::int64_t H, std::int64_t KV) {
+    for (const std::int64_t D : range_.head_dims) {
+      for (const std::int64_t Dv : {D, D + 1}) {
+        for (const std::int64_t gate : {1, 2}) {
+          ProofPoint point{.H = H, .KV = KV, .D = D, .Dv = Dv, .gate = gate,
+                           .dp_size = range_.dp_size};
+          for (point.tp_size = range_.dp_size; point.tp_size <= range_.max_tp_size;
+               point.tp_size += range_.dp_size) {
+            at(point);
+          }
+        }
+      }
+    }
+    return std::move(proof_);
+  }
+
+ private:
+  void at(ProofPoint& point) {
+    point.max_lora_rank = 2 * point.tp_size;
+    std::optional<bool> claimed;
+    for (point.lora_rank = point.max_lora_rank - 1; point.lora_rank <= point.max_lora_rank;
+         ++point.lora_rank) {
+      place(point, input_);
+      if (point.lora_rank < point.max_lora_rank) {
+        claimed = inside_claims(contract_, input_.geometry, input_.deployment);
+      }
+      const Analysis& analysis = point.lora_rank < point.max_lora_rank
+                                     ? analyser_.run(contract_, input_)
+                                     : analyser_.run_again(contract_, input_);
+      if (!claimed || analysis.bad_contract) {
+        keep_smaller(proof_.bad_point, point);
+        continue;
+      }
+      count(point, analysis, *claimed ? proof_.claimed : proof_.unclaimed);
+      if (*claimed) {
+        cover(point, analysis.verdict);
+      }
+    }
+  }
+
+  static void count(const ProofPoint& point, const Analysis& analysis, Tally& tally) {
+    switch (analysis.verdict) {
+      case Verdict::consistent: ++tally.consistent; return;
+      case Verdict::refused: ++tally.refused; return;
+      case Verdict::crash:
+        ++tally.crash;
+        keep_smaller(tally.smallest_crash, point);
+        return;
+      default: break;
+    }
+    ++tally.silent;
+    keep_smaller(tally.smallest_silent, point);
+    std::array<bool, 8> seen = {};
+    for (const Violation& violation : analysis.violations) {
+      seen[static_cast<std::size_t>(violation.law)] = true;
+    }
+    for (std::size_t law = 0; law < seen.size(); ++law) {
+      tally.broken[law] += seen[law] ? 1 : 0;
+    }
+  }
+
+  void cover(const ProofPoint& point, Verdict verdict) {
+    if (verdict == Verdict::refused) {
+      return;
+    }
+    const std::int64_t T = point.tp_size / point.dp_size;
+    const TpClass kind = class_of(T, point.KV);
+    ClassCoverage& coverage = proof_.coverage[static_cast<std::size_t>(kind)];
+    const bool good = verdict == Verdict::consistent;
+    coverage.points += good ? 1 : 0;
+    // tp_size = KV is the end of both other classes: KV/T and T/KV are 1.
+    for (const TpClass each : {TpClass::below, TpClass::above}) {
+      if (kind == each || kind == TpClass::equal) {
+        ClassCoverage& of = proof_.coverage[static_cast<std::size_t>(each)];
+        (good ? of.held : of.not_held).insert(triple(each, point, T));
+      }
+    }
+  }
+
+  const Contract& contract_;
+  const ProofRange& range_;
+  LayoutCase input_;
+  Analyser analyser_;
+  Proof proof_;
+};
+
+void add(Tally& sum, const Tally& part) {
+  sum.consistent += part.consistent;
+  sum.refused += part.refused;
+  sum.crash += part.crash;
+  sum.silent += part.silent;
+  for (std::size_t law = 0; law < sum.broken.size(); ++law) {
+    sum.broken[law] += part.broken[law];
+  }
+  if (part.smallest_silent) {
+    keep_smaller(sum.smallest_silent, *part.smallest_silent);
+  }
+  if (part.smallest_crash) {
+    keep_smaller(sum.smallest_crash, *part.smallest_crash);
+  }
+}
+
+void add(Proof& sum, Proof& part) {
+  add(sum.claimed, part.claimed);
+  add(sum.unclaimed, part.unclaimed);
+  for (std::size_t i = 0; i < sum.coverage.size(); ++i) {
+    sum.coverage[i].points += part.coverage[i].points;
+    sum.coverage[i].held.merge(part.coverage[i].held);
+    sum.coverage[i].not_held.merge(part.coverage[i].not_held);
+  }
+  if (part.bad_point) {
+    keep_smaller(sum.bad_point, *part.bad_point);
+  }
+}
+
+}  // namespace
+
+bool smaller(const ProofPoint& a, const ProofPoint& b) { return order(a) < order(b); }
+
+LayoutCase proof_case(const Contract& contract, const ProofPoint& point) {
+  using Kind = PoolStep::Kind;
+  const AdapterShape adapter{.shared_a = contract.takes_fused_adapters()};
+  LayoutCase input{.geometry = {},
+                   .deployment = {.slots = 2},
+                   .adapters = {adapter, adapter, adapter},
+                   .steps = {{Kind::load, 2, 0}, {Kind::evict, 2, 0}, {Kind::load, 0, 0},
+                             {Kind::load, 1, 1}}};
+  input.geometry.hidden_size = kProofHidden;
+  place(point, input);
+  return input;
+}
+
+std::int64_t ClassCoverage::grid() const {
+  const auto holds = [&](std::int64_t a, std::int64_t b, std::int64_t c) {
+    return held.count({a, b, c}) != 0 && not_held.count({a, b, c}) == 0;
+  };
+  for (std::int64_t m = 1;; ++m) {
+    for (std::int64_t i = 1; i <= m; ++i) {
+      for (std::int64_t j = 1; j <= m; ++j) {
+        for (std::int64_t k = 1; k <= m; ++k) {
+          if (std::max({i, j, k}) == m && !holds(i, j, k)) {
+            return m - 1;
+          }
+        }
+      }
+    }
+  }
+}
+
+std::optional<bool> inside_claims(const Contract& contract, const QkvGeometry& geometry,
+                                  const Deployment& deployment) {
+  if (contract.claims.empty()) {
+    return true;
+  }
+  std::array<std::int64_t, symbol::count> values = {};
+  for (int i = 0; i < symbol::count; ++i) {
+    values[static_cast<std::size_t>(i)] = symbol_value(geometry, deployment, i);
+  }
+  for (const Claim& claim : contract.claims) {
+    const auto holds = claim.that.evaluate(values);
+    if (!holds || *holds == 0) {
+      return holds ? std::optional(false) : std::nullopt;
+    }
+  }
+  return true;
+}
+
+Proof prove(const Contract& contract, const ProofRange& range, int jobs,
+            const std::function<void(double)>& progress) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
+  for (std::int64_t H = range.max_heads; H >= 1; --H) {  // the longest first
+    for (std::int64_t KV = 1; KV <= H; ++KV) {
+      if (H % KV == 0) {
+        pairs.emplace_back(H, KV);
+      }
+    }
+  }
+  Proof sum;
+  std::mutex mutex;
+  std::size_t done = 0;
+  parallel_for(static_cast<std::int64_t>(pairs.size()), jobs, [&](std::int64_t i) {
+    const auto [H, KV] = pairs[static_cast<std::size_t>(i)];
+    Proof part = Worker(contract, range).run(H, KV);
+    const std::scoped_lock lock(mutex);
+    add(sum, part);
+    ++done;
+    if (progress) {
+      progress(static_cast<double>(done) / static_cast<double>(pairs.size()));
+    }
+  });
+  return sum;
+}
+
+}  // namespace tplora

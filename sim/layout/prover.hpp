@@ -1,0 +1,102 @@
+// The laws over a whole small world: every geometry and tp_size in a range, or the smallest
+// counterexample.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sim/layout/analysis.hpp"
+
+namespace tplora {
+
+/// What is enumerated: H from 1 to max_heads, KV every divisor of H, D of head_dims, Dv of
+/// {D, D+1}, q_multiplier 1 and 2, tp_size from dp_size to max_tp_size in steps of dp_size, and
+/// lora_rank R-1 and R with R = 2 * tp_size (so that ranks cut along lora_rank own two rows each
+/// and the last of them lies in padding).
+struct ProofRange {
+  std::int64_t max_heads = 64;
+  std::int64_t max_tp_size = 64;
+  std::vector<std::int64_t> head_dims = {1, 3, 128};
+  std::int64_t dp_size = 1;
+};
+
+/// One point of the range.
+struct ProofPoint {
+  std::int64_t H = 1, KV = 1, D = 1, Dv = 1, gate = 1;
+  std::int64_t tp_size = 1, dp_size = 1;
+  std::int64_t lora_rank = 1, max_lora_rank = 2;
+
+  /// Rows of q, k and v together plus tp_size: what "smallest" goes by. Ties go to the smaller
+  /// tp_size, then H, KV, D, Dv, gate, lora_rank.
+  [[nodiscard]] std::int64_t size() const { return (H * gate + KV) * D + KV * Dv + tp_size; }
+  friend bool operator==(const ProofPoint&, const ProofPoint&) = default;
+};
+[[nodiscard]] bool smaller(const ProofPoint& a, const ProofPoint& b);
+
+/// hidden_size of every proof geometry; the laws do not look at it.
+inline constexpr std::int64_t kProofHidden = 16;
+/// Tokens of a proof case: the first multiple of tp_size from four on.
+[[nodiscard]] constexpr std::int64_t proof_tokens(std::int64_t tp_size) {
+  return tp_size >= 4 ? tp_size : (4 + tp_size - 1) / tp_size * tp_size;
+}
+
+/// The standard scenario at a point: z of full rank was in slot 0 and has gone, a of lora_rank is
+/// in slot 0, b of full rank in slot 1. Adapters by number: a, b, z.
+[[nodiscard]] LayoutCase proof_case(const Contract& contract, const ProofPoint& point);
+
+/// How tp_size stands to KV.
+enum class TpClass { below, equal, above, uneven };
+inline constexpr std::array<TpClass, 4> kTpClasses = {TpClass::below, TpClass::equal, TpClass::above,
+                                                      TpClass::uneven};
+
+/// The consistent points of one TpClass. Where one of tp_size and KV divides the other, a plan's
+/// formulas are sums and products of three whole numbers (and D, Dv, gate, t): below of KV/T, T and
+/// H/KV, above of KV, T/KV and H/T, with T = tp_size/dp_size. The points of tp_size = KV are in the
+/// triples of both.
+struct ClassCoverage {
+  std::int64_t points = 0;
+  std::set<std::array<std::int64_t, 3>> held;      ///< triples where something was consistent
+  std::set<std::array<std::int64_t, 3>> not_held;  ///< triples where something claimed was not
+
+  /// Largest m such that every triple of numbers from 1 to m held throughout: a formula of degree
+  /// below m in each of the three is pinned down by these values alone.
+  [[nodiscard]] std::int64_t grid() const;
+};
+
+/// Outcomes of one half of the range: inside the contract's claims, or outside.
+struct Tally {
+  std::int64_t consistent = 0, refused = 0, crash = 0, silent = 0;
+  std::optional<ProofPoint> smallest_silent, smallest_crash;
+  std::array<std::int64_t, 8> broken = {};  ///< by Law: silent points that break it
+
+  [[nodiscard]] std::int64_t points() const { return consistent + refused + crash + silent; }
+};
+
+struct Proof {
+  Tally claimed, unclaimed;
+  std::array<ClassCoverage, 4> coverage;  ///< by TpClass, of the claimed half
+  /// The smallest point at which a formula is undefined or a claim has no value.
+  std::optional<ProofPoint> bad_point;
+
+  /// No claimed point is silent, and something is consistent.
+  [[nodiscard]] bool holds() const {
+    return !bad_point && claimed.silent == 0 && claimed.consistent > 0;
+  }
+};
+
+/// Checks every point. The thread count changes nothing in the result. `progress` is told the
+/// share done, from 0 to 1, from one thread at a time.
+[[nodiscard]] Proof prove(const Contract& contract, const ProofRange& range, int jobs,
+                          const std::function<void(double)>& progress = {});
+
+/// Whether `input` lies inside the contract's claims; nothing where a claim has no value.
+[[nodiscard]] std::optional<bool> inside_claims(const Contract& contract,
+                                                const QkvGeometry& geometry,
+                                                const Deployment& deployment);
+
+}  // namespace tplora

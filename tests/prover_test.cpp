@@ -1,0 +1,149 @@
+#include <fmt/format.h>
+
+#include <set>
+
+#include "sim/layout/prover.hpp"
+#include "tests/support.hpp"
+
+using namespace tplora;
+
+namespace {
+
+std::vector<Contract> all_contracts() {
+  std::vector<Contract> contracts;
+  for (const char* kind : {"engines", "bugs"}) {
+    for (const auto& name : list_contracts(test::configs().root, kind)) {
+      contracts.push_back(test::contract(name));
+    }
+  }
+  return contracts;
+}
+
+std::set<Law> laws_of(const Analysis& analysis) {
+  std::set<Law> laws;
+  for (const Violation& violation : analysis.violations) {
+    laws.insert(violation.law);
+  }
+  return laws;
+}
+
+}  // namespace
+
+TEST_CASE("a sweep finds what the ordinary analysis finds", "[prover]") {
+  std::int64_t compared = 0;
+  std::int64_t wrong = 0;
+  for (const Contract& contract : all_contracts()) {
+    Analyser fast(Detail::verdicts);
+    for (const std::int64_t H : {1, 2, 3, 4, 6, 8, 12}) {
+      for (std::int64_t KV = 1; KV <= H; ++KV) {
+        for (std::int64_t tp_size = 1; tp_size <= 12; ++tp_size) {
+          for (const std::int64_t less : {1, 0}) {
+            if (H % KV != 0) {
+              continue;
+            }
+            const ProofPoint point{.H = H, .KV = KV, .D = 3, .Dv = 3 + H % 2, .gate = 1 + KV % 2,
+                                   .tp_size = tp_size, .lora_rank = 2 * tp_size - less,
+                                   .max_lora_rank = 2 * tp_size};
+            const LayoutCase input = proof_case(contract, point);
+            const Analysis slow = Analyser().run(contract, input);
+            const Analysis& quick =
+                less == 1 ? fast.run(contract, input) : fast.run_again(contract, input);
+            ++compared;
+            const bool same = quick.verdict == slow.verdict &&
+                              quick.shape_check == slow.shape_check &&
+                              quick.bad_contract.has_value() == slow.bad_contract.has_value() &&
+                              laws_of(quick) == laws_of(slow) &&
+                              quick.violations.size() == slow.violations.size();
+            if (!same) {
+              ++wrong;
+              CAPTURE(contract.name, H, KV, tp_size, less);
+              CHECK(verdict_name(quick.verdict) == verdict_name(slow.verdict));
+              CHECK(quick.violations.size() == slow.violations.size());
+            }
+          }
+        }
+      }
+    }
+  }
+  CHECK(wrong == 0);
+  CHECK(compared > 5000);
+}
+
+TEST_CASE("the bug that founded the project has its smallest counterexample at H = 2, KV = 1, tp 2",
+          "[prover]") {
+  const Proof proof = prove(test::contract("sglang-24420"), {.max_heads = 8, .max_tp_size = 8}, 1);
+  CHECK_FALSE(proof.holds());
+  REQUIRE(proof.claimed.smallest_silent);
+  CHECK(*proof.claimed.smallest_silent ==
+        ProofPoint{.H = 2, .KV = 1, .D = 1, .Dv = 1, .gate = 1, .tp_size = 2, .lora_rank = 3,
+                   .max_lora_rank = 4});
+  CHECK(proof.claimed.broken[static_cast<std::size_t>(Law::bounds)] == proof.claimed.silent);
+  // Silent exactly at tp_size = 2 * KV, as published: 8 pairs (H, KV) with 2 * KV dividing H, each
+  // with 3 head sizes, 2 gates, 2 lora_ranks.
+  CHECK(proof.claimed.silent == 8 * 3 * 2 * 2);
+}
+
+TEST_CASE("the thread count changes nothing in a proof", "[prover]") {
+  const Contract contract = test::contract("trtllm_separate");
+  const ProofRange range{.max_heads = 12, .max_tp_size = 12};
+  const Proof one = prove(contract, range, 1);
+  const Proof four = prove(contract, range, 4);
+  CHECK(one.claimed.silent == four.claimed.silent);
+  CHECK(one.claimed.consistent == four.claimed.consistent);
+  CHECK(one.claimed.smallest_silent == four.claimed.smallest_silent);
+  CHECK(one.unclaimed.smallest_silent == four.unclaimed.smallest_silent);
+  CHECK(one.coverage[0].held == four.coverage[0].held);
+}
+
+TEST_CASE("engines hold inside their claims, but for three that forget to repeat K and V",
+          "[prover]") {
+  for (const auto& name : list_contracts(test::configs().root, "engines")) {
+    const Proof proof = prove(test::contract(name), {.max_heads = 16, .max_tp_size = 16,
+                                                     .head_dims = {1, 4}}, 0);
+    const bool forgets = name == "trtllm_separate" || name == "tpu_inference" ||
+                         name == "megatron_bridge_canonical";
+    CAPTURE(name);
+    CHECK(proof.holds() == !forgets);
+    CHECK(proof.claimed.consistent > 0);
+    CHECK_FALSE(proof.bad_point);
+    if (forgets) {
+      REQUIRE(proof.claimed.smallest_silent);
+      CHECK(proof.claimed.smallest_silent->tp_size > proof.claimed.smallest_silent->KV);
+    }
+  }
+}
+
+TEST_CASE("dp attention is proved on the attention group", "[prover]") {
+  const Contract contract = test::contract("sglang");
+  const ProofRange range{.max_heads = 8, .max_tp_size = 16, .head_dims = {3}, .dp_size = 2};
+  const Proof proof = prove(contract, range, 1);
+  CHECK(proof.holds());
+  const Proof alone = prove(contract, {.max_heads = 8, .max_tp_size = 8, .head_dims = {3}}, 1);
+  CHECK(proof.claimed.consistent == alone.claimed.consistent);
+  CHECK(proof.coverage[2].held == alone.coverage[2].held);
+}
+
+TEST_CASE("a proof counts every point of its range once", "[prover]") {
+  const Proof proof = prove(test::contract("vllm"), {.max_heads = 6, .max_tp_size = 5}, 1);
+  // Divisors of 1..6: 14 pairs; 3 head sizes, 2 of V, 2 gates, 5 tp sizes, 2 lora_ranks.
+  CHECK(proof.claimed.points() + proof.unclaimed.points() == 14 * 3 * 2 * 2 * 5 * 2);
+  CHECK(proof.claimed.points() == proof.unclaimed.points());
+}
+
+TEST_CASE("a claim without a value makes the contract bad, not the engine", "[prover]") {
+  const test::TemporaryFolder folder;
+  const std::string engine = (test::configs().root / "engines/sglang.json").string();
+  const auto read = [&](const std::string& claim) {
+    return read_contract(folder.write(
+        "claims.json", fmt::format(R"({{"extends": "{}", "claims": [{{"that": "{}", "say": "x"}}]}})",
+                                   engine, claim)));
+  };
+  CHECK_FALSE(prove(*read("H/KV > 0"), {.max_heads = 4, .max_tp_size = 2}, 1).bad_point);
+  CHECK(prove(*read("H/(KV - 1) > 0"), {.max_heads = 4, .max_tp_size = 2}, 1).bad_point);
+  for (const char* claim : {"t == 0", "T <= KV", "r == R", "h > 0"}) {
+    const auto refused = read(claim);
+    CAPTURE(claim);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().place.find("/claims") != std::string::npos);
+  }
+}

@@ -1,0 +1,218 @@
+#include "verify/report/proof_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/base/json.hpp"
+#include "verify/report/text.hpp"
+
+namespace tplora {
+namespace {
+
+std::string list(const std::set<std::int64_t>& numbers) {
+  return ranges(std::vector<std::int64_t>(numbers.begin(), numbers.end()));
+}
+
+std::string counts(const Tally& tally) {
+  return fmt::format("{} cases ({} refused, {} crash{})", tally.consistent, tally.refused,
+                     tally.crash,
+                     tally.silent > 0 ? fmt::format(", {} silently wrong", tally.silent) : "");
+}
+
+std::string range_text(const ProofRange& range) {
+  return fmt::format("H up to {}, KV dividing H, D in {{{}}}, Dv in {{D, D+1}}, gate 1 and 2, tp_size "
+                     "up to {}{}, R = 2*tp_size, r = R-1 and R",
+                     range.max_heads, fmt::join(range.head_dims, ", "), range.max_tp_size,
+                     range.dp_size == 1 ? "" : fmt::format(" under dp_size {}", range.dp_size));
+}
+
+/// The values of one of the three numbers of a class, over all that held.
+std::string values(const ClassCoverage& coverage, std::size_t place) {
+  std::set<std::int64_t> seen;
+  for (const auto& triple : coverage.held) {
+    seen.insert(triple[place]);
+  }
+  return list(seen);
+}
+
+std::string class_line(const ClassCoverage& coverage, const char* relation,
+                       const std::array<const char*, 3>& names) {
+  if (coverage.held.empty()) {
+    return fmt::format("    {}: nothing was consistent\n", relation);
+  }
+  std::string text = fmt::format("    {}:", relation);
+  for (std::size_t i = 0; i < 3; ++i) {
+    text += fmt::format(" {} {}{}", names[i], values(coverage, i), i < 2 ? ";" : "");
+  }
+  const std::int64_t grid = coverage.grid();
+  text += grid == 0 ? "\n" : fmt::format("; every combination of 1-{} among them\n", grid);
+  return text;
+}
+
+std::string coverage_text(const Proof& proof) {
+  const auto& of = [&](TpClass kind) -> const ClassCoverage& {
+    return proof.coverage[static_cast<std::size_t>(kind)];
+  };
+  std::string text = "  covered (T = tp_size/dp_size):\n";
+  text += class_line(of(TpClass::below), "T divides KV", {"KV/T", "T", "H/KV"});
+  text += class_line(of(TpClass::above), "KV divides T", {"KV", "T/KV", "H/T"});
+  if (of(TpClass::uneven).points > 0) {
+    text += fmt::format("    neither divides the other: {} cases\n", of(TpClass::uneven).points);
+  }
+  return text +
+         "    Inside one line a plan's formulas are polynomials in its three numbers, D, Dv, gate and "
+         "tp_rank:\n    one of lower degree than the full grid is wide is settled for larger models "
+         "too. A formula that\n    branches on a number outside this range is not.\n";
+}
+
+std::string indented(const std::string& text, const char* by) {
+  std::string result;
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size() - 1);
+    result += by + text.substr(begin, end - begin + 1);
+    begin = end + 1;
+  }
+  return result;
+}
+
+std::string counterexample(const LayerReport& report) {
+  return indented(layout_text({report}, 0), "  ");
+}
+
+std::string one_line(const char* what, const LayerReport& report) {
+  const std::string message = report.findings.empty() ? "" : report.findings.front().message();
+  return fmt::format("  {}: {} at tp_size {}: {}\n    replay: tplora replay \"{}\"\n", what,
+                     geometry_text(*report.item.geometry), report.item.one.tp_size, message,
+                     print_case(report.item.one));
+}
+
+Json tally_json(const Tally& tally) {
+  Json laws = Json::object();
+  for (std::size_t law = 0; law < tally.broken.size(); ++law) {
+    if (tally.broken[law] > 0) {
+      laws[std::string(law_name(static_cast<Law>(law)))] = tally.broken[law];
+    }
+  }
+  return {{"consistent", tally.consistent},
+          {"refused", tally.refused},
+          {"crash", tally.crash},
+          {"silent", tally.silent},
+          {"laws_broken", std::move(laws)}};
+}
+
+Json point_json(const std::optional<LayerReport>& report) {
+  if (!report) {
+    return nullptr;
+  }
+  const QkvGeometry& g = *report->item.geometry;
+  Json findings = Json::array();
+  for (const Finding& finding : report->findings) {
+    findings.push_back({{"law", law_name(finding.law)}, {"message", finding.message()}});
+  }
+  return {{"H", g.num_attention_heads},
+          {"KV", g.num_key_value_heads},
+          {"D", g.head_dim},
+          {"Dv", g.v_head_dim},
+          {"gate", g.q_multiplier},
+          {"tp_size", report->item.one.tp_size},
+          {"verdict", verdict_name(report->analysis.verdict)},
+          {"law", law_name(first_broken_law(*report))},
+          {"findings", std::move(findings)},
+          {"case", print_case(report->item.one)}};
+}
+
+Json class_json(const ClassCoverage& coverage, const std::array<const char*, 3>& names) {
+  Json json = {{"cases", coverage.points}, {"grid", coverage.grid()}};
+  for (std::size_t i = 0; i < 3; ++i) {
+    json[names[i]] = values(coverage, i);
+  }
+  return json;
+}
+
+Json report_json(const ProofReport& report) {
+  Json claims = Json::array();
+  for (const Claim& claim : report.contract->claims) {
+    claims.push_back({{"that", claim.that.text()}, {"say", claim.say}});
+  }
+  const auto& coverage = report.proof.coverage;
+  return {{"engine", report.engine},
+          {"version", report.contract->version},
+          {"file", report.contract->file},
+          {"holds", report.proof.holds()},
+          {"claims", std::move(claims)},
+          {"range",
+           {{"max_heads", report.range.max_heads},
+            {"max_tp_size", report.range.max_tp_size},
+            {"head_dims", report.range.head_dims},
+            {"dp_size", report.range.dp_size}}},
+          {"inside", tally_json(report.proof.claimed)},
+          {"outside", tally_json(report.proof.unclaimed)},
+          {"counterexample", point_json(report.broken)},
+          {"smallest_crash", point_json(report.crash)},
+          {"outside_counterexample", point_json(report.unclaimed_broken)},
+          {"outside_crash", point_json(report.unclaimed_crash)},
+          {"coverage",
+           {{"t_divides_kv", class_json(coverage[0], {"KV/T", "T", "H/KV"})},
+            {"kv_divides_t", class_json(coverage[2], {"KV", "T/KV", "H/T"})},
+            {"uneven_cases", coverage[3].points}}}};
+}
+
+}  // namespace
+
+Law first_broken_law(const LayerReport& report) {
+  Law first = Law::pairing;
+  bool any = false;
+  for (const Finding& finding : report.findings) {
+    first = any ? std::min(first, finding.law) : finding.law;
+    any = true;
+  }
+  return any ? first : Law::check;
+}
+
+std::string proof_text(const ProofReport& report) {
+  const Proof& proof = report.proof;
+  std::string text;
+  if (report.broken) {
+    text = fmt::format("{}: law {} is broken: {} of {} cases are silently wrong, {} consistent, {} "
+                       "refused, {} crash\n",
+                       report.engine, law_name(first_broken_law(*report.broken)),
+                       proof.claimed.silent, proof.claimed.points(), proof.claimed.consistent,
+                       proof.claimed.refused, proof.claimed.crash);
+  } else if (proof.claimed.consistent == 0) {
+    text = fmt::format("{}: nothing is consistent: {} cases refused, {} crash\n", report.engine,
+                       proof.claimed.refused, proof.claimed.crash);
+  } else {
+    text = fmt::format("{}: consistent for {}\n", report.engine, counts(proof.claimed));
+  }
+  text += fmt::format("  range: {}\n", range_text(report.range));
+  for (const Claim& claim : report.contract->claims) {
+    text += fmt::format("  claimed where {}: {}\n", claim.that.text(), claim.say);
+  }
+  text += coverage_text(proof);
+  if (report.crash) {
+    text += one_line("smallest crash", *report.crash);
+  }
+  if (report.broken) {
+    text += "  smallest counterexample:\n" + counterexample(*report.broken);
+  }
+  if (proof.unclaimed.points() > 0) {
+    text += fmt::format("  outside the claims: {}, for information\n", counts(proof.unclaimed));
+  }
+  if (report.unclaimed_broken) {
+    text += one_line("smallest outside", *report.unclaimed_broken);
+  }
+  return text;
+}
+
+std::string proof_json(const std::vector<ProofReport>& reports) {
+  Json proofs = Json::array();
+  for (const ProofReport& report : reports) {
+    proofs.push_back(report_json(report));
+  }
+  const Json json = {{"format", "tplora-prove/1"}, {"proofs", std::move(proofs)}};
+  return json.dump(2);
+}
+
+}  // namespace tplora

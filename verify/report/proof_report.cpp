@@ -78,7 +78,7 @@ std::string indented(const std::string& text, const char* by) {
 }
 
 std::string counterexample(const LayerReport& report) {
-  return indented(layout_text({report}, 0), "  ");
+  return indented(layout_text({report}, 0, {}), "  ");
 }
 
 std::string one_line(const char* what, const LayerReport& report) {

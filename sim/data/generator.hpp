@@ -41,7 +41,7 @@ inline constexpr std::int64_t kIntegerExpandBudget = 48;
 /// kind, dtype, seed, tensor id, row, column and the tensor's row length alone.
 class Generator {
  public:
-  explicit Generator(DataSpec spec) : spec_(std::move(spec)) {}
+  explicit Generator(const DataSpec& spec) : spec_(spec) {}
 
   /// [tokens, hidden_size]
   [[nodiscard]] std::vector<float> x(std::int64_t tokens) const;

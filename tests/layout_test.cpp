@@ -193,6 +193,28 @@ TEST_CASE("each law is broken by a contract that breaks only that", "[layout]") 
   CHECK(laws(R"("replace": {"/kernel/2/rows": "n*D + 1"})") == std::set<Law>{Law::bounds});
 }
 
+TEST_CASE("gathered outputs that end before the model's last row break cover", "[layout]") {
+  const test::TemporaryFolder folder;
+  const Contract contract =
+      edited(folder, "megatron_bridge", R"("replace": {"/let/W": "((H + KV)*D + KV*Dv)/T"})");
+  const QkvGeometry gated = geometry({8, 4, 16, 0, 2});
+  CHECK(laws_of(analyse(contract, scenario(gated, 2, 16, 16, true))).count(Law::cover) == 1);
+  CHECK(verdict(contract, geometry({8, 4, 16}), 2) == Verdict::consistent);
+}
+
+TEST_CASE("a contract may fix t for all ranks, and is refused for it", "[layout]") {
+  const test::TemporaryFolder folder;
+  const Contract contract = edited(folder, "sglang", R"("replace": {"/let/t": "T - T"})");
+  CHECK(verdict(contract, geometry({8, 4, 16}), 1) == Verdict::consistent);
+  CHECK(verdict(contract, geometry({8, 4, 16}), 2) == Verdict::refused);
+}
+
+TEST_CASE("a rank without heads needs no replica of a KV head", "[layout]") {
+  // ceil(2 / 4) = 1 row to a rank: ranks 2 and 3 stay empty.
+  const Contract contract = test::contract("hf_tp_peft");
+  CHECK(verdict(contract, geometry({2, 2, 1}), 4) == Verdict::consistent);
+}
+
 TEST_CASE("heads of different width for V are wrong or crash, as published", "[layout]") {
   const Contract contract = test::contract("sglang");
   CHECK(verdict(contract, geometry({64, 4, 192, 128}), 4) == Verdict::crash);

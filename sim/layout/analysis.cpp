@@ -175,7 +175,7 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
                     analysis_.violations);
       }
     }
-    check_agreement(input.geometry, group, analysis_.violations);
+    check_agreement(contract, input.geometry, group, analysis_.violations);
   }
 }
 

@@ -77,6 +77,21 @@ void compare_columns(const RankBuild& build, const IntervalMap& expected, std::i
   });
 }
 
+/// Rows of the base layer that no column holds, told on the rank whose columns end too early.
+Violation missing_columns(const Contract& contract, const RankBuild& build, Part part,
+                          std::int64_t first_row, std::int64_t rows) {
+  return {.law = Law::cover,
+          .side = Violation::Side::weight,
+          .tp_rank = build.tp_rank,
+          .part = part,
+          .first_row = first_row,
+          .rows = rows,
+          .column = build.width,
+          .holder = {},
+          .cause = {Section::weight, static_cast<int>(contract.weight.copies.size()) - 1,
+                    Field::rows}};
+}
+
 void check_view(const Contract& contract, const QkvGeometry& geometry,
                 std::span<const RankState> group, std::vector<Violation>& violations) {
   if (contract.view.gather == ViewGather::all) {
@@ -87,6 +102,12 @@ void check_view(const Contract& contract, const QkvGeometry& geometry,
       compare_columns(rank.build, expected, begin, violations);
       begin += rank.build.width;
     }
+    // What lies behind the last rank's columns is missing.
+    expected.visit(begin, std::max(begin, geometry.total_rows()), [&](const Segment& want) {
+      violations.push_back(
+          missing_columns(contract, group.back().build, static_cast<Part>(want.space), want.from,
+                          want.rows));
+    });
     return;
   }
   for (const RankState& rank : group) {
@@ -95,16 +116,8 @@ void check_view(const Contract& contract, const QkvGeometry& geometry,
     compare_columns(build, expected, 0, violations);
     const std::int64_t width = expected.empty() ? 0 : expected.segments().back().end();
     if (width > build.width) {
-      violations.push_back({.law = Law::cover,
-                            .side = Violation::Side::weight,
-                            .tp_rank = build.tp_rank,
-                            .part = Part::v,
-                            .rows = width - build.width,
-                            .column = build.width,
-                            .holder = {},
-                            .cause = {Section::weight,
-                                      static_cast<int>(contract.weight.copies.size()) - 1,
-                                      Field::rows}});
+      violations.push_back(
+          missing_columns(contract, build, Part::v, 0, width - build.width));
     }
   }
 }
@@ -320,7 +333,9 @@ class DeltaCheck {
     const auto part = static_cast<Part>(column.space);
     const std::int64_t wanted = live_.shape.has(part) ? live_.shape.lora_rank : 0;
     if (launch_->depth < wanted) {
-      report_rows(column, Law::identity, Violation::Side::lora_a, {.kind = Holder::Kind::nothing},
+      // first_row tells where the contraction ends: replicas that end elsewhere differ.
+      report_rows(column, Law::identity, Violation::Side::lora_a,
+                  {.kind = Holder::Kind::nothing, .first_row = launch_->depth},
                   {Section::kernel, launch_->entry, Field::depth});
     }
     const IntervalMap& a = a_[static_cast<std::size_t>(launch_->a)];
@@ -623,13 +638,16 @@ void check_delta(const Contract& contract, const Deployment& deployment, const R
   DeltaCheck(contract, deployment, rank, live, gathered, violations).run();
 }
 
-void check_agreement(const QkvGeometry& geometry, std::span<const RankState> group,
-                     std::vector<Violation>& violations) {
+void check_agreement(const Contract& contract, const QkvGeometry& geometry,
+                     std::span<const RankState> group, std::vector<Violation>& violations) {
+  if (contract.view.gather == ViewGather::all) {
+    return;  // replicas are the same gathered columns
+  }
   const std::size_t known = violations.size();
   for (std::size_t i = 1; i < group.size() && known > 0; ++i) {
     const RankBuild& build = group[i].build;
     const RankBuild& before = group[i - 1].build;
-    if (build.first_kv != before.first_kv || build.kv_heads < 1) {
+    if (build.first_kv != before.first_kv || build.kv_heads < 1 || before.kv_heads < 1) {
       continue;
     }
     for (const Part part : {Part::k, Part::v}) {

@@ -90,7 +90,7 @@ void check_delta(const Contract& contract, const Deployment& deployment, const R
 
 /// Law 5: where ranks that own the same KV head differ in what is wrong with it, the replicas
 /// differ. Adds one violation for each such rank and part.
-void check_agreement(const QkvGeometry& geometry, std::span<const RankState> group,
-                     std::vector<Violation>& violations);
+void check_agreement(const Contract& contract, const QkvGeometry& geometry,
+                     std::span<const RankState> group, std::vector<Violation>& violations);
 
 }  // namespace tplora

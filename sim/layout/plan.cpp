@@ -131,6 +131,11 @@ Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
   deployment_failed_ = !run_lets(Phase::deployment);
   deployment_stop_ = failed_;
   group_size_ = values_[symbol::T];
+  for (const Let& let : contract.lets) {
+    if (let.symbol == symbol::t && let.phase == Phase::deployment) {
+      group_rank_ = values_[symbol::t];
+    }
+  }
 }
 
 /// Remembers why planning stops; always false.
@@ -222,7 +227,7 @@ PlanFailure Planner::check_failure(const Check& check) const {
 std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build) {
   values_[symbol::T] = group_size_;
   values_[symbol::tp_rank] = tp_rank;
-  values_[symbol::t] = tp_rank;
+  values_[symbol::t] = group_rank_.value_or(tp_rank);
   build.tp_rank = tp_rank;
   build.weight.clear();
   build.columns.clear();

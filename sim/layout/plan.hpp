@@ -188,6 +188,7 @@ class Planner {
   bool failed_on_every_rank_ = false;
   bool checks_of_rank_ = false;  ///< a check evaluated last may differ between ranks
   Formula::Stop deployment_stop_;  ///< with deployment_failed_: why
+  std::optional<std::int64_t> group_rank_;  ///< t, where a contract makes it the same on all ranks
   std::int64_t group_size_ = 0;  ///< T before any formula of a rank
   Formula::Stop failed_;  ///< why the last evaluation failed
   std::int64_t lora_rank_ = 0;

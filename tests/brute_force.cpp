@@ -1,0 +1,519 @@
+#include "tests/brute_force.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+namespace tplora::test {
+namespace {
+
+/// A label: who stands here. kind: '.' nothing, '0' zero, 'w' base weight, 'a' an A row, 'b' a B
+/// element.
+struct Cell {
+  char kind = '.';
+  int adapter = -1;
+  int part = -1;  // 0 q, 1 k, 2 v, 3 shared A
+  std::int64_t row = -1;
+  std::int64_t col = -1;
+  auto operator<=>(const Cell&) const = default;
+};
+using Cells = std::vector<Cell>;
+
+struct Stop {
+  Verdict verdict;
+  Law law;
+  bool undefined;
+};
+
+constexpr std::int64_t kFar = std::int64_t{1} << 48;
+
+/// The labels of a fused tensor, row by row.
+Cells fused(const QkvGeometry& g, FusedOrder order) {
+  Cells cells;
+  const std::int64_t q_rows = g.head_dim * g.q_multiplier;
+  const auto head = [&](int part, std::int64_t number, std::int64_t rows) {
+    for (std::int64_t i = 0; i < rows; ++i) {
+      cells.push_back({'w', -1, part, number * rows + i, -1});
+    }
+  };
+  const std::int64_t H = g.num_attention_heads;
+  const std::int64_t KV = g.num_key_value_heads;
+  const std::int64_t groups = order == FusedOrder::blocks ? 1 : KV;
+  for (std::int64_t group = 0; group < groups; ++group) {
+    for (std::int64_t i = 0; i < H / groups; ++i) head(0, group * (H / groups) + i, q_rows);
+    for (std::int64_t i = 0; i < KV / groups; ++i) head(1, group * (KV / groups) + i, g.head_dim);
+    for (std::int64_t i = 0; i < KV / groups; ++i) head(2, group * (KV / groups) + i, g.v_head_dim);
+  }
+  return cells;
+}
+
+Cells source(const QkvGeometry& g, Source from, FusedOrder order) {
+  Cells all = fused(g, from == Source::fused ? order : FusedOrder::blocks);
+  if (from != Source::fused) {
+    std::erase_if(all, [&](const Cell& cell) { return cell.part != static_cast<int>(from); });
+  }
+  return all;
+}
+
+class Rank {
+ public:
+  Rank(const Contract& contract, const LayoutCase& input, std::int64_t tp_rank)
+      : c(contract), in(input), g(input.geometry) {
+    values.assign(static_cast<std::size_t>(c.value_count), 0);
+    for (int i = 0; i < symbol::count; ++i) {
+      values[static_cast<std::size_t>(i)] = symbol_value(g, in.deployment, i);
+    }
+    values[symbol::tp_rank] = values[symbol::t] = tp_rank;
+    build();
+  }
+
+  std::int64_t eval(const Formula& f, Verdict otherwise) {
+    const auto result = f.evaluate(values);
+    if (!result) throw Stop{otherwise, Law::check, f.is_undefined(values)};
+    return *result;
+  }
+
+  void load(int number, std::int64_t slot);
+
+  const Contract& c;
+  const LayoutCase& in;
+  const QkvGeometry& g;
+  std::vector<std::int64_t> values;
+  std::set<int> unknown;  // lets that have no value
+  std::int64_t T = 1, t = 0, q0 = 0, qn = 0, k0 = 0, kn = 0;
+  Cells columns;
+  std::vector<std::int64_t> b_rows, a_rows;
+  std::map<std::tuple<int, std::int64_t>, std::vector<Cells>> b;  // (buffer, slot): [row][col]
+  std::map<std::tuple<int, std::int64_t>, Cells> a;               // (buffer, slot): [row]
+  struct Launch { std::int64_t a, b, a_at, b_at, out, rows, depth; };
+  std::map<int, std::vector<Launch>> launches;  // by adapter
+
+ private:
+  /// The lets of some phases, in order. Returns why the first one without a value has none.
+  std::optional<Stop> lets(std::initializer_list<Phase> phases, Verdict otherwise) {
+    std::optional<Stop> stop;
+    for (const Phase phase : phases) {
+      for (const Let& let : c.lets) {
+        if (let.phase != phase) continue;
+        if (!stop) {
+          try {
+            values[static_cast<std::size_t>(let.symbol)] = eval(let.formula, otherwise);
+            continue;
+          } catch (const Stop& why) {
+            stop = why;
+          }
+        }
+        unknown.insert(let.symbol);
+      }
+    }
+    return stop;
+  }
+
+  void checks(Check::When when, Verdict unnamed) {
+    for (const Check& check : c.checks) {
+      const auto& used = check.that.used_symbols();
+      if (check.when != when || std::any_of(used.begin(), used.end(), [&](const auto& each) {
+            return unknown.count(each.symbol) != 0;
+          })) {
+        continue;
+      }
+      const bool refused = check.otherwise == Check::Else::refused;
+      if (eval(check.that, refused ? Verdict::refused : unnamed) == 0) {
+        throw Stop{refused ? Verdict::refused : Verdict::crash, Law::check, false};
+      }
+    }
+  }
+
+  void build() {
+    const auto stop = lets({Phase::deployment, Phase::tp_rank}, Verdict::refused);
+    checks(Check::When::build, Verdict::refused);
+    if (stop) throw *stop;
+    T = values[symbol::T];
+    t = values[symbol::t];
+    q0 = eval(c.owns.first_q, Verdict::refused);
+    qn = eval(c.owns.q_heads, Verdict::refused);
+    k0 = eval(c.owns.first_kv, Verdict::refused);
+    kn = eval(c.owns.kv_heads, Verdict::refused);
+    std::vector<Cells> out(1);
+    std::vector<std::int64_t> extent(1, 0);
+    copies(c.weight.copies, c.weight.order, c.weight.past_end, out, extent, Verdict::refused, -1);
+    columns = out[0];
+    columns.resize(static_cast<std::size_t>(extent[0]));
+    if (T < 1 || t < 0 || t >= T) throw Stop{Verdict::refused, Law::check, false};
+    for (auto [buffers, rows] : {std::pair{&c.lora_b.buffers, &b_rows}, {&c.lora_a.buffers, &a_rows}}) {
+      for (const Buffer& buffer : *buffers) {
+        rows->push_back(eval(buffer.rows, Verdict::crash));
+        if (rows->back() < 0 || rows->back() > kFar) throw Stop{Verdict::crash, Law::check, false};
+      }
+    }
+    for (std::int64_t slot = 0; slot < in.deployment.slots; ++slot) clear(slot);
+  }
+
+  void clear(std::int64_t slot) {
+    const Cell zero{'0', -1, -1, -1, -1};
+    for (std::size_t i = 0; i < b_rows.size(); ++i) {
+      b[{static_cast<int>(i), slot}] = std::vector<Cells>(
+          static_cast<std::size_t>(b_rows[i]),
+          Cells(static_cast<std::size_t>(in.deployment.max_lora_rank), zero));
+    }
+    for (std::size_t i = 0; i < a_rows.size(); ++i) {
+      a[{static_cast<int>(i), slot}] = Cells(static_cast<std::size_t>(a_rows[i]), zero);
+    }
+  }
+
+  /// Walks the loops of an entry, calling body once for each combination.
+  template <class Body>
+  void loops(const std::vector<Loop>& list, std::size_t level, Verdict otherwise, const Body& body) {
+    if (level == list.size()) return body();
+    const std::int64_t count = eval(list[level].count, otherwise);
+    for (std::int64_t i = 0; i < count; ++i) {
+      values[static_cast<std::size_t>(list[level].symbol)] = i;
+      loops(list, level + 1, otherwise, body);
+    }
+  }
+
+  /// lora_rank -1: of weights and B. Otherwise A tensors of that many rows.
+  void copies(const std::vector<Copy>& list, FusedOrder order, PastEnd past_end,
+              std::vector<Cells>& out, std::vector<std::int64_t>& extent, Verdict otherwise,
+              std::int64_t lora_rank) {
+    for (const Copy& copy : list) {
+      loops(copy.loops, 0, otherwise, [&] {
+        const auto buffer = static_cast<std::size_t>(copy.buffer);
+        const std::int64_t from = eval(copy.from, otherwise);
+        const std::int64_t rows = eval(copy.rows, otherwise);
+        const std::int64_t to = copy.at ? eval(*copy.at, otherwise) : extent[buffer];
+        if (rows < 0 || to < 0 || rows > kFar || to > kFar || from > kFar || from < -kFar) {
+          throw Stop{otherwise, Law::check, rows < 0 || to < 0};
+        }
+        Cells tensor;
+        if (lora_rank >= 0) {
+          for (std::int64_t i = 0; i < lora_rank; ++i) {
+            tensor.push_back({'a', -1, copy.source == Source::shared ? 3 : static_cast<int>(copy.source), i, -1});
+          }
+        } else {
+          tensor = source(g, copy.source, order);
+        }
+        const auto size = static_cast<std::int64_t>(tensor.size());
+        std::int64_t at = to;
+        for (std::int64_t i = from; i < from + rows; ++i) {
+          const bool inside = i >= 0 && i < size;
+          if (!inside && past_end == PastEnd::error) throw Stop{otherwise, Law::check, false};
+          if (!inside && past_end == PastEnd::clip) continue;
+          auto& cells = out[buffer];
+          if (static_cast<std::int64_t>(cells.size()) <= at) cells.resize(static_cast<std::size_t>(at) + 1);
+          cells[static_cast<std::size_t>(at)] =
+              inside ? tensor[static_cast<std::size_t>(i)] : Cell{'0', -1, -1, -1, -1};
+          ++at;
+        }
+        extent[buffer] = std::max(extent[buffer], at);
+      });
+    }
+  }
+};
+
+void Rank::load(int number, std::int64_t slot) {
+  const AdapterShape& shape = in.adapters[static_cast<std::size_t>(number)];
+  values[symbol::r] = shape.lora_rank;
+  values[symbol::alpha] = shape.lora_alpha;
+  for (int part = 0; part < 3; ++part) {
+    values[static_cast<std::size_t>(symbol::has_q + part)] = shape.targets[static_cast<std::size_t>(part)] ? 1 : 0;
+  }
+  for (const Let& let : c.lets) {
+    if (let.phase == Phase::adapter) unknown.erase(let.symbol);
+  }
+  const auto stop = lets({Phase::adapter}, Verdict::crash);
+  checks(Check::When::load, Verdict::crash);
+  if (stop) throw *stop;
+  std::vector<Cells> b_slices(b_rows.size()), a_slices(a_rows.size());
+  std::vector<std::int64_t> b_extent(b_rows.size(), 0), a_extent(a_rows.size(), 0);
+  copies(c.lora_b.copies, c.lora_b.order, c.lora_b.past_end, b_slices, b_extent, Verdict::crash, -1);
+  copies(c.lora_a.copies, FusedOrder::blocks, c.lora_a.past_end, a_slices, a_extent, Verdict::crash,
+         shape.lora_rank);
+  auto& mine = launches[number];
+  mine.clear();
+  for (const KernelEntry& entry : c.kernel) {
+    loops(entry.loops, 0, Verdict::crash, [&] {
+      Launch one{entry.a, entry.b, 0, 0, 0, 0, 0};
+      for (auto [field, formula] :
+           {std::pair{&one.a_at, &entry.a_at}, {&one.b_at, &entry.b_at}, {&one.out, &entry.out},
+            {&one.rows, &entry.rows}, {&one.depth, &entry.depth}}) {
+        *field = eval(*formula, Verdict::crash);
+      }
+      for (const std::int64_t n : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
+        if (n < 0 || n > kFar) throw Stop{Verdict::crash, Law::check, n < 0};
+      }
+      mine.push_back(one);
+    });
+  }
+  eval(c.scaling_numerator, Verdict::crash);
+  if (eval(c.scaling_denominator, Verdict::crash) == 0) throw Stop{Verdict::crash, Law::check, false};
+  for (std::size_t i = 0; i < b_rows.size(); ++i) {
+    if (c.lora_b.fit == Fit::exact ? b_extent[i] != b_rows[i] : b_extent[i] > b_rows[i]) {
+      throw Stop{Verdict::crash, Law::fit, false};
+    }
+  }
+  for (std::size_t i = 0; i < a_rows.size(); ++i) {
+    if (static_cast<std::int64_t>(a_slices[i].size()) > a_rows[i]) throw Stop{Verdict::crash, Law::fit, false};
+  }
+  if (c.pool.clear == PoolClear::slot) clear(slot);
+  const auto stored = [&](Cell cell) -> std::optional<Cell> {
+    if (cell.kind == '.') return std::nullopt;
+    if (cell.kind == '0' || cell.part == 3 || shape.targets[static_cast<std::size_t>(cell.part)]) {
+      cell.adapter = cell.kind == '0' ? -1 : number;
+      return cell;
+    }
+    return c.pool.absent == PoolAbsent::zero ? std::optional(Cell{'0', -1, -1, -1, -1}) : std::nullopt;
+  };
+  for (std::size_t i = 0; i < b_rows.size(); ++i) {
+    for (std::size_t row = 0; row < b_slices[i].size(); ++row) {
+      for (std::int64_t col = 0; col < shape.lora_rank; ++col) {
+        if (auto cell = stored(b_slices[i][row])) {
+          if (cell->kind != '0') { cell->kind = 'b'; cell->col = col; }
+          b[{static_cast<int>(i), slot}][row][static_cast<std::size_t>(col)] = *cell;
+        }
+      }
+    }
+  }
+  for (std::size_t i = 0; i < a_rows.size(); ++i) {
+    for (std::size_t row = 0; row < a_slices[i].size(); ++row) {
+      if (const auto cell = stored(a_slices[i][row])) a[{static_cast<int>(i), slot}][row] = *cell;
+    }
+  }
+}
+
+/// One attention group and everything that is wrong in it.
+class Group {
+ public:
+  Group(const Contract& contract, const LayoutCase& input, std::vector<Rank*> ranks,
+        std::set<Law>& broken)
+      : c(contract), in(input), g(input.geometry), ranks_(std::move(ranks)), broken_(broken) {}
+
+  void check(const std::vector<LiveAdapter>& live) {
+    if (heads_exist()) {
+      owners();
+      for (const Rank* rank : ranks_) pairing(*rank);
+      views();
+    } else {
+      broken_.insert(Law::cover);
+    }
+    for (std::size_t i = 0; i < ranks_.size(); ++i) {
+      for (const LiveAdapter& one : live) delta(*ranks_[i], one);
+    }
+    // Ranks that gather all outputs look at the same columns.
+    for (std::size_t i = 1; i < ranks_.size() && c.view.gather == ViewGather::none; ++i) {
+      if (ranks_[i]->k0 == ranks_[i - 1]->k0 && ranks_[i]->kn >= 1 && ranks_[i - 1]->kn >= 1 &&
+          replica(*ranks_[i]) != replica(*ranks_[i - 1])) {
+        broken_.insert(Law::agreement);
+      }
+    }
+  }
+
+ private:
+  bool heads_exist() const {
+    const std::int64_t H = g.num_attention_heads, KV = g.num_key_value_heads;
+    return std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank* r) {
+      return r->q0 >= 0 && r->qn >= 0 && r->q0 + r->qn <= H && r->k0 >= 0 && r->kn >= 0 && r->k0 + r->kn <= KV;
+    });
+  }
+
+  void owners() {
+    const std::int64_t run = g.num_attention_heads / g.num_key_value_heads;
+    for (std::int64_t head = 0; head < g.num_attention_heads; ++head) {
+      if (std::count_if(ranks_.begin(), ranks_.end(), [&](const Rank* r) { return r->q0 <= head && head < r->q0 + r->qn; }) != 1) {
+        broken_.insert(Law::cover);
+      }
+    }
+    for (std::int64_t kv = 0; kv < g.num_key_value_heads; ++kv) {
+      std::int64_t have = 0, need = 0;
+      for (const Rank* r : ranks_) {
+        have += r->k0 <= kv && kv < r->k0 + r->kn ? 1 : 0;
+        bool uses = false;
+        for (std::int64_t head = r->q0; head < r->q0 + r->qn; ++head) uses = uses || head / run == kv;
+        need += uses ? 1 : 0;
+      }
+      if (have != need) broken_.insert(Law::cover);
+    }
+  }
+
+  /// Local query head i uses local KV head i // (local q heads / local KV heads).
+  void pairing(const Rank& r) {
+    const std::int64_t run = g.num_attention_heads / g.num_key_value_heads;
+    if (r.qn == 0 && r.kn == 0) return;
+    if (r.qn == 0 || r.kn == 0 || r.qn % r.kn != 0) {
+      broken_.insert(Law::pairing);
+      return;
+    }
+    for (std::int64_t i = 0; i < r.qn; ++i) {
+      if ((r.q0 + i) / run != r.k0 + i / (r.qn / r.kn)) broken_.insert(Law::pairing);
+    }
+  }
+
+  /// The columns a rank's attention expects, by the contract's view.
+  Cells local_view(const Rank& r) const {
+    Cells cells;
+    const auto put = [&](int part, std::int64_t first, std::int64_t heads) {
+      const std::int64_t rows = part == 0 ? g.head_dim * g.q_multiplier : part == 1 ? g.head_dim : g.v_head_dim;
+      for (std::int64_t i = first * rows; i < (first + heads) * rows; ++i) cells.push_back({'w', -1, part, i, -1});
+    };
+    const std::int64_t groups = c.view.order == FusedOrder::per_group && r.kn > 0 ? r.kn : 1;
+    for (std::int64_t i = 0; i < groups; ++i) {
+      put(0, r.q0 + i * (r.qn / groups), r.qn / groups);
+      put(1, r.k0 + i * (r.kn / groups), r.kn / groups);
+      put(2, r.k0 + i * (r.kn / groups), r.kn / groups);
+    }
+    return cells;
+  }
+
+  void views() {
+    if (c.view.gather == ViewGather::none) {
+      for (const Rank* r : ranks_) {
+        if (r->columns != local_view(*r)) broken_.insert(Law::cover);
+      }
+      return;
+    }
+    Cells all;
+    for (const Rank* r : ranks_) all.insert(all.end(), r->columns.begin(), r->columns.end());
+    if (all != fused(g, c.view.order)) broken_.insert(Law::cover);
+  }
+
+  /// Everything that reaches the outputs of the first KV head a rank owns, in no order.
+  std::vector<std::tuple<int, Cell, std::int64_t, Cell, Cell>> replica(const Rank& r) {
+    auto all = seen_[&r];
+    std::erase_if(all, [&](const auto& entry) {
+      const Cell& base = std::get<1>(entry);
+      const std::int64_t rows = base.part == 1 ? g.head_dim : g.v_head_dim;
+      return base.part == 0 || base.row / rows != r.k0;
+    });
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+
+  /// A row `index` as this rank's kernels see it.
+  Cell a_cell(const Rank& r, std::int64_t buffer, std::int64_t slot, std::int64_t index) const {
+    Cells seen;
+    for (const Rank* peer : ranks_) {
+      if (c.lora_a.gather == Gather::tp || peer == &r) {
+        const Cells& cells = peer->a.at({static_cast<int>(buffer), slot});
+        seen.insert(seen.end(), cells.begin(), cells.end());
+      }
+    }
+    return index < static_cast<std::int64_t>(seen.size()) ? seen[static_cast<std::size_t>(index)] : Cell{};
+  }
+
+  void delta(const Rank& r, const LiveAdapter& live) {
+    std::vector<int> deltas(r.columns.size(), 0);
+    for (const Cell& base : r.columns) {
+      seen_[&r].push_back({live.adapter, base, -1, {}, {}});
+    }
+    for (const Rank::Launch& one : r.launches.at(live.adapter)) {
+      for (std::int64_t i = 0; i < one.rows; ++i) {
+        const std::int64_t column = one.out + i;
+        if (column >= static_cast<std::int64_t>(r.columns.size())) {
+          broken_.insert(Law::bounds);
+          break;
+        }
+        ++deltas[static_cast<std::size_t>(column)];
+        if (r.columns[static_cast<std::size_t>(column)].kind == 'w') {
+          column_delta(r, live, one, r.columns[static_cast<std::size_t>(column)], one.b_at + i);
+        }
+      }
+    }
+    for (std::size_t i = 0; i < deltas.size(); ++i) {
+      const Cell& base = r.columns[i];
+      if (base.kind == 'w' && live.shape.targets[static_cast<std::size_t>(base.part)] && deltas[i] != 1) {
+        broken_.insert(Law::identity);
+      }
+    }
+  }
+
+  void column_delta(const Rank& r, const LiveAdapter& live, const Rank::Launch& one,
+                    const Cell& base, std::int64_t b_row) {
+    const std::int64_t rows = r.b_rows[static_cast<std::size_t>(one.b)];
+    const std::int64_t address = live.slot * rows + b_row;  // in rows of the whole tensor
+    const std::int64_t slot = rows == 0 ? in.deployment.slots : address / rows;
+    const std::int64_t wanted =
+        live.shape.targets[static_cast<std::size_t>(base.part)] ? live.shape.lora_rank : 0;
+    if (one.depth < wanted) broken_.insert(Law::identity);
+    for (std::int64_t q = 0; q < one.depth; ++q) {
+      if (slot != live.slot || q >= in.deployment.max_lora_rank) {
+        broken_.insert(Law::bounds);
+        const bool outside = slot >= in.deployment.slots || q >= in.deployment.max_lora_rank;
+        seen_[&r].push_back({live.adapter, base, q, {},
+                             outside ? Cell{'x'}
+                                     : r.b.at({static_cast<int>(one.b), slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)]});
+        continue;
+      }
+      const Cell a = a_cell(r, one.a, live.slot, one.a_at + q);
+      const Cell& b = r.b.at({static_cast<int>(one.b), slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)];
+      if (a.kind != '0' && b.kind != '0') seen_[&r].push_back({live.adapter, base, q, a, b});
+      const Cell want_a{'a', live.adapter, live.shape.shared_a ? 3 : base.part, q, -1};
+      const Cell want_b{'b', live.adapter, base.part, base.row, q};
+      if (q < wanted && (a != want_a || b != want_b)) {
+        const Cell& wrong = b == want_b ? a : b;
+        broken_.insert(wrong.adapter >= 0 && wrong.adapter != live.adapter ? Law::residue : Law::identity);
+      }
+      if (q >= wanted && a.kind != '0' && b.kind != '0') broken_.insert(Law::residue);
+    }
+  }
+
+  const Contract& c;
+  const LayoutCase& in;
+  const QkvGeometry& g;
+  std::vector<Rank*> ranks_;
+  std::set<Law>& broken_;
+  /// By rank: adapter, base label, lora_rank index (-1: the base alone), A cell, B cell.
+  std::map<const Rank*, std::vector<std::tuple<int, Cell, std::int64_t, Cell, Cell>>> seen_;
+};
+
+}  // namespace
+
+BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
+  BruteResult result;
+  std::vector<Rank> ranks;
+  ranks.reserve(static_cast<std::size_t>(input.deployment.tp_size));
+  bool failed = false;
+  const auto stopped = [&](const Stop& stop) {
+    result.verdict = std::max(result.verdict, stop.verdict);
+    result.bad_contract = result.bad_contract || stop.undefined;
+    failed = true;
+  };
+  for (std::int64_t rank = 0; rank < input.deployment.tp_size; ++rank) {
+    try {
+      ranks.emplace_back(contract, input, rank);
+    } catch (const Stop& stop) {
+      stopped(stop);
+      continue;
+    }
+    bool one_failed = false;
+    for (const PoolStep& step : input.steps) {
+      if (step.kind != PoolStep::Kind::load || one_failed) continue;
+      try {
+        ranks.back().load(step.adapter, step.slot);
+      } catch (const Stop& stop) {
+        stopped(stop);
+        one_failed = true;
+      }
+    }
+  }
+  if (failed) return result;
+  const std::int64_t T = ranks.front().T;
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    if (static_cast<std::int64_t>(ranks.size()) % T != 0 || ranks[rank].T != T ||
+        ranks[rank].t != static_cast<std::int64_t>(rank) % T) {
+      result.verdict = Verdict::refused;
+      return result;
+    }
+  }
+  for (std::size_t first = 0; first < ranks.size(); first += static_cast<std::size_t>(T)) {
+    std::vector<Rank*> group;
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i) group.push_back(&ranks[i]);
+    Group(contract, input, group, result.broken).check(live_adapters(input.adapters, input.steps));
+  }
+  result.verdict = result.broken.empty() ? Verdict::consistent : Verdict::silent;
+  return result;
+}
+
+}  // namespace tplora::test

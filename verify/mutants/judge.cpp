@@ -1,0 +1,242 @@
+#include "verify/mutants/judge.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "sim/base/parallel_for.hpp"
+#include "sim/layout/prover.hpp"
+
+namespace tplora {
+namespace {
+
+bool mentions(const Contract& contract, int number) {
+  Contract copy = contract;
+  const auto all = formulas_of(copy);
+  return std::any_of(all.begin(), all.end(), [&](const Formula* formula) {
+    const auto& used = formula->used_symbols();
+    return std::any_of(used.begin(), used.end(),
+                       [&](const Formula::Used& each) { return each.symbol == number; });
+  });
+}
+
+bool scaling_is_right(const Analysis& analysis, std::int64_t tp_size) {
+  const auto exact = [](const RankLoad& load, const AdapterShape& shape) {
+    return load.scaling_numerator * shape.lora_rank == load.scaling_denominator * shape.lora_alpha;
+  };
+  return std::all_of(analysis.live.begin(), analysis.live.end(), [&](const LiveAdapter& live) {
+    return std::all_of(analysis.ranks.begin(), analysis.ranks.begin() + tp_size,
+                       [&](const RankState& rank) {
+                         return exact(rank.loads[static_cast<std::size_t>(live.adapter)],
+                                      live.shape);
+                       });
+  });
+}
+
+/// Launches that do something, in one order.
+std::vector<KernelLaunch> working(const std::vector<KernelLaunch>& launches) {
+  std::vector<KernelLaunch> list;
+  std::copy_if(launches.begin(), launches.end(), std::back_inserter(list),
+               [](const KernelLaunch& one) { return one.rows > 0; });
+  std::sort(list.begin(), list.end(),
+            [](const KernelLaunch& a, const KernelLaunch& b) { return a.out < b.out; });
+  return list;
+}
+
+bool same_launches(const RankLoad& a, const RankLoad& b) {
+  const auto x = working(a.launches);
+  const auto y = working(b.launches);
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                    [](const KernelLaunch& p, const KernelLaunch& q) {
+                      return p.a == q.a && p.b == q.b && p.a_at == q.a_at && p.b_at == q.b_at &&
+                             p.out == q.out && p.rows == q.rows && p.depth == q.depth;
+                    });
+}
+
+/// The first thing in which two consistent plans of a rank differ; empty: nothing.
+std::string difference(const RankState& a, const RankState& b) {
+  const RankBuild& x = a.build;
+  const RankBuild& y = b.build;
+  if (x.columns != y.columns || x.first_q != y.first_q || x.q_heads != y.q_heads ||
+      x.first_kv != y.first_kv || x.kv_heads != y.kv_heads) {
+    return "base layer";
+  }
+  if (x.b_rows != y.b_rows) {
+    return "lora_b buffer rows";
+  }
+  if (x.a_rows != y.a_rows) {
+    return "lora_a buffer rows";
+  }
+  for (std::size_t i = 0; i < a.loads.size(); ++i) {
+    if (a.loads[i].b_maps != b.loads[i].b_maps) {
+      return "rows of a lora_b slice";
+    }
+    if (a.loads[i].a_maps != b.loads[i].a_maps) {
+      return "rows of a lora_a slice";
+    }
+    if (!same_launches(a.loads[i], b.loads[i])) {
+      return "a kernel launch";
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string_view fate_name(Fate fate) {
+  constexpr std::array<std::string_view, 6> kNames = {
+      "law", "verdict", "scaling", "bad_contract", "equivalent", "survived"};
+  return kNames[static_cast<std::size_t>(fate)];
+}
+
+Judge::Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_tp_size)
+    : contract_(contract) {
+  Analyser analyser(Detail::verdicts);
+  const bool dp = mentions(contract, symbol::dp_size);
+  const bool config = mentions(contract, symbol::KV_config) ||
+                      mentions(contract, symbol::D_config) || mentions(contract, symbol::H_config);
+  for (std::int64_t H = max_heads; H >= 1; --H) {
+    for (std::int64_t KV = 1; KV <= H; ++KV) {
+      for (std::int64_t tp_size = 1; H % KV == 0 && tp_size <= max_tp_size; ++tp_size) {
+        for (const auto& [D, Dv, gate, less] :
+             {std::array<std::int64_t, 4>{3, 3, 1, 1}, {3, 3, 2, 0}, {4, 5, 1, 1}, {8, 8, 2, 1},
+              {8, 8, 1, 0}, {1, 1, 1, 1}, {5, 4, 2, 1}}) {
+          for (const std::int64_t dp_size : {1, 2}) {
+            if (dp_size == 2 && (!dp || tp_size % 2 != 0)) {
+              continue;
+            }
+            LayoutCase input = proof_case(
+                contract, {.H = H, .KV = KV, .D = D, .Dv = Dv, .gate = gate, .tp_size = tp_size,
+                           .dp_size = dp_size, .lora_rank = 2 * tp_size - less,
+                           .max_lora_rank = 2 * tp_size});
+            add(contract, analyser, input);
+            if (!contract.takes_fused_adapters()) {
+              for (const std::array<bool, 3> targets :
+                   {std::array{true, false, true}, {true, true, false}, {false, true, false}}) {
+                LayoutCase part = input;
+                part.adapters[0].targets = targets;
+                add(contract, analyser, part);
+              }
+            }
+            if (config) {
+              for (const std::array<std::int64_t, 3> values :
+                   {std::array<std::int64_t, 3>{H, 0, D}, {H, KV, 0}, {2 * H, 2 * KV, D},
+                    {H, 1, D}, {2 * H, KV, 0}}) {
+                LayoutCase other = input;
+                other.geometry.config_num_attention_heads = values[0];
+                other.geometry.config_num_key_value_heads = values[1];
+                other.geometry.config_head_dim = values[2];
+                add(contract, analyser, other);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  sort_points();
+}
+
+// Where the original is consistent a mutant is caught soonest.
+void Judge::sort_points() {
+  std::stable_partition(points_.begin(), points_.end(), [](const Point& point) {
+    return point.verdict == Verdict::consistent;
+  });
+}
+
+void Judge::add(const Contract& contract, Analyser& analyser, LayoutCase input) {
+  if (!inside_claims(contract, input.geometry, input.deployment).value_or(false)) {
+    return;
+  }
+  const Analysis& analysis = analyser.run(contract, input);
+  if (!analysis.bad_contract && analysis.verdict != Verdict::silent) {
+    points_.push_back({std::move(input), analysis.verdict});
+  }
+}
+
+Judge::Sentence Judge::judge(const Contract& mutant) const {
+  Analyser analyser(Detail::verdicts);
+  bool scaling = false;
+  bool verdict = false;
+  bool bad = false;
+  for (const Point& point : points_) {
+    const Analysis& analysis = analyser.run(mutant, point.input);
+    if (analysis.bad_contract) {
+      bad = true;
+      continue;
+    }
+    const bool good = analysis.verdict == Verdict::consistent;
+    if (point.verdict == Verdict::consistent && !good) {
+      const bool by_law = analysis.verdict == Verdict::silent ||
+                          std::any_of(analysis.failures.begin(), analysis.failures.end(),
+                                      [](const PlanFailure& f) { return f.law == Law::fit; });
+      if (by_law) {
+        return {Fate::law, ""};
+      }
+    }
+    // What the original refuses and the mutant lets through is a broken law just the same.
+    if (analysis.verdict == Verdict::silent) {
+      return {Fate::law, ""};
+    }
+    verdict = verdict || analysis.verdict != point.verdict;
+    scaling = scaling || (good && !scaling_is_right(analysis, point.input.deployment.tp_size));
+  }
+  if (bad || verdict || scaling) {
+    return {bad ? Fate::bad_contract : verdict ? Fate::verdict : Fate::scaling, ""};
+  }
+  std::string reason = plans_differ(mutant);
+  return {reason.empty() ? Fate::equivalent : Fate::survived, std::move(reason)};
+}
+
+std::string Judge::plans_differ(const Contract& mutant) const {
+  Analyser of_mutant(Detail::verdicts);
+  Analyser of_original(Detail::verdicts);
+  std::string reason;
+  for (const Point& point : points_) {
+    if (point.verdict != Verdict::consistent) {
+      continue;
+    }
+    const Analysis& a = of_original.run(contract_, point.input);
+    const Analysis& b = of_mutant.run(mutant, point.input);
+    for (std::size_t rank = 0; rank < static_cast<std::size_t>(point.input.deployment.tp_size);
+         ++rank) {
+      reason = difference(a.ranks[rank], b.ranks[rank]);
+      if (!reason.empty()) {
+        return reason;
+      }
+    }
+  }
+  return reason;
+}
+
+std::int64_t MutantScore::total() const {
+  return std::accumulate(fates.begin(), fates.end(), std::int64_t{0},
+                         [](std::int64_t sum, const auto& entry) { return sum + entry.second; });
+}
+
+MutantScore score_mutants(const Contract& contract, const MutantOptions& options) {
+  std::vector<Mutant> mutants;
+  std::int64_t number = 0;
+  for_each_mutant(contract, [&](Mutant&& mutant) {
+    if (number++ % options.every == 0) {
+      mutants.push_back(std::move(mutant));
+    }
+  });
+  const Judge judge(contract, options.max_heads, options.max_tp_size);
+  std::vector<Judge::Sentence> sentences(mutants.size());
+  parallel_for(static_cast<std::int64_t>(mutants.size()), options.jobs, [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    sentences[at] = judge.judge(mutants[at].contract);
+  });
+  MutantScore score{.engine = contract.name, .points = judge.points(), .fates = {}, .survivors = {}};
+  for (std::size_t i = 0; i < mutants.size(); ++i) {
+    ++score.fates[sentences[i].fate];
+    if (sentences[i].fate == Fate::survived) {
+      score.survivors.push_back(
+          {mutants[i].place, mutants[i].what, std::move(sentences[i].reason)});
+    }
+  }
+  return score;
+}
+
+}  // namespace tplora

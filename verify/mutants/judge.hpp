@@ -1,0 +1,77 @@
+// Whether the laws notice a mutant.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sim/layout/analysis.hpp"
+#include "verify/mutants/mutate.hpp"
+
+namespace tplora {
+
+/// What became of a mutant.
+enum class Fate {
+  law,           ///< somewhere the original keeps every law and the mutant breaks one
+  verdict,       ///< somewhere one of them refuses or crashes by a check and the other does not
+  scaling,       ///< all places agree, and the delta's factor is not alpha / lora_rank
+  bad_contract,  ///< a formula has no value or counts below zero: refused as a description
+  equivalent,    ///< at every point of the range both plan the same
+  survived,      ///< the plans differ somewhere and nothing notices
+};
+[[nodiscard]] std::string_view fate_name(Fate fate);
+
+/// The points at which mutants of one contract are judged: those of a proof's range inside its claims,
+/// each with the standard scenario and with one in which the adapter that follows a full one leaves
+/// out a part. A contract that looks at dp_size or at the config's global values gets points where
+/// these differ from tp_size and the layer.
+class Judge {
+ public:
+  Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_tp_size);
+
+  struct Sentence {
+    Fate fate = Fate::survived;
+    /// survived: what differs where, as far as the plan tells ("lora_b buffer rows").
+    std::string reason;
+  };
+  [[nodiscard]] Sentence judge(const Contract& mutant) const;
+  [[nodiscard]] std::size_t points() const { return points_.size(); }
+
+ private:
+  struct Point {
+    LayoutCase input;
+    Verdict verdict;
+  };
+  void add(const Contract& contract, Analyser& analyser, LayoutCase input);
+  void sort_points();
+  [[nodiscard]] std::string plans_differ(const Contract& mutant) const;
+
+  const Contract& contract_;
+  std::vector<Point> points_;
+};
+
+/// All mutants of one contract.
+struct MutantScore {
+  std::string engine;
+  std::size_t points = 0;
+  std::map<Fate, std::int64_t> fates;
+  struct Survivor {
+    std::string place, what, reason;
+  };
+  std::vector<Survivor> survivors;  ///< in the order of generation
+
+  [[nodiscard]] std::int64_t total() const;
+};
+
+struct MutantOptions {
+  std::int64_t max_heads = 8;
+  std::int64_t max_tp_size = 8;
+  std::int64_t every = 1;  ///< judge each n-th mutant only
+  int jobs = 0;
+};
+
+/// Generates and judges. The thread count changes nothing in the result.
+[[nodiscard]] MutantScore score_mutants(const Contract& contract, const MutantOptions& options);
+
+}  // namespace tplora

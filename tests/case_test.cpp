@@ -47,6 +47,7 @@ TEST_CASE("a bad case line is refused with one sentence", "[case]") {
   CHECK(error_of(start + "R=-3").find("R=-3: expected an integer") != std::string::npos);
   CHECK(error_of(start + "adapters=a:r0:alpha1:q").find("lora_rank of a=0") != std::string::npos);
   CHECK(error_of(start + "adapters=a:r4:alpha1:kq").find("in that order") != std::string::npos);
+  CHECK(error_of(start + "adapters=a:r4:alpha1:qqv").find("in that order") != std::string::npos);
   CHECK(error_of(start + "adapters=a:r4:alpha1:q,a:r4:alpha1:q").find("two adapters") !=
         std::string::npos);
   CHECK(error_of(start + "adapters=a").find("expected name:r<lora_rank>") != std::string::npos);

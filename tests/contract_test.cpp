@@ -83,6 +83,9 @@ TEST_CASE("a bad contract is refused with one sentence that names file and point
   has(extending(R"("add": {"/let/h": "1"})"), "stands in the extended contract already");
   has(extending(R"("remove": ["/nothing"])"), "has no /nothing");
   has(extending(R"("replace": {"let": 1})"), "not a JSON pointer");
+  has(extending(R"("add": {"/kernel/1000000000": {}})"), "nothing can stand at");
+  has(extending(R"("add": {"/nowhere/x": {}})"), "nothing can stand at");
+  has(extending(R"("remove": ["/kernel/99999999999999999999"])"), "has no /kernel/9999");
   has(extending(R"("replace": {"/let/h": "H/"})"), "#/replace/~1let~1h: column 3: found the end");
   has(extending(R"("replace": {"/let/h": "n"})"), "unknown name \"n\"");
   has(extending(R"("replace": {"/kernel/0/b": "C"})"), "no buffer is called \"C\"");

@@ -6,9 +6,9 @@
 namespace tplora {
 
 // An exception, not abort(): a library never ends the process, and `main` turns it into one line.
-void ensure_failed(const char* what_must_hold, std::source_location where) {
+void ensure_failed(const char* what_must_hold, SourceLine where) {
   throw std::logic_error(std::string("internal error: must hold: ") + what_must_hold + " (" +
-                         where.file_name() + ":" + std::to_string(where.line()) + ")");
+                         where.file + ":" + std::to_string(where.line) + ")");
 }
 
 }  // namespace tplora

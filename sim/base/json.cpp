@@ -4,61 +4,107 @@
 #include <fstream>
 #include <limits>
 #include <set>
-#include <sstream>
 #include <system_error>
+
+#include "sim/base/printable.hpp"
 
 namespace tplora {
 namespace {
 
-/// Builds the document while watching what nlohmann's own reader lets pass: duplicate keys and
-/// deep nesting. A refusal ends the parse at once, so memory stays bounded by the text.
-class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
-  using Base = nlohmann::detail::json_sax_dom_parser<Json>;
+static_assert(kMaxJsonBytes == 16LL * 1024 * 1024, "as kTooLarge says");
+constexpr const char* kTooLarge = "the file is larger than 16 MiB, expected a configuration file";
 
+/// Builds the document while watching what nlohmann's own reader lets pass: duplicate keys, deep
+/// nesting, endless lists. A refusal ends the parse at once. Its own builder, because the library's
+/// searches the whole object for every key that comes: a million keys would take hours.
+class StrictSax {
  public:
-  explicit StrictSax(Json& document) : Base(document, false) {}
+  explicit StrictSax(Json& document) : document_(document) {}
 
-  bool start_object(std::size_t count) {
+  bool null() { return put(nullptr); }
+  bool boolean(bool value) { return put(value); }
+  bool number_integer(std::int64_t value) { return put(value); }
+  bool number_unsigned(std::uint64_t value) { return put(value); }
+  bool number_float(double value, const std::string&) { return put(value); }
+  bool string(std::string& value) { return put(std::move(value)); }
+  bool binary(Json::binary_t&) { return refuse("found binary data, expected JSON text"); }
+
+  bool start_object(std::size_t) {
     keys_.emplace_back();
-    return deeper() && Base::start_object(count);
+    return open(Json::object());
   }
+  bool start_array(std::size_t) { return open(Json::array()); }
   bool end_object() {
     keys_.pop_back();
-    --depth_;
-    return Base::end_object();
+    return close();
   }
-  bool start_array(std::size_t count) { return deeper() && Base::start_array(count); }
-  bool end_array() {
-    --depth_;
-    return Base::end_array();
-  }
+  bool end_array() { return close(); }
+
   bool key(std::string& name) {
     if (!keys_.back().insert(name).second) {
-      return refuse("the key \"" + name + "\" stands twice in one object, expected once");
+      return refuse("the key \"" + excerpt(name) + "\" stands twice in one object, expected once");
     }
-    return Base::key(name);
+    key_ = std::move(name);
+    return true;
   }
   template <class Exception>
-  bool parse_error(std::size_t position, const std::string& token, const Exception& error) {
+  bool parse_error(std::size_t, const std::string&, const Exception& error) {
     syntax_ = error.what();
-    return Base::parse_error(position, token, error);
+    return false;
   }
 
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
   [[nodiscard]] const std::string& syntax() const { return syntax_; }
 
  private:
-  bool deeper() {
-    return ++depth_ <= kMaxJsonDepth ||
-           refuse("nesting deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+  /// Where the next value goes: the root, behind an array's last, or under the key just read.
+  Json* place_for(Json value) {
+    if (open_.empty()) {
+      document_ = std::move(value);
+      return &document_;
+    }
+    if (open_.back()->is_array()) {
+      auto& array = open_.back()->get_ref<Json::array_t&>();
+      return &array.emplace_back(std::move(value));
+    }
+    // Not ordered_map's own emplace: that is the search.
+    std::vector<std::pair<const std::string, Json>>& members =
+        open_.back()->get_ref<Json::object_t&>();
+    return &members.emplace_back(std::move(key_), std::move(value)).second;
+  }
+  bool put(Json value) {
+    if (++values_ > kMaxJsonValues) {
+      return refuse("found more than " + std::to_string(kMaxJsonValues) +
+                    " values, expected a configuration file");
+    }
+    place_for(std::move(value));
+    return true;
+  }
+  bool open(Json container) {
+    if (static_cast<int>(open_.size()) >= kMaxJsonDepth) {
+      return refuse("found nesting deeper than " + std::to_string(kMaxJsonDepth) +
+                    " levels, expected a configuration file");
+    }
+    if (++values_ > kMaxJsonValues) {
+      return put(nullptr);
+    }
+    open_.push_back(place_for(std::move(container)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
   }
   bool refuse(std::string sentence) {
     refusal_ = std::move(sentence);
     return false;
   }
 
+  Json& document_;
+  std::vector<Json*> open_;  ///< the containers being filled, outermost first
   std::vector<std::set<std::string>> keys_;
-  int depth_ = 0;
+  std::string key_;
+  std::int64_t values_ = 0;
   std::string refusal_;
   std::string syntax_;
 };
@@ -66,14 +112,33 @@ class StrictSax : public nlohmann::detail::json_sax_dom_parser<Json> {
 /// The library's message without its prefix "[json.exception...] parse error at ...: ".
 std::string plain_message(const std::string& what) {
   const auto bracket = what.find("] ");
-  std::string text = bracket == std::string::npos ? what : what.substr(bracket + 2);
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text.substr(0, 300);
+  return printable(bracket == std::string::npos ? what : what.substr(bracket + 2), 300);
 }
 
+/// A value as a message shows it. Only the start of a long list is told.
 std::string shortened(const Json& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() <= 60 ? text : text.substr(0, 57) + "...";
+  if (value.is_structured() && value.size() > 100) {
+    return std::string(value.is_array() ? "a list of " : "an object of ") +
+           std::to_string(value.size()) + (value.is_array() ? " values" : " members");
+  }
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return printable(text.size() <= 60 ? text : text.substr(0, 57) + "...", 240);
+}
+
+/// What the library would pass, or refuse with a message that misleads.
+std::optional<std::string> why_not_text(std::string_view text) {
+  for (const auto& [mark, name] : {std::pair<std::string_view, std::string_view>{"\xEF\xBB\xBF", "UTF-8"},
+                                   {"\xFF\xFE", "UTF-16 or UTF-32"},
+                                   {"\xFE\xFF", "UTF-16"}}) {
+    if (text.starts_with(mark)) {
+      return "found a byte order mark of " + std::string(name) + ", expected UTF-8 without one";
+    }
+  }
+  // The library takes a NUL for the end of the text, and would not see what follows.
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    return "not valid JSON: found a NUL byte at byte " + std::to_string(nul + 1) + ", expected UTF-8 text";
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -81,11 +146,18 @@ std::string shortened(const Json& value) {
 Result<std::string> read_text_file(const std::filesystem::path& file) {
   std::error_code code;
   const auto status = std::filesystem::status(file, code);
-  if (!std::filesystem::exists(status)) {
+  if (status.type() == std::filesystem::file_type::not_found) {
     return fail("no such file", file.string());
+  }
+  if (status.type() == std::filesystem::file_type::none) {
+    return fail("the file cannot be read: " + code.message(), file.string());
   }
   if (std::filesystem::is_directory(status)) {
     return fail("found a directory, expected a file", file.string());
+  }
+  if (!std::filesystem::is_regular_file(status)) {
+    // A pipe or a terminal could keep the program waiting for ever.
+    return fail("found a device, pipe or socket, expected a file", file.string());
   }
   std::ifstream stream(file, std::ios::binary);
   if (!stream) {
@@ -97,13 +169,19 @@ Result<std::string> read_text_file(const std::filesystem::path& file) {
          stream.gcount() > 0) {
     text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
     if (static_cast<std::int64_t>(text.size()) > kMaxJsonBytes) {
-      return fail("the file is larger than 64 MiB, expected a configuration file", file.string());
+      return fail(kTooLarge, file.string());
     }
   }
   return text;
 }
 
 Result<Json> parse_json(std::string_view text, const std::string& file) {
+  if (static_cast<std::int64_t>(text.size()) > kMaxJsonBytes) {
+    return fail(kTooLarge, file);
+  }
+  if (auto why = why_not_text(text)) {
+    return fail(*std::move(why), file);
+  }
   Json root;
   StrictSax sax(root);
   try {
@@ -245,7 +323,7 @@ Result<void> JsonView::only_keys(std::initializer_list<std::string_view> known) 
       for (const auto name : known) {
         list += (list.empty() ? "" : ", ") + std::string(name);
       }
-      return fail("unknown key \"" + key + "\", expected one of: " + list,
+      return fail("unknown key \"" + excerpt(key) + "\", expected one of: " + list,
                   JsonView(value, file_, pointer_ + pointer_step(key)).place());
     }
   }

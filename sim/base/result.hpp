@@ -1,6 +1,7 @@
 // Expected failures as values: a sentence and a place.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <tl/expected.hpp>
@@ -17,10 +18,12 @@ struct Error {
   std::string sentence;
   std::string place;
 
-  /// "place: sentence", or the sentence alone when there is no place.
-  [[nodiscard]] std::string text() const {
-    return place.empty() ? sentence : place + ": " + sentence;
-  }
+  static constexpr std::size_t kMostSentenceBytes = 1300;
+  static constexpr std::size_t kMostPlaceBytes = 500;
+
+  /// "place: sentence", or the sentence alone when there is no place: one line of valid UTF-8 of
+  /// bounded length, whatever the input put into it (sim/base/printable.hpp).
+  [[nodiscard]] std::string text() const;
 };
 
 /// A value, or the Error that explains why there is none. Bad input travels as a Result;

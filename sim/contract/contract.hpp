@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/base/result.hpp"
@@ -199,6 +200,10 @@ void index_formulas(Contract& contract);
 /// sibling ../engines, or a path). Refused, with file and JSON pointer: anything the format does not know, a
 /// formula that does not parse, an `extends` cycle, a replaced pointer that does not exist.
 [[nodiscard]] Result<Contract> read_contract(const std::filesystem::path& file);
+
+/// As read_contract, for a `file` that holds `text`; the file itself need not exist.
+[[nodiscard]] Result<Contract> parse_contract(std::string_view text,
+                                              const std::filesystem::path& file);
 
 /// Finds contract `argument`: a name from configs/engines or configs/bugs, or a path to a file.
 [[nodiscard]] Result<std::filesystem::path> find_contract(const std::string& argument,

@@ -11,6 +11,37 @@ namespace {
 constexpr std::array<std::string_view, 5> kVerbs = {"format", "extends", "replace", "add",
                                                     "remove"};
 
+/// Far above any contract in use; edits are searched for one by one.
+constexpr std::size_t kMaxChain = 16;
+constexpr std::size_t kMaxEdits = 1024;
+
+/// Whether a value stands at `pointer`. The library throws where an index does not fit its type.
+bool stands_at(const Json& document, const Json::json_pointer& pointer) {
+  try {
+    return document.contains(pointer);
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
+/// Whether a new value can stand at `pointer`: under a key of an object, or behind a list's last.
+/// The library would fill a list with nulls up to any index.
+bool can_stand_at(const Json& document, const Json::json_pointer& pointer) {
+  if (!stands_at(document, pointer.parent_pointer())) {
+    return false;
+  }
+  const Json& parent = document.at(pointer.parent_pointer());
+  return parent.is_object() || (parent.is_array() && (pointer.back() == "-" ||
+                                                      pointer.back() == std::to_string(parent.size())));
+}
+
+Result<void> check_count(const JsonView& edits) {
+  return edits.json().size() <= kMaxEdits
+             ? Result<void>()
+             : edits.error(fmt::format("found {} entries, expected at most {}", edits.json().size(),
+                                       kMaxEdits));
+}
+
 std::filesystem::path resolve_parent(const std::filesystem::path& child, const std::string& name) {
   const auto folder = child.parent_path();
   for (const auto& candidate : {folder / (name + ".json"),
@@ -40,16 +71,33 @@ Result<ContractDocument> ContractDocument::read(const std::filesystem::path& fil
   return read_below(file, chain);
 }
 
+Result<ContractDocument> ContractDocument::parse(std::string_view text,
+                                                 const std::filesystem::path& file) {
+  std::vector<std::filesystem::path> chain;
+  return parse_below(text, file, chain);
+}
+
 Result<ContractDocument> ContractDocument::read_below(const std::filesystem::path& file,
                                                       std::vector<std::filesystem::path>& chain) {
+  return read_text_file(file).and_then(
+      [&](const std::string& text) { return parse_below(text, file, chain); });
+}
+
+Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
+                                                       const std::filesystem::path& file,
+                                                       std::vector<std::filesystem::path>& chain) {
   std::error_code ignored;
   const auto identity = std::filesystem::weakly_canonical(file, ignored);
   if (std::find(chain.begin(), chain.end(), identity) != chain.end()) {
     return fail("`extends` leads back to this file, expected a chain that ends",
                 file.string() + "#/extends");
   }
+  if (chain.size() >= kMaxChain) {
+    return fail(fmt::format("`extends` leads through more than {} files", kMaxChain),
+                file.string() + "#/extends");
+  }
   chain.push_back(identity);
-  auto json = read_json_file(file);
+  auto json = parse_json(text, file.string());
   if (!json) {
     return fail(json.error());
   }
@@ -85,6 +133,9 @@ Result<ContractDocument> ContractDocument::read_below(const std::filesystem::pat
 }
 
 Result<void> ContractDocument::apply(const JsonView& child) {
+  if (auto few = check_count(child); !few) {
+    return few;
+  }
   const auto members = child.members();
   for (const auto& [key, value] : *members) {
     if (std::find(kVerbs.begin(), kVerbs.end(), key) == kVerbs.end()) {
@@ -105,7 +156,7 @@ Result<void> ContractDocument::edit(const JsonView& child, const std::string& ve
   if (!edits) {
     return {};
   }
-  const auto members = edits->members();
+  const auto members = check_count(*edits).and_then([&] { return edits->members(); });
   if (!members) {
     return fail(members.error());
   }
@@ -114,11 +165,14 @@ Result<void> ContractDocument::edit(const JsonView& child, const std::string& ve
     if (!pointer) {
       return fail(pointer.error());
     }
-    const bool exists = text.ends_with("/-") ? false : json_.contains(*pointer);
+    const bool exists = !text.ends_with("/-") && stands_at(json_, *pointer);
     if (exists != (verb == "replace")) {
       return value.error(exists ? fmt::format("{} stands in the extended contract already, expected "
                                               "`replace` instead of `add`", text)
                                 : fmt::format("the extended contract has no {}", text));
+    }
+    if (!exists && !can_stand_at(json_, *pointer)) {
+      return value.error(fmt::format("nothing can stand at {} in the extended contract", text));
     }
     try {
       std::string target = text;
@@ -140,7 +194,7 @@ Result<void> ContractDocument::remove(const JsonView& child) {
   if (!list) {
     return {};
   }
-  const auto pointers = list->strings();
+  const auto pointers = check_count(*list).and_then([&] { return list->strings(); });
   if (!pointers) {
     return fail(pointers.error());
   }
@@ -149,7 +203,7 @@ Result<void> ContractDocument::remove(const JsonView& child) {
     if (!pointer) {
       return fail(pointer.error());
     }
-    if (!json_.contains(*pointer)) {
+    if (!stands_at(json_, *pointer)) {
       return list->error(fmt::format("the extended contract has no {}", text));
     }
     Json& parent = json_.at(pointer->parent_pointer());
@@ -164,7 +218,11 @@ Result<void> ContractDocument::remove(const JsonView& child) {
 
 void ContractDocument::wrote(const std::string& pointer, const JsonView& where) {
   // What was written below this place before is gone.
-  std::erase_if(origin_, [&](const auto& entry) { return entry.first.starts_with(pointer + "/"); });
+  const std::string below = pointer + "/";
+  auto entry = origin_.lower_bound(below);
+  while (entry != origin_.end() && entry->first.starts_with(below)) {
+    entry = origin_.erase(entry);
+  }
   origin_[pointer] = where.place();
 }
 

@@ -18,14 +18,20 @@ namespace tplora {
 class ContractDocument {
  public:
   static Result<ContractDocument> read(const std::filesystem::path& file);
+  /// As read, for a `file` that holds `text`: what it extends is looked up beside `file`.
+  static Result<ContractDocument> parse(std::string_view text, const std::filesystem::path& file);
 
   [[nodiscard]] const Json& json() const { return json_; }
   /// File and JSON pointer at which the value now standing at `pointer` was written.
   [[nodiscard]] std::string place(const std::string& pointer) const;
 
  private:
+  /// `chain`: the files that lead here, each extending the next.
   static Result<ContractDocument> read_below(const std::filesystem::path& file,
                                              std::vector<std::filesystem::path>& chain);
+  static Result<ContractDocument> parse_below(std::string_view text,
+                                              const std::filesystem::path& file,
+                                              std::vector<std::filesystem::path>& chain);
   Result<void> apply(const JsonView& child);
   Result<void> edit(const JsonView& child, const std::string& verb);
   Result<void> remove(const JsonView& child);

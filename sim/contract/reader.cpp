@@ -10,6 +10,9 @@
 namespace tplora {
 namespace {
 
+/// Ten times what the largest contract in use has; names are searched for one by one.
+constexpr int kMaxFormulas = 1024;
+
 /// A closed list of words of the format, each with its meaning.
 template <class Value>
 struct Word {
@@ -113,6 +116,13 @@ class Compiler {
   // --- formulas ----------------------------------------------------------------------------
   /// A formula is a JSON string, or an integer for a constant.
   Formula formula(const JsonView& view) {
+    if (++formulas_ > kMaxFormulas) {
+      take(Result<void>(view.error(fmt::format("found more than {} formulas in one contract, expected "
+                                               "at most that many", kMaxFormulas))));
+    }
+    if (error_) {
+      return {};
+    }
     std::string source;
     if (view.json().is_number_integer()) {
       source = std::to_string(take(view.integer()));
@@ -344,7 +354,9 @@ class Compiler {
       copy.loops = loops(item);
       text(item, "src");
       copy.source = word(item, "src", kSources, Source::fused);
-      if (kind == Section::lora_a ? copy.source == Source::fused : copy.source == Source::shared) {
+      const bool misplaced =
+          kind == Section::lora_a ? copy.source == Source::fused : copy.source == Source::shared;
+      if (misplaced && !error_) {  // with an error, there may be no "src"
         take(Result<void>(item.find("src")->expected(
             kind == Section::lora_a ? "\"q\", \"k\", \"v\" or \"shared\""
                                     : "\"q\", \"k\", \"v\" or \"fused\"")));
@@ -480,6 +492,7 @@ class Compiler {
   JsonView root_;
   Contract contract_;
   int max_symbols_ = 0;
+  int formulas_ = 0;
   std::optional<Error> error_;
 };
 
@@ -511,17 +524,27 @@ bool Contract::takes_fused_adapters() const {
                      [](const Copy& copy) { return copy.source == Source::shared; });
 }
 
-Result<Contract> read_contract(const std::filesystem::path& file) {
-  const auto document = ContractDocument::read(file);
-  if (!document) {
-    return fail(document.error());
-  }
-  auto contract = Compiler(*document).compile();
+namespace {
+
+Result<Contract> compile(const ContractDocument& document, const std::filesystem::path& file) {
+  auto contract = Compiler(document).compile();
   if (contract) {
     contract->name = file.stem().string();
     contract->file = file.string();
   }
   return contract;
+}
+
+}  // namespace
+
+Result<Contract> read_contract(const std::filesystem::path& file) {
+  return ContractDocument::read(file).and_then(
+      [&](const ContractDocument& document) { return compile(document, file); });
+}
+
+Result<Contract> parse_contract(std::string_view text, const std::filesystem::path& file) {
+  return ContractDocument::parse(text, file).and_then(
+      [&](const ContractDocument& document) { return compile(document, file); });
 }
 
 namespace {

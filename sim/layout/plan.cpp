@@ -13,8 +13,10 @@ namespace {
 
 /// Row counts above this are refused: no device holds them, and sums of a few stay in 64 bits.
 constexpr std::int64_t kMaxRows = std::int64_t{1} << 48;
-/// Repetitions of one copy or kernel entry: a contract cannot make the tool loop for ever.
-constexpr std::int64_t kMaxLoop = std::int64_t{1} << 20;
+/// Steps of all loops of one rank's build or load, and evaluated copies and kernel entries of all
+/// ranks: a contract cannot make the tool loop for ever.
+constexpr std::int64_t kMaxLoopSteps = std::int64_t{1} << 13;
+constexpr std::int64_t kMaxPieces = std::int64_t{1} << 22;
 
 }  // namespace
 
@@ -226,6 +228,7 @@ PlanFailure Planner::check_failure(const Check& check) const {
 
 std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build) {
   values_[symbol::T] = group_size_;
+  loop_steps_ = 0;
   values_[symbol::tp_rank] = tp_rank;
   values_[symbol::t] = group_rank_.value_or(tp_rank);
   build.tp_rank = tp_rank;
@@ -304,6 +307,7 @@ bool Planner::allocate(const std::vector<Buffer>& buffers, std::vector<std::int6
 
 std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const RankBuild& build,
                                          RankLoad& load) {
+  loop_steps_ = 0;
   values_[symbol::r] = adapter.lora_rank;
   values_[symbol::alpha] = adapter.lora_alpha;
   values_[symbol::has_q] = adapter.has(Part::q) ? 1 : 0;
@@ -357,20 +361,39 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
   return check_fit(build, load);
 }
 
+bool Planner::count_piece() {
+  if (++pieces_ <= kMaxPieces) {
+    return true;
+  }
+  return stop(
+      [] {
+        return fmt::format("more than {} copies and kernel entries on all ranks, expected at most "
+                           "that many",
+                           kMaxPieces);
+      },
+      contract_.file, true);
+}
+
 template <class Body>
 bool Planner::for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body) {
   if (level == loops.size()) {
-    return body();
+    return count_piece() && body();
   }
   std::int64_t count = 0;
   if (!eval(loops[level].count, count)) {
     return false;
   }
-  if (count > kMaxLoop) {
+  if (count > kMaxLoopSteps - loop_steps_) {
+    // Nothing an engine asserts: the contract is at fault.
     return stop(
-        [&] { return fmt::format("a repetition of {} times, expected at most {}", count, kMaxLoop); },
-        loops[level].count.place());
+        [&] {
+          return fmt::format("a repetition of {} times after {} loop steps of this rank, expected at "
+                             "most {} in all",
+                             count, loop_steps_, kMaxLoopSteps);
+        },
+        loops[level].count.place(), true);
   }
+  loop_steps_ += std::max<std::int64_t>(count, 0);
   for (std::int64_t i = 0; i < count; ++i) {
     values_[static_cast<std::size_t>(loops[level].symbol)] = i;
     if (!for_each_index(loops, level + 1, body)) {

@@ -170,6 +170,7 @@ class Planner {
   bool launches(RankLoad& load);
   std::optional<PlanFailure> check_fit(const RankBuild& build, const RankLoad& load) const;
   PlanFailure failure(Verdict verdict) const;
+  bool count_piece();
   template <class Body>
   bool for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body);
   void put_source(Source source, const Target& target, Segment rows, IntervalMap& map) const;
@@ -192,6 +193,8 @@ class Planner {
   std::int64_t group_size_ = 0;  ///< T before any formula of a rank
   Formula::Stop failed_;  ///< why the last evaluation failed
   std::int64_t lora_rank_ = 0;
+  std::int64_t loop_steps_ = 0;  ///< of the build or load under way
+  std::int64_t pieces_ = 0;      ///< since this planner was made
 };
 
 /// Appends to `map`, from target row `at` on, the logical rows that stand at rows

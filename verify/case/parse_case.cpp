@@ -9,6 +9,8 @@
 #include <set>
 #include <sstream>
 
+#include "sim/base/printable.hpp"
+
 namespace tplora {
 namespace {
 
@@ -28,6 +30,9 @@ constexpr std::int64_t kMaxRanks = 1024;
 constexpr std::int64_t kMaxSlots = 256;
 constexpr std::int64_t kMaxLoraRank = 4096;
 constexpr std::int64_t kMaxTokens = 4096;
+constexpr std::int64_t kMaxAdapters = 256;
+constexpr std::int64_t kMaxSteps = 4096;
+constexpr std::size_t kMaxLineBytes = 256 * 1024;
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -47,8 +52,8 @@ Result<std::int64_t> number(const std::string& key, const std::string& text, std
   std::int64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size() || value < least || value > most) {
-    return fail(fmt::format("case line: {}={}: expected an integer from {} to {}", key, text, least,
-                            most));
+    return fail(fmt::format("case line: {}={}: expected an integer from {} to {}", excerpt(key),
+                            excerpt(text), least, most));
   }
   return value;
 }
@@ -61,17 +66,27 @@ Result<void> parse_targets(const std::string& text, AdapterSpec& spec) {
   std::size_t last = 0;
   for (const char letter : letters) {
     const std::size_t part = std::string("qkv").find(letter);
-    if (part == std::string::npos || (letter != letters.front() && part <= last)) {
+    if (part == std::string::npos || spec.targets[part] || part < last) {
       return fail(fmt::format(
           "case line: adapter {} targets \"{}\", expected q, k, v in that order, or fused",
-          spec.name, text));
+          excerpt(spec.name), excerpt(text)));
     }
     spec.targets[part] = true;
     last = part;
   }
   return letters.empty() ? Result<void>(fail(fmt::format(
-                               "case line: adapter {} targets nothing", spec.name)))
+                               "case line: adapter {} targets nothing", excerpt(spec.name))))
                          : Result<void>();
+}
+
+/// The items of a list value, so many at most.
+Result<std::vector<std::string>> split_list(const char* key, const std::string& text,
+                                            std::int64_t most) {
+  auto items = split(text, ',');
+  if (static_cast<std::int64_t>(items.size()) > most) {
+    return fail(fmt::format("case line: {} {}, expected at most {}", items.size(), key, most));
+  }
+  return items;
 }
 
 Result<AdapterSpec> parse_adapter(const std::string& text) {
@@ -87,7 +102,7 @@ Result<AdapterSpec> parse_adapter(const std::string& text) {
       !fields[2].starts_with("alpha")) {
     return fail(fmt::format(
         "case line: adapter \"{}\": expected name:r<lora_rank>:alpha<lora_alpha>:<q, k, v or fused>",
-        text));
+        excerpt(text)));
   }
   const auto lora_rank = number("lora_rank of " + spec.name, fields[1].substr(1), 1, kMaxLoraRank);
   const auto alpha = number("lora_alpha of " + spec.name, fields[2].substr(5), 1, 1 << 20);
@@ -108,7 +123,7 @@ Result<int> adapter_number(const Case& one, const std::string& name) {
       return static_cast<int>(i);
     }
   }
-  return fail(fmt::format("case line: no adapter is called \"{}\"", name));
+  return fail(fmt::format("case line: no adapter is called \"{}\"", excerpt(name)));
 }
 
 /// load:name@slot or evict:name
@@ -120,7 +135,7 @@ Result<PoolStep> parse_step(const Case& one, const std::string& text) {
   if ((verb != "load" && verb != "evict") || rest.empty() ||
       (verb == "load") != (at != std::string::npos)) {
     return fail(fmt::format("case line: step \"{}\": expected load:<adapter>@<slot> or "
-                            "evict:<adapter>", text));
+                            "evict:<adapter>", excerpt(text)));
   }
   const auto adapter = adapter_number(one, rest.substr(0, at));
   if (!adapter) {
@@ -138,8 +153,12 @@ Result<PoolStep> parse_step(const Case& one, const std::string& text) {
 
 /// An eviction is of the slot that holds the adapter at that point.
 Result<void> parse_steps(const std::string& text, Case& one) {
+  const auto items = split_list("steps", text, kMaxSteps);
+  if (!items) {
+    return fail(items.error());
+  }
   std::map<int, std::int64_t> slot_of;
-  for (const std::string& item : split(text, ',')) {
+  for (const std::string& item : *items) {
     auto step = parse_step(one, item);
     if (!step) {
       return fail(step.error());
@@ -147,7 +166,7 @@ Result<void> parse_steps(const std::string& text, Case& one) {
     const bool resident = slot_of.contains(step->adapter);
     if (resident == (step->kind == PoolStep::Kind::load)) {
       return fail(fmt::format("case line: step \"{}\": the adapter is {}resident at that point",
-                              item, resident ? "already " : "not "));
+                              excerpt(item), resident ? "already " : "not "));
     }
     if (step->kind == PoolStep::Kind::load) {
       std::erase_if(slot_of, [&](const auto& entry) { return entry.second == step->slot; });
@@ -180,16 +199,16 @@ std::vector<int> default_tokens(const Case& one) {
 }
 
 Result<void> parse_tokens(const std::string& text, Case& one) {
-  for (const std::string& item : split(text, ',')) {
+  const auto items = split_list("tokens", text, kMaxTokens);
+  if (!items) {
+    return fail(items.error());
+  }
+  for (const std::string& item : *items) {
     const auto adapter = item == "-" ? Result<int>(-1) : adapter_number(one, item);
     if (!adapter) {
       return fail(adapter.error());
     }
     one.tokens.push_back(*adapter);
-  }
-  if (static_cast<std::int64_t>(one.tokens.size()) > kMaxTokens) {
-    return fail(fmt::format("case line: {} tokens, expected at most {}", one.tokens.size(),
-                            kMaxTokens));
   }
   return {};
 }
@@ -203,7 +222,7 @@ Result<void> check_residents(const Case& one) {
     if (!resident.contains(adapter)) {
       return fail(fmt::format(
           "case line: a token uses adapter {}, which no slot holds after the steps",
-          one.adapters[static_cast<std::size_t>(adapter)].name));
+          excerpt(one.adapters[static_cast<std::size_t>(adapter)].name)));
     }
   }
   return {};
@@ -213,6 +232,10 @@ Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) 
   static const std::set<std::string> kKeys = {"model",    "layer",  "engine", "tp",   "dp",
                                               "R",        "slots",  "adapters", "tokens", "steps",
                                               "dtype",    "accumulator", "data", "seed"};
+  if (line.size() > kMaxLineBytes) {
+    return fail(fmt::format("case line: found {} bytes, expected at most {}", line.size(),
+                            kMaxLineBytes));
+  }
   std::map<std::string, std::string> pairs;
   std::istringstream words(line);
   std::string word;
@@ -220,11 +243,11 @@ Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) 
     const std::size_t equals = word.find('=');
     const std::string key = word.substr(0, equals);
     if (equals == std::string::npos || equals + 1 == word.size()) {
-      return fail(fmt::format("case line: found \"{}\", expected key=value", word));
+      return fail(fmt::format("case line: found \"{}\", expected key=value", excerpt(word)));
     }
     if (!kKeys.contains(key)) {
-      return fail(fmt::format("case line: unknown key \"{}\", expected one of: {}", key,
-                              fmt::join(kKeys, ", ")));
+      return fail(fmt::format("case line: unknown key \"{}\", expected one of: {}",
+                              excerpt(key), fmt::join(kKeys, ", ")));
     }
     if (!pairs.emplace(key, word.substr(equals + 1)).second) {
       return fail(fmt::format("case line: the key \"{}\" stands twice", key));
@@ -242,7 +265,7 @@ template <class Value>
 Result<Value> word_of(const std::string& key, const std::string& text,
                       std::optional<Value> found, const std::string& expected) {
   if (!found) {
-    return fail(fmt::format("case line: {}={}: expected {}", key, text, expected));
+    return fail(fmt::format("case line: {}={}: expected {}", key, excerpt(text), expected));
   }
   return *found;
 }
@@ -303,16 +326,21 @@ Result<Case> parse_case(const std::string& line) {
     return code == std::errc() && end == text.data() + text.size()
                ? Result<void>()
                : Result<void>(fail(fmt::format(
-                     "case line: seed={}: expected an integer from 0 to 2^64-1", text)));
+                     "case line: seed={}: expected an integer from 0 to 2^64-1", excerpt(text))));
   });
   with("adapters", [&](const std::string& text) -> Result<void> {
-    for (const std::string& item : split(text, ',')) {
+    const auto items = split_list("adapters", text, kMaxAdapters);
+    if (!items) {
+      return fail(items.error());
+    }
+    for (const std::string& item : *items) {
       auto adapter = parse_adapter(item);
       if (!adapter) {
         return fail(adapter.error());
       }
       if (adapter_number(one, adapter->name)) {
-        return fail(fmt::format("case line: two adapters are called \"{}\"", adapter->name));
+        return fail(fmt::format("case line: two adapters are called \"{}\"",
+                                excerpt(adapter->name)));
       }
       one.adapters.push_back(*adapter);
     }

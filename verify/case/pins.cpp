@@ -9,6 +9,9 @@
 namespace tplora {
 namespace {
 
+/// Seconds of work.
+constexpr std::size_t kMaxComparisons = std::size_t{1} << 26;
+
 struct Pin {
   std::vector<std::string> models;
   std::string layer, engine;
@@ -108,6 +111,17 @@ Result<bool> matches(const Pin& pin, const std::string& model, const PreparedCas
   return evaluate_for(*pin.when, item).map([](std::int64_t value) { return value != 0; });
 }
 
+/// Each model of each pin is held against each case.
+Result<void> check_work(const Pin& pin, const JsonView& view, const Suite& suite,
+                        std::size_t& comparisons) {
+  comparisons += pin.models.size() * suite.cases.size();
+  return comparisons <= kMaxComparisons
+             ? Result<void>()
+             : view.error(fmt::format("the pins up to here name so many models that {} cases take more "
+                                      "than {} comparisons, expected at most that many",
+                                      suite.cases.size(), kMaxComparisons));
+}
+
 Result<void> apply(const Pin& pin, const JsonView& view, Suite& suite) {
   for (const std::string& model : pin.models) {
     bool used = false;
@@ -155,10 +169,14 @@ Result<void> apply_pins(const JsonView& root, Suite& suite) {
   if (!list) {
     return fail(list.error());
   }
+  std::size_t comparisons = 0;
   for (const JsonView& view : *list) {
     const auto pin = read_pin(view);
     if (!pin) {
       return fail(pin.error());
+    }
+    if (auto work = check_work(*pin, view, suite, comparisons); !work) {
+      return work;
     }
     if (auto applied = apply(*pin, view, suite); !applied) {
       return applied;

@@ -13,6 +13,11 @@
 namespace tplora {
 namespace {
 
+/// Far above any sweep in use: what is read and held before the first case runs. Strings and lists
+/// of a case are of the order of its line.
+constexpr std::size_t kMaxCases = 100'000;
+constexpr std::size_t kMaxLineBytes = std::size_t{64} << 20;
+
 /// Models and contracts, each read once.
 class Library {
  public:
@@ -28,6 +33,14 @@ class Library {
       entry = std::make_shared<const Model>(std::move(*model));
     }
     return entry;
+  }
+
+  /// Names of all collected models.
+  const std::vector<std::string>& all_models() {
+    if (!all_models_) {
+      all_models_ = list_models(configs_.models());
+    }
+    return *all_models_;
   }
 
   Result<std::shared_ptr<const Contract>> contract(const std::string& argument) {
@@ -49,6 +62,7 @@ class Library {
 
  private:
   const ConfigFolders& configs_;
+  std::optional<std::vector<std::string>> all_models_;
   std::map<std::string, std::shared_ptr<const Model>> models_;
   std::map<std::string, std::shared_ptr<const Contract>> contracts_;
 };
@@ -211,9 +225,15 @@ class SuiteReader {
       return fail(*error);
     }
     for (const std::string& model : *models) {
-      const auto names = model == "*" ? list_models(configs_.models())
-                                      : std::vector<std::string>{model};
-      entry.models.insert(entry.models.end(), names.begin(), names.end());
+      if (model == "*") {
+        const auto& all = library_.all_models();
+        entry.models.insert(entry.models.end(), all.begin(), all.end());
+      } else {
+        entry.models.push_back(model);
+      }
+      if (entry.models.size() > kMaxCases) {
+        return too_many_cases(view);
+      }
     }
     entry.engines = *engines;
     for (const JsonView& size : *sizes) {
@@ -224,6 +244,24 @@ class SuiteReader {
       entry.tp_sizes.push_back(*value);
     }
     return {};
+  }
+
+  static tl::unexpected<Error> too_many_cases(const JsonView& where) {
+    return where.error(
+        fmt::format("found more than {} cases, expected at most that many in a suite", kMaxCases));
+  }
+
+  /// Before any of `cases` lines like `line` is parsed, whatever they come to.
+  Result<void> make_room(const JsonView& where, std::size_t cases, const std::string& line) {
+    if (cases > kMaxCases || suite_.cases.size() + cases > kMaxCases) {
+      return too_many_cases(where);
+    }
+    line_bytes_ += cases * line.size();
+    return line_bytes_ <= kMaxLineBytes
+               ? Result<void>()
+               : where.error(fmt::format("found more than {} MiB of case lines, expected at most that "
+                                         "many in a suite",
+                                         kMaxLineBytes >> 20U));
   }
 
   Result<std::vector<PreparedCase>> cases_of(const JsonView& where, const Entry& entry,
@@ -246,6 +284,11 @@ class SuiteReader {
   }
 
   Result<void> add_grid(const JsonView& view, const Entry& entry) {
+    // Each factor is below 2^20, a file's limit, so the product fits.
+    const std::size_t count = entry.models.size() * entry.engines.size() * entry.tp_sizes.size();
+    if (auto room = make_room(view, count, entry.line); !room) {
+      return room;
+    }
     for (const std::string& engine : entry.engines) {
       for (const std::string& model : entry.models) {
         for (const std::int64_t tp_size : entry.tp_sizes) {
@@ -308,6 +351,9 @@ class SuiteReader {
 
   Result<void> add_bug_case(const JsonView& view, const Entry& entry, const std::string& name,
                             const BugRecord& bug, const BugRecord::Expectation& expect) {
+    if (auto room = make_room(view, 1, entry.line); !room) {
+      return room;
+    }
     auto cases = cases_of(view, entry, expect.model, name, expect.tp_size);
     if (!cases) {
       return fail(cases.error());
@@ -329,16 +375,21 @@ class SuiteReader {
   const ConfigFolders& configs_;
   Library library_;
   Suite suite_;
+  std::size_t line_bytes_ = 0;
 };
 
 }  // namespace
 
 Result<Suite> read_suite(const std::filesystem::path& file, const ConfigFolders& configs) {
-  const auto json = read_json_file(file);
-  if (!json) {
-    return fail(json.error());
-  }
-  return SuiteReader(*json, file, configs).read();
+  return read_text_file(file).and_then(
+      [&](const std::string& text) { return parse_suite(text, file, configs); });
+}
+
+Result<Suite> parse_suite(std::string_view text, const std::filesystem::path& file,
+                          const ConfigFolders& configs) {
+  return parse_json(text, file.string()).and_then([&](const Json& json) {
+    return SuiteReader(json, file, configs).read();
+  });
 }
 
 Result<std::vector<PreparedCase>> prepare_all_layers(const Case& one,

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/base/result.hpp"
@@ -50,9 +51,13 @@ struct ConfigFolders {
 
 /// Reads a suite file (docs/formats/suite.md) and resolves every case in it. Refused, with file
 /// and pointer: anything unknown, a model, engine or case that does not resolve, a pin that matches
-/// no case.
+/// no case, more than 100,000 cases or 64 MiB of case lines.
 [[nodiscard]] Result<Suite> read_suite(const std::filesystem::path& file,
                                        const ConfigFolders& configs);
+
+/// As read_suite, for a `file` that holds `text`; the file itself need not exist.
+[[nodiscard]] Result<Suite> parse_suite(std::string_view text, const std::filesystem::path& file,
+                                        const ConfigFolders& configs);
 
 /// Resolves one case for `replay` and `layout`: its engine, its model, its layer kind. With an empty
 /// `layer`, the model must have only one kind with a qkv projection.

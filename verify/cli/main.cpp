@@ -1,9 +1,10 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <new>
 
 #include "verify/cli/commands.hpp"
+#include "verify/cli/exit_code.hpp"
 
 // The command line: options in, one command called, its exit code out.
 
@@ -119,8 +120,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    app.exit(error);
-    return 2;
+    return tplora::bad_input({std::string(error.what()) + "; see tplora --help", ""});
   }
   const tplora::ConfigFolders configs{root};
   if (app.got_subcommand("verify")) {
@@ -143,8 +143,9 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return tplora::bad_input({"there is not enough memory for this input", ""});
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "tplora: %s\n", error.what());
-    return 2;
+    return tplora::bad_input({error.what(), ""});
   }
 }

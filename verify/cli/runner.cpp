@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "sim/base/parallel_for.hpp"
+#include "verify/cli/work.hpp"
 
 namespace tplora {
 namespace {
@@ -23,15 +24,18 @@ struct Pass {
   double cost = 0;
 };
 
+/// Where a rank would assert, there is nothing to run.
+bool runs_numbers(const PreparedCase& item, Verdict verdict) {
+  return item.numbers && item.geometry && !item.one.tokens.empty() &&
+         (verdict == Verdict::consistent || verdict == Verdict::silent);
+}
+
 std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases,
                               const std::vector<CaseOutcome>& outcomes,
                               std::map<std::string, std::size_t>& first_of) {
   std::map<std::string, Pass> passes;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    const Verdict verdict = outcomes[i].verdict;
-    const bool runs = cases[i].numbers && cases[i].geometry && !cases[i].one.tokens.empty() &&
-                      (verdict == Verdict::consistent || verdict == Verdict::silent);
-    if (runs && first_of.emplace(numeric_key(cases[i]), i).second) {
+    if (runs_numbers(cases[i], outcomes[i].verdict) && first_of.emplace(numeric_key(cases[i]), i).second) {
       Pass& pass = passes[weights_key(cases[i])];
       pass.cases.push_back(i);
       pass.cost = cost(cases[i]);
@@ -104,6 +108,11 @@ Result<CaseOutcome> check_laws(const PreparedCase& item, Analyser& analyser) {
   }
   outcome.verdict = analysis.verdict;
   outcome.shape_check = analysis.shape_check;
+  if (runs_numbers(item, outcome.verdict)) {
+    if (auto work = check_work(item, numeric_work(item, analysis)); !work) {
+      return fail(work.error());
+    }
+  }
   if (analysis.verdict != Verdict::consistent) {
     outcome.findings = explain(*item.contract, input, analysis, adapter_names(item.one));
   }

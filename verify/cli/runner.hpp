@@ -29,7 +29,7 @@ struct RunOptions {
 };
 
 /// The laws of one case. What an engine would refuse is a verdict; refused here is only a contract
-/// with a formula that is undefined for the case.
+/// with a formula that is undefined for the case, and numbers that no machine would finish.
 [[nodiscard]] Result<CaseOutcome> check_laws(const PreparedCase& item, Analyser& analyser);
 
 /// All cases, in order. Refused: as in check_laws.

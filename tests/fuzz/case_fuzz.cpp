@@ -1,0 +1,16 @@
+#include "tests/fuzz/target.hpp"
+#include "verify/case/case.hpp"
+
+namespace tplora::fuzz {
+
+void case_line(std::string_view bytes) {
+  const auto one = parse_case(std::string(bytes));
+  if (!one) {
+    return check_error(one.error(), "case line");
+  }
+  const auto again = parse_case(print_case(*one));
+  check(again && *again == *one, "a printed case parses to itself");
+  check(print_case(*again) == print_case(*one), "the printed line is canonical");
+}
+
+}  // namespace tplora::fuzz

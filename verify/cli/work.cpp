@@ -1,0 +1,54 @@
+#include "verify/cli/work.hpp"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+namespace tplora {
+namespace {
+
+// The largest published layer at 64 tokens is near 2^36 multiplications; 2^31 floats are 8 GiB.
+constexpr double kMaxMultiplications = 4398046511104.0;  // 2^42: tens of minutes
+constexpr double kMaxFloats = 2147483648.0;              // 2^31
+
+double sum(const std::vector<std::int64_t>& rows) {
+  return std::accumulate(rows.begin(), rows.end(), 0.0,
+                         [](double all, std::int64_t one) { return all + static_cast<double>(one); });
+}
+
+}  // namespace
+
+NumericWork numeric_work(const PreparedCase& item, const Analysis& analysis) {
+  const auto hidden = static_cast<double>(item.geometry->hidden_size);
+  const auto rows = static_cast<double>(item.geometry->total_rows());
+  const auto tokens = static_cast<double>(item.one.tokens.size());
+  double columns = 2 * rows;  // the reference keeps its outputs with and without deltas
+  double slot = 0;
+  for (const RankState& rank : analysis.ranks) {
+    columns += 2 * static_cast<double>(rank.build.width);
+    slot += sum(rank.build.a_rows) * hidden +
+            sum(rank.build.b_rows) * static_cast<double>(item.one.max_lora_rank);
+  }
+  double adapters = 0;
+  for (const AdapterSpec& adapter : item.one.adapters) {
+    adapters += static_cast<double>(adapter.lora_rank) * (3 * hidden + 2 * rows);
+  }
+  return {.multiplications = columns / 2 * hidden * tokens,
+          .floats = tokens * (hidden + columns) + adapters +
+                    static_cast<double>(item.one.slots) * slot};
+}
+
+Result<void> check_work(const PreparedCase& item, const NumericWork& work) {
+  const auto refuse = [&](const char* what, double found, double most) -> Result<void> {
+    return fail(fmt::format("a case takes {:.2g} {}, expected at most {:.2g}: {}", found, what, most,
+                            print_case(item.one)),
+                item.contract->file);
+  };
+  if (work.multiplications > kMaxMultiplications) {
+    return refuse("multiplications", work.multiplications, kMaxMultiplications);
+  }
+  return work.floats > kMaxFloats ? refuse("floats in memory", work.floats, kMaxFloats)
+                                  : Result<void>();
+}
+
+}  // namespace tplora

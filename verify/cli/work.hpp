@@ -1,0 +1,23 @@
+// What running a case's numbers takes, known before it starts.
+#pragma once
+
+#include <vector>
+
+#include "sim/base/result.hpp"
+#include "verify/case/suite.hpp"
+
+namespace tplora {
+
+/// Upper bounds, in floating point since a case may ask for more than 64 bits count.
+struct NumericWork {
+  double multiplications = 0;  ///< of the weights, in the reference and on all ranks
+  double floats = 0;           ///< held at the same time: inputs, outputs, adapters, slots of all ranks
+};
+
+/// Precondition: the case has a geometry and `analysis` is of it, without failures.
+[[nodiscard]] NumericWork numeric_work(const PreparedCase& item, const Analysis& analysis);
+
+/// Refuses what no machine would finish, with the contract's file and the case line.
+[[nodiscard]] Result<void> check_work(const PreparedCase& item, const NumericWork& work);
+
+}  // namespace tplora

@@ -38,11 +38,21 @@ struct ProveOptions {
   bool json = false;
 };
 
+struct MutantsOptions {
+  std::vector<std::string> engines;  ///< empty: every engine of configs/engines
+  std::int64_t max_heads = 8;        ///< of the points, and their largest tp_size
+  std::int64_t every = 1;            ///< only each n-th mutant
+  int jobs = 0;
+  bool json = false;
+};
+
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
 /// The laws over every geometry and tp_size in a range. 0: every contract holds inside its claims;
 /// 1: one is silently wrong there; 3: one is consistent nowhere.
 int prove_command(const ProveOptions& options, const ConfigFolders& configs);
+/// Contracts with one thing wrong, and whether the laws notice. 0: none survived; 1: some did.
+int mutants_command(const MutantsOptions& options, const ConfigFolders& configs);
 int replay_command(const std::string& line, const ConfigFolders& configs);
 int list_command(const std::string& kind, const ConfigFolders& configs);
 

@@ -11,6 +11,7 @@
 namespace {
 
 using tplora::LayoutOptions;
+using tplora::MutantsOptions;
 using tplora::ProveOptions;
 using tplora::VerifyOptions;
 
@@ -89,6 +90,20 @@ void add_prove(CLI::App& app, ProveOptions& options) {
   prove->footer("Example: tplora prove sglang sglang-24420");
 }
 
+void add_mutants(CLI::App& app, MutantsOptions& options) {
+  CLI::App* mutants = app.add_subcommand(
+      "mutants", "Contracts with one thing wrong: which of them the laws notice");
+  mutants->add_option("engines", options.engines, "Contracts (default: every engine)");
+  mutants->add_option("--max-heads", options.max_heads, "Largest number of query heads and tp_size")
+      ->capture_default_str();
+  mutants->add_option("--every", options.every, "Judge only each n-th mutant")
+      ->capture_default_str();
+  mutants->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
+      ->check(CLI::Range(0, 1024));
+  mutants->add_flag("--json", options.json, "Print JSON");
+  mutants->footer("Example: tplora mutants vllm_single_slice");
+}
+
 int run(int argc, char** argv) {
   CLI::App app(kDescription, "tplora");
   app.set_version_flag("--version", "tplora " TPLORA_VERSION);
@@ -103,6 +118,8 @@ int run(int argc, char** argv) {
   add_layout(app, layout);
   ProveOptions prove;
   add_prove(app, prove);
+  MutantsOptions mutants;
+  add_mutants(app, mutants);
   std::string line;
   CLI::App* replay = app.add_subcommand("replay", "One case again, from its line");
   replay->add_option("case", line, "The line a finding prints")->required();
@@ -131,6 +148,9 @@ int run(int argc, char** argv) {
   }
   if (app.got_subcommand("prove")) {
     return tplora::prove_command(prove, configs);
+  }
+  if (app.got_subcommand("mutants")) {
+    return tplora::mutants_command(mutants, configs);
   }
   if (app.got_subcommand("replay")) {
     return tplora::replay_command(line, configs);

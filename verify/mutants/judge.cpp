@@ -43,49 +43,74 @@ std::vector<KernelLaunch> working(const std::vector<KernelLaunch>& launches) {
   return list;
 }
 
-bool same_launches(const RankLoad& a, const RankLoad& b) {
+/// Equal but for the depth of contractions.
+bool same_places(const RankLoad& a, const RankLoad& b) {
   const auto x = working(a.launches);
   const auto y = working(b.launches);
   return std::equal(x.begin(), x.end(), y.begin(), y.end(),
                     [](const KernelLaunch& p, const KernelLaunch& q) {
                       return p.a == q.a && p.b == q.b && p.a_at == q.a_at && p.b_at == q.b_at &&
-                             p.out == q.out && p.rows == q.rows && p.depth == q.depth;
+                             p.out == q.out && p.rows == q.rows;
                     });
 }
 
-/// The first thing in which two consistent plans of a rank differ; empty: nothing.
-std::string difference(const RankState& a, const RankState& b) {
+bool same_depths(const RankLoad& a, const RankLoad& b) {
+  const auto x = working(a.launches);
+  const auto y = working(b.launches);
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                    [](const KernelLaunch& p, const KernelLaunch& q) { return p.depth == q.depth; });
+}
+
+/// The rows of a slice that hold something.
+std::vector<IntervalMap> without_zeros(const std::vector<IntervalMap>& maps) {
+  std::vector<IntervalMap> result(maps.size());
+  for (std::size_t i = 0; i < maps.size(); ++i) {
+    for (const Segment& segment : maps[i].segments()) {
+      if (segment.space != kZeros) {
+        result[i].append(segment);
+      }
+    }
+  }
+  return result;
+}
+
+/// The worst difference between two consistent plans of a rank. Where A is gathered, which rank holds
+/// which of its rows reaches no output: that the gathered rows are right is law 2.
+Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gathered) {
   const RankBuild& x = a.build;
   const RankBuild& y = b.build;
   if (x.columns != y.columns || x.first_q != y.first_q || x.q_heads != y.q_heads ||
       x.first_kv != y.first_kv || x.kv_heads != y.kv_heads) {
-    return "base layer";
+    return {Fate::survived, "the base layer"};
   }
-  if (x.b_rows != y.b_rows) {
-    return "lora_b buffer rows";
-  }
-  if (x.a_rows != y.a_rows) {
-    return "lora_a buffer rows";
-  }
+  Judge::Sentence worst{Fate::equivalent, ""};
+  const auto spare = [&](bool differs, const char* reason) {
+    worst = differs && worst.fate == Fate::equivalent ? Judge::Sentence{Fate::spare, reason} : worst;
+  };
+  spare(x.b_rows != y.b_rows, "the length of a lora_b buffer");
+  spare(x.a_rows != y.a_rows, "the length of a lora_a buffer");
   for (std::size_t i = 0; i < a.loads.size(); ++i) {
-    if (a.loads[i].b_maps != b.loads[i].b_maps) {
-      return "rows of a lora_b slice";
+    const RankLoad& p = a.loads[i];
+    const RankLoad& q = b.loads[i];
+    const bool a_differs = without_zeros(p.a_maps) != without_zeros(q.a_maps);
+    spare(a_differs && a_gathered, "which rank holds which rows of a gathered A");
+    if (without_zeros(p.b_maps) != without_zeros(q.b_maps) || (a_differs && !a_gathered)) {
+      return {Fate::survived, "the rows of a slice"};
     }
-    if (a.loads[i].a_maps != b.loads[i].a_maps) {
-      return "rows of a lora_a slice";
+    if (!same_places(p, q)) {
+      return {Fate::survived, "the place of a kernel launch"};
     }
-    if (!same_launches(a.loads[i], b.loads[i])) {
-      return "a kernel launch";
-    }
+    spare(p.b_maps != q.b_maps || p.a_maps != q.a_maps, "zeros written where zeros were");
+    spare(!same_depths(p, q), "a contraction that is longer or shorter over zeros");
   }
-  return "";
+  return worst;
 }
 
 }  // namespace
 
 std::string_view fate_name(Fate fate) {
-  constexpr std::array<std::string_view, 6> kNames = {
-      "law", "verdict", "scaling", "bad_contract", "equivalent", "survived"};
+  constexpr std::array<std::string_view, 7> kNames = {
+      "law", "verdict", "scaling", "bad_contract", "equivalent", "spare", "survived"};
   return kNames[static_cast<std::size_t>(fate)];
 }
 
@@ -184,14 +209,14 @@ Judge::Sentence Judge::judge(const Contract& mutant) const {
   if (bad || verdict || scaling) {
     return {bad ? Fate::bad_contract : verdict ? Fate::verdict : Fate::scaling, ""};
   }
-  std::string reason = plans_differ(mutant);
-  return {reason.empty() ? Fate::equivalent : Fate::survived, std::move(reason)};
+  return compare_plans(mutant);
 }
 
-std::string Judge::plans_differ(const Contract& mutant) const {
+Judge::Sentence Judge::compare_plans(const Contract& mutant) const {
   Analyser of_mutant(Detail::verdicts);
   Analyser of_original(Detail::verdicts);
-  std::string reason;
+  const bool gathered = contract_.lora_a.gather == Gather::tp && mutant.lora_a.gather == Gather::tp;
+  Sentence worst{Fate::equivalent, ""};
   for (const Point& point : points_) {
     if (point.verdict != Verdict::consistent) {
       continue;
@@ -200,13 +225,14 @@ std::string Judge::plans_differ(const Contract& mutant) const {
     const Analysis& b = of_mutant.run(mutant, point.input);
     for (std::size_t rank = 0; rank < static_cast<std::size_t>(point.input.deployment.tp_size);
          ++rank) {
-      reason = difference(a.ranks[rank], b.ranks[rank]);
-      if (!reason.empty()) {
-        return reason;
+      Sentence found =
+          difference(a.ranks[rank], b.ranks[rank], gathered);
+      if (found.fate > worst.fate) {
+        worst = std::move(found);
       }
     }
   }
-  return reason;
+  return worst;
 }
 
 std::int64_t MutantScore::total() const {
@@ -228,12 +254,12 @@ MutantScore score_mutants(const Contract& contract, const MutantOptions& options
     const auto at = static_cast<std::size_t>(i);
     sentences[at] = judge.judge(mutants[at].contract);
   });
-  MutantScore score{.engine = contract.name, .points = judge.points(), .fates = {}, .survivors = {}};
+  MutantScore score{.engine = contract.name, .points = judge.points(), .fates = {}, .named = {}};
   for (std::size_t i = 0; i < mutants.size(); ++i) {
     ++score.fates[sentences[i].fate];
-    if (sentences[i].fate == Fate::survived) {
-      score.survivors.push_back(
-          {mutants[i].place, mutants[i].what, std::move(sentences[i].reason)});
+    if (sentences[i].fate >= Fate::spare) {
+      score.named.push_back({sentences[i].fate, mutants[i].place, mutants[i].what,
+                             std::move(sentences[i].reason)});
     }
   }
   return score;

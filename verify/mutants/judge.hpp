@@ -18,7 +18,9 @@ enum class Fate {
   scaling,       ///< all places agree, and the delta's factor is not alpha / lora_rank
   bad_contract,  ///< a formula has no value or counts below zero: refused as a description
   equivalent,    ///< at every point of the range both plan the same
-  survived,      ///< the plans differ somewhere and nothing notices
+  spare,         ///< the plans differ only in what reaches no output: buffer rows, zeros, contractions
+                 ///< over zeros, the rank that holds a row of a gathered A
+  survived,      ///< the plans differ in what reaches an output, and nothing notices
 };
 [[nodiscard]] std::string_view fate_name(Fate fate);
 
@@ -32,7 +34,7 @@ class Judge {
 
   struct Sentence {
     Fate fate = Fate::survived;
-    /// survived: what differs where, as far as the plan tells ("lora_b buffer rows").
+    /// spare and survived: what differs ("the length of a lora_b buffer").
     std::string reason;
   };
   [[nodiscard]] Sentence judge(const Contract& mutant) const;
@@ -45,7 +47,7 @@ class Judge {
   };
   void add(const Contract& contract, Analyser& analyser, LayoutCase input);
   void sort_points();
-  [[nodiscard]] std::string plans_differ(const Contract& mutant) const;
+  [[nodiscard]] Sentence compare_plans(const Contract& mutant) const;
 
   const Contract& contract_;
   std::vector<Point> points_;
@@ -56,10 +58,11 @@ struct MutantScore {
   std::string engine;
   std::size_t points = 0;
   std::map<Fate, std::int64_t> fates;
-  struct Survivor {
+  struct Named {
+    Fate fate;
     std::string place, what, reason;
   };
-  std::vector<Survivor> survivors;  ///< in the order of generation
+  std::vector<Named> named;  ///< those spare and survived, in the order of generation
 
   [[nodiscard]] std::int64_t total() const;
 };

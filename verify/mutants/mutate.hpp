@@ -1,4 +1,4 @@
-// Contracts with one thing wrong: what the laws must notice (docs/decisions/mutants.md).
+// Contracts with one thing wrong: what the laws must notice (docs/decisions/0006-mutants.md).
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,77 @@
+#include "verify/report/mutant_report.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "sim/base/json.hpp"
+
+namespace tplora {
+namespace {
+
+constexpr std::array kFates = {Fate::law,        Fate::verdict, Fate::scaling, Fate::bad_contract,
+                               Fate::equivalent, Fate::spare,   Fate::survived};
+
+std::string line(const std::string& name, const std::map<Fate, std::int64_t>& fates,
+                 std::int64_t total) {
+  std::string text = fmt::format("{:<28}{:>7}", name, total);
+  for (const Fate fate : kFates) {
+    const auto found = fates.find(fate);
+    text += fmt::format("{:>14}", found == fates.end() ? 0 : found->second);
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string mutants_text(const std::vector<MutantScore>& scores) {
+  std::string text = fmt::format("{:<28}{:>7}", "contract", "mutants");
+  for (const Fate fate : kFates) {
+    text += fmt::format("{:>14}", fate_name(fate));
+  }
+  text += "\n";
+  std::map<Fate, std::int64_t> all;
+  std::int64_t total = 0;
+  for (const MutantScore& score : scores) {
+    text += line(score.engine, score.fates, score.total());
+    total += score.total();
+    for (const auto& [fate, count] : score.fates) {
+      all[fate] += count;
+    }
+  }
+  text += line("all", all, total);
+  for (const MutantScore& score : scores) {
+    for (const auto& named : score.named) {
+      text += fmt::format("{}: {}{}: {} differs: {}\n", fate_name(named.fate), score.engine,
+                          named.place, named.reason, named.what);
+    }
+  }
+  return text;
+}
+
+std::string mutants_json(const std::vector<MutantScore>& scores) {
+  Json list = Json::array();
+  for (const MutantScore& score : scores) {
+    Json fates = Json::object();
+    for (const Fate fate : kFates) {
+      const auto found = score.fates.find(fate);
+      fates[std::string(fate_name(fate))] = found == score.fates.end() ? 0 : found->second;
+    }
+    Json named = Json::array();
+    for (const auto& one : score.named) {
+      named.push_back({{"fate", fate_name(one.fate)},
+                       {"place", one.place},
+                       {"what", one.what},
+                       {"differs", one.reason}});
+    }
+    list.push_back({{"engine", score.engine},
+                    {"mutants", score.total()},
+                    {"points", score.points},
+                    {"fates", std::move(fates)},
+                    {"named", std::move(named)}});
+  }
+  const Json json = {{"format", "tplora-mutants/1"}, {"scores", std::move(list)}};
+  return json.dump(2);
+}
+
+}  // namespace tplora

@@ -1,4 +1,6 @@
+#include "sim/layout/prover.hpp"
 #include "tests/support.hpp"
+#include "verify/explain/finding.hpp"
 
 using namespace tplora;
 using test::TemporaryFolder;
@@ -87,7 +89,16 @@ TEST_CASE("a bad contract is refused with one sentence that names file and point
   has(extending(R"("add": {"/nowhere/x": {}})"), "nothing can stand at");
   has(extending(R"("remove": ["/kernel/99999999999999999999"])"), "has no /kernel/9999");
   has(extending(R"("replace": {"/let/h": "H/"})"), "#/replace/~1let~1h: column 3: found the end");
-  has(extending(R"("replace": {"/let/h": "n"})"), "unknown name \"n\"");
+  has(extending(R"("replace": {"/let/h": "Kv + 1"})"), "unknown name \"Kv\"");
+  has(extending(R"("replace": {"/let/h": "n"})"), "#/replace/~1let~1h: column 1: \"n\" is defined "
+                                                  "further down in `let`");
+  has(extending(R"("replace": {"/let/h": "h/T"})"), "\"h\" is defined right here in `let`");
+  has(extending(R"("replace": {"/weight/copies": [{"src": "q", "from": "0", "rows": "1"},
+                                                  {"src": "k", "from": "0", "rows": "1"}]})"),
+      "#/replace/~1weight~1copies: no copy takes rows of v");
+  has(extending(R"("replace": {"/lora_a/copies": [{"src": "k", "to": "A", "from": "0", "rows": "r"},
+                                                  {"src": "v", "to": "A", "from": "0", "rows": "r"}]})"),
+      "no copy takes rows of q, expected one with \"src\": \"q\" or \"shared\"");
   has(extending(R"("replace": {"/kernel/0/b": "C"})"), "no buffer is called \"C\"");
   has(extending(R"("replace": {"/lora_b/fit": "loose"})"), "expected one of \"exact\", \"corner\"");
   has(extending(R"("replace": {"/lora_b/buffers/B": "3*r"})"), "before any adapter is known");
@@ -105,4 +116,60 @@ TEST_CASE("an extends cycle over two files is refused", "[contract]") {
   const auto contract = read_contract(folder.write("two.json", R"({"extends": "one"})"));
   REQUIRE_FALSE(contract);
   CHECK(contract.error().text().find("leads back") != std::string::npos);
+}
+
+namespace {
+
+/// What a contract's own mistake comes out as at H = 4, KV = 2, tp 2.
+Error bad_plan(const TemporaryFolder& folder, const std::string& rest) {
+  const auto contract = read_contract(folder.write("case.json", extending(rest)));
+  if (!contract) {
+    FAIL(contract.error().text());
+  }
+  const LayoutCase input =
+      proof_case(*contract, {.H = 4, .KV = 2, .D = 2, .Dv = 2, .gate = 1, .tp_size = 2,
+                             .lora_rank = 3, .max_lora_rank = 4});
+  const Analysis analysis = Analyser().run(*contract, input);
+  return analysis.bad_contract.value_or(Error{"no mistake found", ""});
+}
+
+}  // namespace
+
+TEST_CASE("a contract that counts below zero or writes a column twice is bad, not an engine's "
+          "refusal",
+          "[contract]") {
+  const TemporaryFolder folder;
+  Error bad = bad_plan(folder, R"("replace": {"/lora_b/copies/1/rows": "n*D - 9"})");
+  CHECK(bad.sentence.find("a copy of -7 rows") != std::string::npos);
+  CHECK(bad.place.find("#/lora_b/copies/1") != std::string::npos);
+  bad = bad_plan(folder, R"("replace": {"/kernel/2/depth": "r - 9"})");
+  CHECK(bad.sentence.find("depth -5, expected counts from 0 on") != std::string::npos);
+  CHECK(bad.place.find("#/kernel/2") != std::string::npos);
+  bad = bad_plan(folder, R"("add": {"/weight/copies/1/at": "0"})");
+  CHECK(bad.sentence.find("output columns from 0 on are written twice") != std::string::npos);
+  CHECK(bad.place.find("#/weight/copies/1") != std::string::npos);
+  bad = bad_plan(folder, R"("replace": {"/let/n": "KV // (T - 2) + 0"})");
+  CHECK(bad.sentence.find("is divided by zero") != std::string::npos);
+  CHECK(bad.place == (folder.path() / "case.json").string() + "#/replace/~1let~1n");
+}
+
+TEST_CASE("two kernel entries on one column, and a view that never covers, name their formula",
+          "[contract]") {
+  const TemporaryFolder folder;
+  const auto blames = [&](const std::string& rest, const std::string& place, Law law) {
+    const auto contract = read_contract(folder.write("case.json", extending(rest)));
+    REQUIRE(contract);
+    const LayoutCase input =
+        proof_case(*contract, {.H = 4, .KV = 2, .D = 2, .Dv = 2, .gate = 1, .tp_size = 2,
+                               .lora_rank = 4, .max_lora_rank = 4});
+    const Analysis analysis = Analyser().run(*contract, input);
+    CHECK(analysis.verdict == Verdict::silent);
+    const auto findings = explain(*contract, input, analysis, {"a", "b", "z"});
+    return std::any_of(findings.begin(), findings.end(), [&](const Finding& finding) {
+      return finding.law == law && finding.cause_place.find(place) != std::string::npos;
+    });
+  };
+  CHECK(blames(R"("replace": {"/kernel/2/out": "h*gate*D"})",
+               "case.json#/replace/~1kernel~12~1out", Law::identity));
+  CHECK(blames(R"("replace": {"/owns/kv_heads/1": "0"})", "#/owns/kv_heads", Law::cover));
 }

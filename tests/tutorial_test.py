@@ -1,42 +1,51 @@
 #!/usr/bin/env python3
-"""Runs docs/tutorial.md: writes its files, runs its commands, looks for what it says they print."""
+"""Runs docs/tutorial.md: writes its files, runs its commands, and looks for what it promises.
+
+Blocks: ```json file=NAME``` is written, ```sh exit=N``` is run in the same folder and must end with N,
+```text expect``` lists lines of which each must occur in the output of the command before it."""
 
 import pathlib
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = str(pathlib.Path(sys.argv[1]).resolve())
-BLOCK = re.compile(r"^```(\w+) (\w+)=(\S+)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.M | re.S)
 
 
-def run_console(text, code, folder):
-    """The commands behind "$ ", and the words that each must print."""
-    problems = []
-    for step in re.split(r"^\$ tplora ", text, flags=re.M)[1:]:
-        command, *words = step.strip().split("\n")
-        done = subprocess.run([PROGRAM, *shlex.split(command)], cwd=folder, capture_output=True, text=True, timeout=120)
-        if done.returncode != code:
-            problems.append(f"{command}: exit {done.returncode}, the tutorial says {code}\n{done.stdout}{done.stderr}")
-        problems += [f"{command}: does not print \"{word}\"\n{done.stdout}" for word in words if word not in done.stdout]
-    return problems
+def run(command, program, folder):
+    words = command.split()
+    assert words[0] == "tplora", command
+    done = subprocess.run([program, *words[1:]], cwd=folder, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
 
 
 def main():
-    problems, commands = [], 0
+    program = str(pathlib.Path(sys.argv[1]).resolve())
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    problems, commands, expectations, output = [], 0, 0, ""
     with tempfile.TemporaryDirectory() as folder:
-        for kind, key, value, text in BLOCK.findall((ROOT / "docs" / "tutorial.md").read_text()):
-            if (kind, key) == ("json", "file"):
-                (pathlib.Path(folder) / value).write_text(text)
-            elif (kind, key) == ("console", "exit"):
-                commands += text.count("$ tplora")
-                problems += run_console(text, int(value), folder)
+        for language, info, body in BLOCK.findall(text):
+            if language == "json":
+                name = re.search(r"file=(\S+)", info).group(1)
+                (pathlib.Path(folder) / name).write_text(body)
+            elif language == "sh":
+                wanted = int(re.search(r"exit=(\d)", info).group(1))
+                code, output = run(body.strip(), program, folder)
+                commands += 1
+                if code != wanted:
+                    problems.append(f"{body.strip()}: exit code {code}, expected {wanted}\n{output}")
+            elif language == "text":
+                for line in body.strip().splitlines():
+                    expectations += 1
+                    if line not in output:
+                        problems.append(f"the tutorial promises \"{line}\", found\n{output}")
+    if commands < 4 or expectations < 8:
+        problems.append(f"only {commands} commands and {expectations} promises were found")
     print("\n".join(problems))
-    print(f"{commands} commands, {len(problems)} problems")
-    return 1 if problems or commands < 5 else 0
+    print(f"{commands} commands, {expectations} promises, {len(problems)} problems")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -219,6 +219,7 @@ class Compiler {
       Let let;
       let.formula = formula(view);
       if (error_) {
+        explain_order(name, section->json());
         return;
       }
       let.phase = contract_.phase_of(let.formula);
@@ -230,6 +231,21 @@ class Compiler {
       }
       let.symbol = existing ? *existing : contract_.symbols.add(name);
       contract_.lets.push_back(std::move(let));
+    }
+  }
+
+  /// A name that `let` defines only here or further down is not unknown, it is too early.
+  void explain_order(const std::string& at, const Json& section) {
+    bool later = false;
+    for (const auto& [name, value] : section.items()) {
+      later = later || name == at;
+      const auto quoted = fmt::format("unknown name \"{}\"", name);
+      const auto found = error_->sentence.find(quoted);
+      if (later && found != std::string::npos) {
+        error_->sentence = fmt::format(
+            "{}\"{}\" is defined {} in `let`, expected only names that stand above",
+            error_->sentence.substr(0, found), name, name == at ? "right here" : "further down");
+      }
     }
   }
 
@@ -385,7 +401,26 @@ class Compiler {
     if (member && result.empty() && !error_) {
       take(Result<void>(member->expected("at least one copy")));
     }
+    if (member && !error_) {
+      all_parts(*member, kind, result);
+    }
     return result;
+  }
+
+  /// Each of q, k and v must be taken by some copy, or no geometry could ever be consistent.
+  void all_parts(const JsonView& list, Section kind, const std::vector<Copy>& copies) {
+    const Source whole = kind == Section::lora_a ? Source::shared : Source::fused;
+    for (const Source part : {Source::q, Source::k, Source::v}) {
+      const bool taken = std::any_of(copies.begin(), copies.end(), [&](const Copy& copy) {
+        return copy.source == part || copy.source == whole;
+      });
+      if (!taken) {
+        take(Result<void>(list.error(fmt::format(
+            "no copy takes rows of {0}, expected one with \"src\": \"{0}\" or \"{1}\"",
+            source_name(part), source_name(whole)))));
+        return;
+      }
+    }
   }
 
   static constexpr std::array<Word<FusedOrder>, 2> kOrders = {

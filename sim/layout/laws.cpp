@@ -417,20 +417,24 @@ class DeltaCheck {
     if (launches_tile_the_row()) {
       return;
     }
-    std::vector<std::pair<std::int64_t, std::int64_t>> ranges;
+    std::vector<const KernelLaunch*> launches;
     for (const KernelLaunch& launch : load_.launches) {
       if (launch.rows > 0) {
-        ranges.emplace_back(launch.out, launch.out + launch.rows);
+        launches.push_back(&launch);
       }
     }
-    std::sort(ranges.begin(), ranges.end());
+    std::stable_sort(launches.begin(), launches.end(),
+                     [](const KernelLaunch* x, const KernelLaunch* y) { return x->out < y->out; });
     std::int64_t reached = 0;
-    for (const auto& [begin, end] : ranges) {
-      report_columns(reached, begin, Holder::Kind::nothing);
-      report_columns(begin, std::min(reached, end), Holder::Kind::twice);
+    int entry = 0;
+    for (const KernelLaunch* launch : launches) {
+      const std::int64_t end = launch->out + launch->rows;
+      report_columns(reached, launch->out, Holder::Kind::nothing, entry);
+      report_columns(launch->out, std::min(reached, end), Holder::Kind::twice, launch->entry);
+      entry = launch->entry;
       reached = std::max(reached, end);
     }
-    report_columns(reached, rank_.build.width, Holder::Kind::nothing);
+    report_columns(reached, rank_.build.width, Holder::Kind::nothing, entry);
   }
 
   /// The usual case, without sorting: launches follow each other and fill the output row.
@@ -445,14 +449,15 @@ class DeltaCheck {
     return reached == rank_.build.width;
   }
 
-  void report_columns(std::int64_t begin, std::int64_t end, Holder::Kind kind) {
+  void report_columns(std::int64_t begin, std::int64_t end, Holder::Kind kind, int entry) {
     if (begin >= end) {
       return;
     }
     rank_.build.columns.visit(begin, end, [&](const Segment& column) {
       if (column.space >= 0 && live_.shape.has(static_cast<Part>(column.space))) {
         report_rows(column, Law::identity, Violation::Side::kernel, {.kind = kind},
-                    {Section::kernel, 0, Field::out});
+                    {Section::kernel, entry,
+                     kind == Holder::Kind::nothing ? Field::rows : Field::out});
       }
     });
   }

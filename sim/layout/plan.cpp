@@ -113,6 +113,7 @@ FusedOrder Planner::true_order(FusedOrder assumed, FusedBy fused_by) const {
 
 /// Where the copies of one section go.
 struct Planner::Target {
+  bool of_weight = false;  ///< rows are output columns: each is written once
   bool of_lora_a = false;  ///< sources are A tensors of lora_rank rows
   FusedOrder order;
   PastEnd past_end;
@@ -258,7 +259,8 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   }
   build.group_size = values_[symbol::T];
   build.group_rank = values_[symbol::t];
-  Target target{.order = true_order(contract_.weight.order, contract_.weight.fused_by),
+  Target target{.of_weight = true,
+                .order = true_order(contract_.weight.order, contract_.weight.fused_by),
                 .past_end = contract_.weight.past_end,
                 .pieces = build.weight,
                 .maps = {&build.columns, 1},
@@ -441,6 +443,15 @@ bool Planner::copy_once(const Copy& copy, int number, Target& target) {
                              piece.wanted_rows, piece.from, piece.to);
         },
         copy.place, piece.wanted_rows < 0 || piece.to < 0);
+  }
+  if (target.of_weight && piece.to < target.extents[buffer] && piece.wanted_rows > 0) {
+    return stop(
+        [&] {
+          return fmt::format("output columns from {} on are written twice, the copies before end at "
+                             "{}",
+                             piece.to, target.extents[buffer]);
+        },
+        copy.place, true);
   }
   const std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
   const std::int64_t begin = std::clamp<std::int64_t>(piece.from, 0, available);

@@ -1,6 +1,7 @@
 #include "verify/report/json_report.hpp"
 
 #include "sim/base/json.hpp"
+#include "sim/layout/prover.hpp"
 #include "verify/report/pieces.hpp"
 
 namespace tplora {
@@ -70,6 +71,15 @@ Verdict verdict_of_layer(const LayerReport& layer) {
   return layer.item.geometry ? layer.analysis.verdict : Verdict::not_applicable;
 }
 
+/// Whether the layer lies where the contract says that the engine works.
+bool claimed(const LayerReport& layer) {
+  if (!layer.item.geometry) {
+    return false;
+  }
+  const LayoutCase input = layout_case(layer.item.one, *layer.item.geometry);
+  return inside_claims(*layer.item.contract, input.geometry, input.deployment).value_or(false);
+}
+
 }  // namespace
 
 std::string layout_json(const std::vector<LayerReport>& layers, std::size_t shown) {
@@ -100,7 +110,8 @@ std::string layout_json(const std::vector<LayerReport>& layers, std::size_t show
   for (const LayerReport& layer : layers) {
     kinds.push_back({{"kind", layer.item.kind},
                      {"indices", layer.item.layers},
-                     {"verdict", verdict_name(verdict_of_layer(layer))}});
+                     {"verdict", verdict_name(verdict_of_layer(layer))},
+                     {"claimed", claimed(layer)}});
   }
   json["layers"] = std::move(kinds);
   return json.dump(2);

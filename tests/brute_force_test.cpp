@@ -82,11 +82,29 @@ std::vector<Contract> all_contracts() {
   return contracts;
 }
 
+/// The contracts of the repository; each without its checks, so that geometries no engine lets
+/// through are planned too; and one whose ranks own all query heads and one KV head.
+std::vector<Contract> contracts_and_worse() {
+  std::vector<Contract> contracts = all_contracts();
+  for (std::size_t i = 0, count = contracts.size(); i < count; ++i) {
+    Contract unchecked = contracts[i];
+    unchecked.checks.clear();
+    contracts.push_back(std::move(unchecked));
+  }
+  Contract greedy = test::contract("vllm");
+  greedy.owns.first_q = *Formula::parse("0", "test", greedy.symbols);
+  greedy.owns.q_heads = *Formula::parse("H", "test", greedy.symbols);
+  greedy.owns.kv_heads = *Formula::parse("1", "test", greedy.symbols);
+  index_formulas(greedy);
+  contracts.push_back(std::move(greedy));
+  return contracts;
+}
+
 }  // namespace
 
 TEST_CASE("interval maps and single cells agree on every geometry up to 8 heads", "[brute]") {
   Score score;
-  for (const Contract& contract : all_contracts()) {
+  for (const Contract& contract : contracts_and_worse()) {
     for (std::int64_t H = 1; H <= 8; ++H) {
       for (std::int64_t KV = 1; KV <= H; ++KV) {
         for (std::int64_t tp_size = 1; H % KV == 0 && tp_size <= 8; ++tp_size) {
@@ -98,7 +116,8 @@ TEST_CASE("interval maps and single cells agree on every geometry up to 8 heads"
                                      .max_lora_rank = 2 * tp_size};
               LayoutCase input = proof_case(contract, point);
               input.adapters[1].targets = {true, more == 0, true};
-              compare(contract, input, contract.name, Agreement::compared, score);
+              compare(contract, input, contract.name,
+                      contract.checks.empty() ? Agreement::left_out : Agreement::compared, score);
             }
           }
         }

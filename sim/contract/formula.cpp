@@ -437,8 +437,10 @@ std::optional<std::int64_t> Formula::evaluate(std::span<const std::int64_t> valu
     std::int64_t out = 0;
     return run(root_, values, out, nullptr) ? std::optional(out) : std::nullopt;
   }
-  std::int64_t stack[kMaxStack];  // not initialised: every slot is written before it is read
-  std::int64_t* top = stack - 1;
+  // Not initialised: every slot is written before it is read. The first one stays free, so that an
+  // empty stack's top is a place inside the array.
+  std::int64_t stack[kMaxStack + 1];
+  std::int64_t* top = stack;
   const auto count = steps_.size();
   for (std::size_t i = 0; i < count;) {
     const Step& step = steps_[i];

@@ -26,11 +26,29 @@ std::vector<std::vector<std::int64_t>> value_sets() {
   return sets;
 }
 
-void check_value(const Formula& formula, const Formula* in_parentheses,
+/// 0 + (0 + (... text)): the same value, and so many operands at once that the formula is walked as
+/// a tree instead of running in its compiled form.
+std::string walked(std::string_view text) {
+  constexpr int kLevels = 26;
+  std::string longer;
+  for (int level = 0; level < kLevels; ++level) {
+    longer += "0 + (";
+  }
+  return longer + std::string(text) + std::string(kLevels, ')');
+}
+
+/// The formula's tree as text.
+std::string printed(const Formula& formula, const SymbolTable& symbols) {
+  return Formula::print(formula.nodes(), formula.root(),
+                        [&](int number) { return symbols.name(number); });
+}
+
+void check_value(const Formula& formula, const std::vector<Result<Formula>>& same,
                  const std::vector<std::int64_t>& values) {
   const auto value = formula.evaluate(values);
-  if (in_parentheses != nullptr) {
-    check(in_parentheses->evaluate(values) == value, "parentheses around a formula change nothing");
+  for (const auto& other : same) {
+    check(!other || other->evaluate(values) == value,
+          "a formula has the same value compiled, as a tree, and printed");
   }
   if (!value) {
     check_error(formula.explain(values).error, "fuzz.json");
@@ -45,10 +63,12 @@ void formula(std::string_view bytes) {
   if (!parsed) {
     return check_error(parsed.error(), "fuzz.json");
   }
-  // At the limits of nesting and length the longer form may be refused.
-  const auto longer = Formula::parse("(" + std::string(bytes) + ")", "", symbols);
+  // At the limits of nesting and length a longer form may be refused.
+  const std::vector<Result<Formula>> same = {
+      Formula::parse(walked(bytes), "", symbols),
+      Formula::parse(printed(*parsed, symbols), "", symbols)};
   for (const auto& values : value_sets()) {
-    check_value(*parsed, longer ? &*longer : nullptr, values);
+    check_value(*parsed, same, values);
   }
 }
 

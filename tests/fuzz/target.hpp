@@ -16,7 +16,7 @@ namespace tplora::fuzz {
 void config(std::string_view bytes);
 /// A contract: one that compiles is planned, explained and run on small geometries.
 void contract(std::string_view bytes);
-/// A formula: one that parses has a value or an explanation, and the same in parentheses.
+/// A formula: one that parses has a value or an explanation, the same compiled, walked and printed.
 void formula(std::string_view bytes);
 /// A case line: one that parses prints as a line that parses to the same case.
 void case_line(std::string_view bytes);

@@ -44,7 +44,7 @@ void whole_proof(benchmark::State& state, const char* name) {
       benchmark::Counter(static_cast<double>(pairs), benchmark::Counter::kIsRate);
 }
 
-BENCHMARK_CAPTURE(one_case, sglang, "sglang")->Arg(1)->Arg(2)->Arg(4)->Arg(8)->Arg(16);
+BENCHMARK_CAPTURE(one_case, sglang, "sglang")->Arg(1)->Arg(2)->Arg(4)->Arg(8)->Arg(16)->Arg(32);
 BENCHMARK_CAPTURE(one_case, vllm_fully_sharded, "vllm_fully_sharded")->Arg(4)->Arg(8)->Arg(16);
 BENCHMARK_CAPTURE(one_case, megatron_bridge, "megatron_bridge")->Arg(4)->Arg(8)->Arg(16);
 BENCHMARK_CAPTURE(whole_proof, sglang, "sglang")->Unit(benchmark::kSecond);

@@ -84,7 +84,7 @@ TEST_CASE("the published buffer and slice rows come out for every tp_size", "[la
       CHECK(analysis.shape_check == row.shape_check);
       for (const RankState& rank : analysis.ranks) {
         CHECK(rank.build.b_rows[0] == row.buffer);
-        CHECK(rank.loads[0].slice_rows[0] == row.slice);
+        CHECK(rank.load(0).slice_rows[0] == row.slice);
       }
     }
   };

@@ -36,20 +36,25 @@ class SegmentList {
   }
   [[nodiscard]] bool empty() const { return count_ == 0; }
   /// Precondition: not empty.
+  [[nodiscard]] const Segment& back() const {
+    return heap_.empty() ? inline_[count_ - 1] : heap_.back();
+  }
   [[nodiscard]] Segment& back() { return heap_.empty() ? inline_[count_ - 1] : heap_.back(); }
   void clear() {
     count_ = 0;
     heap_.clear();
   }
-  void push_back(const Segment& segment) {
-    if (count_ < inline_.size()) {
-      inline_[count_] = segment;
-    } else {
-      if (heap_.empty()) {
-        heap_.assign(inline_.begin(), inline_.end());
-      }
-      heap_.push_back(segment);
+  /// In numbers, not as a Segment: copying one that was just written stalls the processor, which
+  /// cannot forward two narrow stores to one wide load.
+  void push_back(std::int64_t at, std::int64_t rows, std::int32_t space, std::int64_t from) {
+    if (count_ == inline_.size()) {
+      heap_.assign(inline_.begin(), inline_.end());
     }
+    Segment& segment = count_ < inline_.size() ? inline_[count_] : heap_.emplace_back();
+    segment.at = at;
+    segment.rows = rows;
+    segment.space = space;
+    segment.from = from;
     ++count_;
   }
   friend bool operator==(const SegmentList& a, const SegmentList& b) {
@@ -72,45 +77,66 @@ class IntervalMap {
 
   /// Adds a segment behind all others; joins it to the last where it continues it.
   /// Precondition: segment.at >= the end of the last segment. Empty segments are dropped.
-  void append(Segment segment) {
-    if (segment.rows <= 0) {
+  void append(const Segment& segment) {
+    append(segment.at, segment.rows, segment.space, segment.from);
+  }
+  void append(std::int64_t at, std::int64_t rows, std::int32_t space, std::int64_t from) {
+    if (rows <= 0) {
       return;
     }
-    segment.from = segment.space < 0 ? 0 : segment.from;
+    from = space < 0 ? 0 : from;
     if (!segments_.empty()) {
       Segment& last = segments_.back();
-      ensure(segment.at >= last.end(), "segments are appended in ascending order");
-      const bool continues = last.end() == segment.at && last.space == segment.space &&
-                             (segment.space < 0 || last.from + last.rows == segment.from);
+      ensure(at >= last.end(), "segments are appended in ascending order");
+      const bool continues = last.end() == at && last.space == space &&
+                             (space < 0 || last.from + last.rows == from);
       if (continues) {
-        last.rows += segment.rows;
+        last.rows += rows;
         return;
       }
     }
-    segments_.push_back(segment);
+    segments_.push_back(at, rows, space, from);
   }
 
   /// Makes the segment's rows what it says, whatever they were.
-  void overwrite(Segment segment) {
-    if (segment.rows <= 0) {
+  void overwrite(std::int64_t at, std::int64_t rows, std::int32_t space, std::int64_t from) {
+    if (rows <= 0) {
       return;
     }
-    if (segments_.empty() || segment.at >= segments_.back().end()) {
-      append(segment);
+    if (segments_.empty() || at >= segments_.back().end()) {
+      append(at, rows, space, from);
       return;
     }
-    const std::int64_t first = segments().front().at;
-    if (segment.at <= first && segment.end() >= segments_.back().end()) {
-      clear();
-      append(segment);
+    const Segment segment{.at = at, .rows = rows, .space = space, .from = from};
+    overlay({&segment, 1});
+  }
+
+  /// Makes the rows of all segments what they say, in one pass; rows between them stay as they are.
+  /// Precondition: segments are in ascending order, without overlap and not empty.
+  void overlay(std::span<const Segment> segments) {
+    if (segments.empty()) {
       return;
     }
+    const bool behind = segments_.empty() || segments.front().at >= segments_.back().end();
+    if (behind || covers(segments)) {
+      if (!behind) {
+        clear();
+      }
+      for (const Segment& segment : segments) {
+        append(segment);
+      }
+      return;
+    }
+    const std::int64_t end = segments_.back().end();
+    std::int64_t at = std::min(this->segments().front().at, segments.front().at);
     IntervalMap result;
-    visit(std::min(first, segment.at), segment.at,
-          [&](const Segment& piece) { result.append_known(piece); });
-    result.append(segment);
-    visit(segment.end(), segments_.back().end(),
-          [&](const Segment& piece) { result.append_known(piece); });
+    const auto keep = [&](const Segment& piece) { result.append_known(piece); };
+    for (const Segment& segment : segments) {
+      visit(at, segment.at, keep);
+      result.append(segment);
+      at = segment.end();
+    }
+    visit(at, end, keep);
     segments_ = std::move(result.segments_);
   }
 
@@ -145,6 +171,20 @@ class IntervalMap {
   friend bool operator==(const IntervalMap&, const IntervalMap&) = default;
 
  private:
+  /// Whether nothing of this map would be left beside the segments. Precondition: both not empty.
+  [[nodiscard]] bool covers(std::span<const Segment> segments) const {
+    if (segments.front().at > this->segments().front().at ||
+        segments.back().end() < segments_.back().end()) {
+      return false;
+    }
+    for (std::size_t i = 1; i < segments.size(); ++i) {
+      if (segments[i].at != segments[i - 1].end()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   void append_known(const Segment& piece) {
     if (piece.space != kNothing) {
       append(piece);

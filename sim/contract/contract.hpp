@@ -120,6 +120,7 @@ struct LoraBSection {
   PastEnd past_end = PastEnd::clip;
   std::vector<Buffer> buffers;
   std::vector<Copy> copies;
+  bool same_for_adapters = false;  ///< follows from the formulas: on a rank, all copies alike
 };
 
 struct LoraASection {
@@ -127,6 +128,7 @@ struct LoraASection {
   PastEnd past_end = PastEnd::clip;
   std::vector<Buffer> buffers;
   std::vector<Copy> copies;
+  bool same_on_ranks = false;  ///< follows from the formulas: for an adapter, all copies alike
 };
 
 struct PoolSection {
@@ -185,14 +187,15 @@ struct Contract {
   [[nodiscard]] bool takes_fused_adapters() const;
   /// One more than the highest symbol number any formula uses, loop indices included.
   int value_count = 0;
-  /// Formulas with a constant_number.
-  int constant_count = 0;
+  /// Formulas with a memo number.
+  int memo_count = 0;
 };
 
 /// Every formula of the contract but claims, with `let` first, in the order of the file.
 [[nodiscard]] std::vector<Formula*> formulas_of(Contract& contract);
 
-/// Works out again what follows from the formulas: phases and constant numbers. For those who
+/// Works out again what follows from the formulas: phases, memo numbers, same_for_adapters and
+/// same_on_ranks. For those who
 /// change a compiled contract; read_contract has done it.
 void index_formulas(Contract& contract);
 

@@ -427,15 +427,12 @@ template <class Op>
 
 }  // namespace
 
-std::optional<std::int64_t> Formula::evaluate(std::span<const std::int64_t> values) const {
-  if (steps_.size() == 1) {
-    const Step& only = steps_[0];
-    return only.kind == Step::Kind::constant ? only.value
-                                             : values[static_cast<std::size_t>(only.target)];
-  }
+bool Formula::run_steps(std::span<const std::int64_t> values, std::int64_t& out) const {
   if (stack_ > kMaxStack) {
-    std::int64_t out = 0;
-    return run(root_, values, out, nullptr) ? std::optional(out) : std::nullopt;
+    std::int64_t result = 0;
+    const bool good = run(root_, values, result, nullptr);
+    out = good ? result : out;
+    return good;
   }
   // Not initialised: every slot is written before it is read. The first one stays free, so that an
   // empty stack's top is a place inside the array.
@@ -451,24 +448,24 @@ std::optional<std::int64_t> Formula::evaluate(std::span<const std::int64_t> valu
       case Step::Kind::binary:
         --top;
         if (!combine(step.op, top[0], top[1])) {
-          return std::nullopt;
+          return false;
         }
         break;
       case Step::Kind::binary_constant:
         if (!combine(step.op, *top, step.value)) {
-          return std::nullopt;
+          return false;
         }
         break;
       case Step::Kind::binary_symbol:
         if (!combine(step.op, *top, values[static_cast<std::size_t>(step.target)])) {
-          return std::nullopt;
+          return false;
         }
         break;
       case Step::Kind::unary:
         if (step.op == Op::logical_not) {
           *top = *top == 0 ? 1 : 0;
         } else if (__builtin_sub_overflow(std::int64_t{0}, *top, top)) {
-          return std::nullopt;
+          return false;
         }
         break;
       case Step::Kind::truth: *top = *top != 0 ? 1 : 0; break;
@@ -484,7 +481,8 @@ std::optional<std::int64_t> Formula::evaluate(std::span<const std::int64_t> valu
         break;
     }
   }
-  return *top;
+  out = *top;
+  return true;
 }
 
 bool Formula::is_undefined(std::span<const std::int64_t> values) const {

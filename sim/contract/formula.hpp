@@ -58,7 +58,20 @@ class Formula {
   static Result<Formula> parse(std::string text, std::string place, const SymbolTable& symbols);
 
   /// The value, or nothing when a division leaves a remainder or has divisor 0, or on overflow.
-  [[nodiscard]] std::optional<std::int64_t> evaluate(std::span<const std::int64_t> values) const;
+  [[nodiscard]] std::optional<std::int64_t> evaluate(std::span<const std::int64_t> values) const {
+    std::int64_t out = 0;
+    return evaluate(values, out) ? std::optional(out) : std::nullopt;
+  }
+  /// The same for inner loops: false where there is no value, and `out` is as it was.
+  [[nodiscard]] bool evaluate(std::span<const std::int64_t> values, std::int64_t& out) const {
+    if (steps_.size() != 1) {
+      return run_steps(values, out);
+    }
+    const Step& only = steps_[0];
+    out = only.kind == Step::Kind::constant ? only.value
+                                            : values[static_cast<std::size_t>(only.target)];
+    return true;
+  }
 
   /// Whether evaluate gave nothing because of a division by zero or an overflow; the fast half of
   /// `explain`. Precondition: evaluate gave nothing.
@@ -81,10 +94,13 @@ class Formula {
   /// The symbols mentioned, each once, in order of first appearance.
   [[nodiscard]] const std::vector<Used>& used_symbols() const { return used_; }
 
-  /// A number a contract gives to formulas whose value does not change from rank to rank and from
-  /// adapter to adapter, so that planners evaluate them once; -1 for all others.
-  [[nodiscard]] int constant_number() const { return constant_number_; }
-  void set_constant_number(int number) { constant_number_ = number; }
+  /// For planners, which evaluate a formula once for as long as its value cannot change.
+  struct Memo {
+    int number = -1;       ///< given by the contract; -1: the value changes from call to call
+    bool of_rank = false;  ///< the value is one rank's; otherwise the same on all ranks
+  };
+  [[nodiscard]] Memo memo() const { return memo_; }
+  void set_memo(Memo memo) { memo_ = memo; }
 
   // --- the tree, for those who rewrite formulas ------------------------------------------------
   enum class Op : std::uint8_t {
@@ -128,6 +144,7 @@ class Formula {
   };
   class Parser;
 
+  bool run_steps(std::span<const std::int64_t> values, std::int64_t& out) const;
   bool run(std::int32_t node, std::span<const std::int64_t> values, std::int64_t& out,
            Failure* failure) const;
   bool run_binary(const Node& node, std::span<const std::int64_t> values, std::int64_t& out,
@@ -140,7 +157,7 @@ class Formula {
   std::int32_t root_ = -1;
   std::vector<Used> used_;
   std::vector<Step> steps_;
-  int constant_number_ = -1;
+  Memo memo_;
   int stack_ = 0;  ///< values the compiled form needs at once
 };
 

@@ -38,6 +38,29 @@ bool without_loop_index(const Contract& contract, const Formula& formula) {
   });
 }
 
+/// Whether the formula sees nothing that differs between ranks. A `let` of an adapter's phase may,
+/// so it is taken to.
+bool same_on_ranks(const Contract& contract, const Formula& formula) {
+  const auto& used = formula.used_symbols();
+  return std::all_of(used.begin(), used.end(), [&](const Formula::Used& each) {
+    const auto let = std::find_if(contract.lets.begin(), contract.lets.end(), [&](const Let& one) {
+      return one.symbol == each.symbol;
+    });
+    return let != contract.lets.end() ? let->phase == Phase::deployment
+                                      : each.symbol < symbol::tp_rank ||
+                                            (each.symbol >= symbol::r && each.symbol < symbol::count);
+  });
+}
+
+/// Whether `holds` for every formula of copies that are not repeated.
+template <class Test>
+bool all_formulas(const std::vector<Copy>& copies, const Test& holds) {
+  return std::all_of(copies.begin(), copies.end(), [&](const Copy& copy) {
+    return copy.loops.empty() && holds(copy.from) && holds(copy.rows) &&
+           (!copy.at || holds(*copy.at));
+  });
+}
+
 }  // namespace
 
 std::vector<Formula*> formulas_of(Contract& contract) {
@@ -79,13 +102,20 @@ void index_formulas(Contract& contract) {
   for (Check& check : contract.checks) {
     check.phase = contract.phase_of(check.that);
   }
-  contract.constant_count = 0;
+  contract.memo_count = 0;
   const auto all = formulas_of(contract);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const bool constant = i >= contract.lets.size() && without_loop_index(contract, *all[i]) &&
-                          contract.phase_of(*all[i]) == Phase::deployment;
-    all[i]->set_constant_number(constant ? contract.constant_count++ : -1);
+    const Phase phase = contract.phase_of(*all[i]);
+    const bool kept = i >= contract.lets.size() && phase != Phase::adapter &&
+                      without_loop_index(contract, *all[i]);
+    all[i]->set_memo({.number = kept ? contract.memo_count++ : -1,
+                      .of_rank = phase == Phase::tp_rank});
   }
+  contract.lora_b.same_for_adapters = all_formulas(
+      contract.lora_b.copies, [](const Formula& formula) { return formula.memo().number >= 0; });
+  contract.lora_a.same_on_ranks = all_formulas(
+      contract.lora_a.copies,
+      [&](const Formula& formula) { return same_on_ranks(contract, formula); });
 }
 
 }  // namespace tplora

@@ -75,8 +75,8 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
     }
     RankState& state = analysis_.ranks[rank];
     if (!again_) {
-      state.loads.resize(input.adapters.size());
-      planned_[rank].assign(input.adapters.size(), {});
+      state.load_of.assign(input.adapters.size(), -1);
+      planned_[rank].clear();
       if (auto failure = planner.build(static_cast<std::int64_t>(rank), state.build)) {
         analysis_.failures.push_back(*failure);
         failed_builds_[rank] = std::move(failure);
@@ -95,26 +95,25 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
 }
 
 // Plans one adapter's load on one rank, unless that shape is planned there already.
-void Analyser::plan_load(Planner& planner, const LayoutCase& input, std::size_t rank,
-                         std::size_t adapter) {
+const Analyser::PlannedLoad& Analyser::plan_load(Planner& planner, const LayoutCase& input,
+                                                 std::size_t rank, std::size_t adapter) {
   auto& planned = planned_[rank];
   RankState& state = analysis_.ranks[rank];
   const AdapterShape& shape = input.adapters[adapter];
-  if (planned[adapter].shape == shape) {
-    return;
-  }
   const auto alike = std::find_if(planned.begin(), planned.end(), [&](const PlannedLoad& other) {
     return other.shape == shape;
   });
+  const auto place = static_cast<std::size_t>(alike - planned.begin());
+  state.load_of[adapter] = static_cast<std::int32_t>(place);
   if (alike != planned.end()) {
-    state.loads[adapter] = state.loads[static_cast<std::size_t>(alike - planned.begin())];
-    planned[adapter] = *alike;
-    return;
+    return *alike;
   }
   if (again_) {  // the planner has not been on this rank yet
     planner.build(static_cast<std::int64_t>(rank), scratch_build_);
   }
-  planned[adapter] = {shape, planner.load(shape, state.build, state.loads[adapter])};
+  state.loads.resize(std::max(state.loads.size(), place + 1));
+  planned.push_back({shape, planner.load(shape, state.build, state.loads[place])});
+  return planned.back();
 }
 
 // Replays the steps on one rank. Every adapter is planned, for the reports; the first failure stops
@@ -133,10 +132,12 @@ std::optional<PlanFailure> Analyser::load_all(Planner& planner, const Contract& 
       continue;
     }
     const auto adapter = static_cast<std::size_t>(step.adapter);
-    plan_load(planner, input, rank, adapter);
-    first = first ? first : planned_[rank][adapter].failure;
+    const PlannedLoad& planned = plan_load(planner, input, rank, adapter);
+    if (planned.failure && !first) {
+      first = planned.failure;
+    }
     if (pools && !first) {
-      state.pool.load(contract, state.build, state.loads[adapter], input.adapters[adapter],
+      state.pool.load(contract, state.build, state.load(adapter), input.adapters[adapter],
                       step.adapter, step.slot);
     }
   }

@@ -33,7 +33,7 @@ struct Analysis {
   Verdict verdict = Verdict::consistent;
   /// What a shape assertion alone would say.
   bool shape_check = true;
-  std::vector<PlanFailure> failures;   ///< by tp_rank, then by step; one kind for all ranks
+  std::vector<PlanFailure> failures;  ///< by tp_rank, then by step; one kind for all ranks
   std::vector<Violation> violations;
   /// Set when a formula is undefined here (division by zero, overflow): the contract is wrong as a
   /// description, and the verdict means nothing.
@@ -41,15 +41,16 @@ struct Analysis {
   /// Every rank fails when it is built, at a formula or check that does not depend on the rank;
   /// what adapters would be loaded changes nothing.
   bool failed_before_adapters = false;
-  std::vector<RankState> ranks;        ///< as far as they could be planned
-  std::vector<LiveAdapter> live;       ///< resident after the last step, by slot
+  std::vector<RankState> ranks;   ///< as far as they could be planned
+  std::vector<LiveAdapter> live;  ///< resident after the last step, by slot
 };
 
 /// Analyses cases one after the other, reusing memory. Not for use from two threads at once.
 class Analyser {
  public:
   /// With Detail::verdicts, failures have no sentences, ranks that must fail like the first are not
-  /// planned, and `ranks` may be longer than tp_size (a sweep keeps their memory). Verdict, shape_check, violations and whether the contract is bad are the same.
+  /// planned, and `ranks` may be longer than tp_size (a sweep keeps their memory). Verdict,
+  /// shape_check, violations and whether the contract is bad are the same.
   explicit Analyser(Detail detail = Detail::sentences) : detail_(detail) {}
 
   /// The result stays valid until the next call. What an engine would refuse is a verdict.
@@ -59,22 +60,23 @@ class Analyser {
   const Analysis& run_again(const Contract& contract, const LayoutCase& input);
 
  private:
+  /// Of which shape a load is planned, and how that ended.
+  struct PlannedLoad {
+    AdapterShape shape;
+    std::optional<PlanFailure> failure;
+  };
+
+  const PlannedLoad& plan_load(Planner& planner, const LayoutCase& input, std::size_t rank,
+                               std::size_t adapter);
   bool build_all(Planner& planner, const Contract& contract, const LayoutCase& input);
-  void plan_load(Planner& planner, const LayoutCase& input, std::size_t rank, std::size_t adapter);
   std::optional<PlanFailure> load_all(Planner& planner, const Contract& contract,
                                       const LayoutCase& input, std::size_t rank);
   void check_laws(const Contract& contract, const LayoutCase& input);
 
-  /// Of which shape a load is planned, and how that ended.
-  struct PlannedLoad {
-    std::optional<AdapterShape> shape;
-    std::optional<PlanFailure> failure;
-  };
-
   Detail detail_;
   bool again_ = false;
   std::vector<std::optional<PlanFailure>> failed_builds_;  ///< by tp_rank, of the last run
-  std::vector<std::vector<PlannedLoad>> planned_;           ///< by tp_rank and adapter
+  std::vector<std::vector<PlannedLoad>> planned_;          ///< by tp_rank, beside loads
   RankBuild scratch_build_;
   Analysis analysis_;
   std::vector<std::vector<IntervalMap>> gathered_;  ///< by live adapter: A rows over the group

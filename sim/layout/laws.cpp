@@ -37,8 +37,7 @@ IntervalMap local_view(const QkvGeometry& geometry, const RankBuild& build, Fuse
   std::int64_t at = 0;
   const auto put = [&](Part part, std::int64_t first_head, std::int64_t heads) {
     const std::int64_t rows = geometry.rows_per_head(part);
-    expected.append(
-        {.at = at, .rows = heads * rows, .space = space_of(part), .from = first_head * rows});
+    expected.append(at, heads * rows, space_of(part), first_head * rows);
     at += heads * rows;
   };
   const bool grouped = order == FusedOrder::per_group && build.kv_heads > 0;
@@ -269,7 +268,7 @@ class DeltaCheck {
       : contract_(contract),
         slots_(deployment.slots),
         rank_(rank),
-        load_(rank_.loads[static_cast<std::size_t>(live.adapter)]),
+        load_(rank_.load(static_cast<std::size_t>(live.adapter))),
         live_(live),
         violations_(violations),
         a_(contract.lora_a.gather == Gather::none ? rank.pool.slot(live.slot).a : gathered) {}
@@ -314,7 +313,9 @@ class DeltaCheck {
     std::int64_t row = launch_->b_at + (column.at - launch_->out);
     std::int64_t at = column.at;
     while (at < column.end()) {
-      const std::int64_t steps = slot_rows == 0 ? slots_ : row / slot_rows;
+      const std::int64_t steps = row < slot_rows    ? 0  // the usual case, without a division
+                                 : slot_rows == 0 ? slots_
+                                                  : row / slot_rows;
       const std::int64_t slot = std::min(live_.slot + steps, slots_);
       const std::int64_t local = row - steps * slot_rows;
       const std::int64_t rows =

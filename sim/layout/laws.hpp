@@ -12,14 +12,14 @@ namespace tplora {
 /// What really stands where some row was expected.
 struct Holder {
   enum class Kind {
-    rows,     ///< rows of an adapter or of the base weight
+    rows,  ///< rows of an adapter or of the base weight
     zeros,
     nothing,  ///< nothing was ever loaded there, or no kernel writes there
     outside,  ///< memory outside the pool
     twice,    ///< a second contribution to the same column
   };
   Kind kind = Kind::nothing;
-  int adapter = -1;            ///< with `rows`: the adapter, -1 for the base weight
+  int adapter = -1;             ///< with `rows`: the adapter, -1 for the base weight
   std::int32_t part_space = 0;  ///< with `rows`: Part or kSharedA
   std::int64_t first_row = 0;   ///< with `rows`: row in that part, or A row (lora_rank index)
   std::int64_t slot = -1;       ///< the slot it was read from, -1 where that means nothing
@@ -45,8 +45,17 @@ struct Violation {
 /// Everything the laws look at on one rank.
 struct RankState {
   RankBuild build;
-  std::vector<RankLoad> loads;  ///< by adapter number; filled for adapters that were loaded
+  std::vector<RankLoad> loads;        ///< one for each shape that was loaded, then leftovers
+  std::vector<std::int32_t> load_of;  ///< by adapter number: place in loads, -1 if never loaded
   PoolMap pool;
+
+  [[nodiscard]] bool has_load(std::size_t adapter) const {
+    return adapter < load_of.size() && load_of[adapter] >= 0;
+  }
+  /// Precondition: has_load(adapter).
+  [[nodiscard]] const RankLoad& load(std::size_t adapter) const {
+    return loads[static_cast<std::size_t>(load_of[adapter])];
+  }
 };
 
 /// An adapter that tokens can use: resident after the last step.

@@ -46,7 +46,7 @@ const Formula& formula_at(const Contract& contract, const FormulaRef& ref) {
   using Field = FormulaRef::Field;
   const auto i = static_cast<std::size_t>(ref.index);
   const auto of_copy = [&](const Copy& copy) -> const Formula& {
-    return ref.field == Field::rows ? copy.rows
+    return ref.field == Field::rows            ? copy.rows
            : ref.field == Field::at && copy.at ? *copy.at
                                                : copy.from;
   };
@@ -83,18 +83,17 @@ void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t fr
                   std::int64_t rows, std::int64_t at, IntervalMap& map) {
   // A fused tensor is a number of equal groups, each q | k | v; `blocks` is one group of all.
   const std::int64_t groups = order == FusedOrder::blocks ? 1 : geometry.num_key_value_heads;
-  const std::int64_t group_rows = geometry.total_rows() / groups;
+  // A division by one is as slow as any, and this is where sweeps spend their time.
+  const auto per_group = [&](std::int64_t count) { return groups == 1 ? count : count / groups; };
+  const std::int64_t group_rows = per_group(geometry.total_rows());
   const std::int64_t end = from + rows;
-  for (std::int64_t group = from / group_rows; from < end; ++group) {
+  for (std::int64_t group = groups == 1 ? 0 : from / group_rows; from < end; ++group) {
     std::int64_t part_begin = group * group_rows;
     for (const Part part : kParts) {
-      const std::int64_t part_rows = geometry.rows(part) / groups;
+      const std::int64_t part_rows = per_group(geometry.rows(part));
       const std::int64_t stop = std::min(end, part_begin + part_rows);
       if (from < stop) {
-        map.append({.at = at,
-                    .rows = stop - from,
-                    .space = space_of(part),
-                    .from = group * part_rows + (from - part_begin)});
+        map.append(at, stop - from, space_of(part), group * part_rows + (from - part_begin));
         at += stop - from;
         from = stop;
       }
@@ -111,6 +110,17 @@ FusedOrder Planner::true_order(FusedOrder assumed, FusedBy fused_by) const {
   return geometry_.fused_order == RowOrder::blocks ? FusedOrder::blocks : FusedOrder::per_group;
 }
 
+namespace {
+
+void empty_maps(std::vector<IntervalMap>& maps, std::size_t count) {
+  maps.resize(count);
+  for (IntervalMap& map : maps) {
+    map.clear();
+  }
+}
+
+}  // namespace
+
 /// Where the copies of one section go.
 struct Planner::Target {
   bool of_weight = false;  ///< rows are output columns: each is written once
@@ -118,8 +128,8 @@ struct Planner::Target {
   FusedOrder order;
   PastEnd past_end;
   std::vector<Piece>& pieces;
-  std::span<IntervalMap> maps;        ///< one for each buffer
-  std::span<std::int64_t> extents;    ///< rows used so far in each buffer
+  std::span<IntervalMap> maps;      ///< one for each buffer
+  std::span<std::int64_t> extents;  ///< rows used so far in each buffer
 };
 
 Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
@@ -130,7 +140,7 @@ Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
   for (int i = 0; i < symbol::count; ++i) {
     values_[static_cast<std::size_t>(i)] = symbol_value(geometry, deployment, i);
   }
-  constants_.resize(static_cast<std::size_t>(contract.constant_count));
+  kept_.resize(static_cast<std::size_t>(contract.memo_count));
   deployment_failed_ = !run_lets(Phase::deployment);
   deployment_stop_ = failed_;
   group_size_ = values_[symbol::T];
@@ -169,16 +179,17 @@ bool Planner::run_lets(Phase phase) {
       const auto target = static_cast<std::size_t>(let.symbol);
       good = good && eval(let.formula, values_[target]);
       known_[target] = good ? 1 : 0;
+      all_known_ = all_known_ && good;
     }
   }
   return good;
 }
 
 bool Planner::known(const Formula& formula) const {
-  return std::all_of(formula.used_symbols().begin(), formula.used_symbols().end(),
-                     [&](const Formula::Used& used) {
-                       return known_[static_cast<std::size_t>(used.symbol)] != 0;
-                     });
+  return all_known_ || std::all_of(formula.used_symbols().begin(), formula.used_symbols().end(),
+                                   [&](const Formula::Used& used) {
+                                     return known_[static_cast<std::size_t>(used.symbol)] != 0;
+                                   });
 }
 
 PlanFailure Planner::failure(Verdict verdict) const {
@@ -230,6 +241,7 @@ PlanFailure Planner::check_failure(const Check& check) const {
 std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build) {
   values_[symbol::T] = group_size_;
   loop_steps_ = 0;
+  ++rank_stamp_;
   values_[symbol::tp_rank] = tp_rank;
   values_[symbol::t] = group_rank_.value_or(tp_rank);
   build.tp_rank = tp_rank;
@@ -242,6 +254,7 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   bool good = !deployment_failed_ && run_lets(Phase::tp_rank);
   if (deployment_failed_) {
     failed_ = deployment_stop_;
+    all_known_ = false;
     for (const Let& let : contract_.lets) {
       if (let.phase == Phase::tp_rank) {
         known_[static_cast<std::size_t>(let.symbol)] = 0;
@@ -265,18 +278,20 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
                 .pieces = build.weight,
                 .maps = {&build.columns, 1},
                 .extents = {&build.width, 1}};
-  good = eval(contract_.owns.first_q, build.first_q) && eval(contract_.owns.q_heads, build.q_heads) &&
-         eval(contract_.owns.first_kv, build.first_kv) &&
-         eval(contract_.owns.kv_heads, build.kv_heads) && copy_rows(contract_.weight.copies, target);
+  good =
+      eval(contract_.owns.first_q, build.first_q) && eval(contract_.owns.q_heads, build.q_heads) &&
+      eval(contract_.owns.first_kv, build.first_kv) &&
+      eval(contract_.owns.kv_heads, build.kv_heads) && copy_rows(contract_.weight.copies, target);
   if (!good) {
     return failure(Verdict::refused);
   }
   if (build.group_size < 1 || build.group_rank < 0 || build.group_rank >= build.group_size) {
     stop(
         [&] {
-          return fmt::format("the group has T = {} ranks and this one is t = {}, expected "
-                             "0 <= t < T",
-                             build.group_size, build.group_rank);
+          return fmt::format(
+              "the group has T = {} ranks and this one is t = {}, expected "
+              "0 <= t < T",
+              build.group_size, build.group_rank);
         },
         contract_.file);
     return failure(Verdict::refused);
@@ -319,14 +334,7 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
   load.b_pieces.clear();
   load.a_pieces.clear();
   load.launches.clear();
-  load.b_maps.resize(build.b_rows.size());
-  load.a_maps.resize(build.a_rows.size());
   load.slice_rows.assign(build.b_rows.size(), 0);
-  for (auto* maps : {&load.b_maps, &load.a_maps}) {
-    for (IntervalMap& map : *maps) {
-      map.clear();
-    }
-  }
   const bool lets = run_lets(Phase::adapter);
   const Formula::Stop let_failure = failed_;
   if (auto broken = run_checks(Check::When::load, Verdict::crash)) {
@@ -336,20 +344,8 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     failed_ = let_failure;
     return failure(Verdict::crash);
   }
-  Target b{.order = true_order(contract_.lora_b.order, contract_.lora_b.fused_by),
-           .past_end = contract_.lora_b.past_end,
-           .pieces = load.b_pieces,
-           .maps = load.b_maps,
-           .extents = load.slice_rows};
-  a_extents_.assign(build.a_rows.size(), 0);
-  Target a{.of_lora_a = true,
-           .order = FusedOrder::blocks,
-           .past_end = contract_.lora_a.past_end,
-           .pieces = load.a_pieces,
-           .maps = load.a_maps,
-           .extents = a_extents_};
-  const bool good = copy_rows(contract_.lora_b.copies, b) && copy_rows(contract_.lora_a.copies, a) &&
-                    launches(load) &&
+  const bool good = copy_b(build, load) && copy_a(adapter, build, load) &&
+launches(load) &&
                     eval(contract_.scaling_numerator, load.scaling_numerator) &&
                     eval(contract_.scaling_denominator, load.scaling_denominator);
   if (!good) {
@@ -363,15 +359,70 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
   return check_fit(build, load);
 }
 
+bool Planner::copy_b(const RankBuild& build, RankLoad& load) {
+  const bool kept = contract_.lora_b.same_for_adapters;
+  if (kept && kept_b_stamp_ == rank_stamp_) {
+    load.b_pieces = kept_b_.pieces;
+    load.b_maps = kept_b_.maps;
+    load.slice_rows = kept_b_.extents;
+    return true;
+  }
+  empty_maps(load.b_maps, build.b_rows.size());
+  Target target{.order = true_order(contract_.lora_b.order, contract_.lora_b.fused_by),
+                .past_end = contract_.lora_b.past_end,
+                .pieces = load.b_pieces,
+                .maps = load.b_maps,
+                .extents = load.slice_rows};
+  if (!copy_rows(contract_.lora_b.copies, target)) {
+    return false;
+  }
+  if (kept) {
+    kept_b_.pieces = load.b_pieces;
+    kept_b_.maps = load.b_maps;
+    kept_b_.extents = load.slice_rows;
+    kept_b_stamp_ = rank_stamp_;
+  }
+  return true;
+}
+
+bool Planner::copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load) {
+  const bool kept = contract_.lora_a.same_on_ranks;
+  if (kept) {
+    const auto found = std::find_if(kept_a_.begin(), kept_a_.end(),
+                                    [&](const KeptA& one) { return one.adapter == adapter; });
+    if (found != kept_a_.end()) {
+      load.a_pieces = found->copied.pieces;
+      load.a_maps = found->copied.maps;
+      return true;
+    }
+  }
+  empty_maps(load.a_maps, build.a_rows.size());
+  a_extents_.assign(build.a_rows.size(), 0);
+  Target target{.of_lora_a = true,
+                .order = FusedOrder::blocks,
+                .past_end = contract_.lora_a.past_end,
+                .pieces = load.a_pieces,
+                .maps = load.a_maps,
+                .extents = a_extents_};
+  if (!copy_rows(contract_.lora_a.copies, target)) {
+    return false;
+  }
+  if (kept) {
+    kept_a_.push_back({adapter, {load.a_pieces, load.a_maps, a_extents_}});
+  }
+  return true;
+}
+
 bool Planner::count_piece() {
   if (++pieces_ <= kMaxPieces) {
     return true;
   }
   return stop(
       [] {
-        return fmt::format("more than {} copies and kernel entries on all ranks, expected at most "
-                           "that many",
-                           kMaxPieces);
+        return fmt::format(
+            "more than {} copies and kernel entries on all ranks, expected at most "
+            "that many",
+            kMaxPieces);
       },
       contract_.file, true);
 }
@@ -389,9 +440,10 @@ bool Planner::for_each_index(const std::vector<Loop>& loops, std::size_t level, 
     // Nothing an engine asserts: the contract is at fault.
     return stop(
         [&] {
-          return fmt::format("a repetition of {} times after {} loop steps of this rank, expected at "
-                             "most {} in all",
-                             count, loop_steps_, kMaxLoopSteps);
+          return fmt::format(
+              "a repetition of {} times after {} loop steps of this rank, expected at "
+              "most {} in all",
+              count, loop_steps_, kMaxLoopSteps);
         },
         loops[level].count.place(), true);
   }
@@ -427,8 +479,21 @@ std::int64_t Planner::source_rows(Source source) const {
 
 bool Planner::copy_once(const Copy& copy, int number, Target& target) {
   const auto buffer = static_cast<std::size_t>(copy.buffer);
-  Piece piece{.copy = number, .source = copy.source, .buffer = copy.buffer};
+  // Filled in where it will stay, and taken back on failure.
+  Piece& piece = target.pieces.emplace_back();
+  piece.copy = number;
+  piece.source = copy.source;
+  piece.buffer = copy.buffer;
   piece.to = target.extents[buffer];
+  if (put_piece(copy, target, piece)) {
+    return true;
+  }
+  target.pieces.pop_back();
+  return false;
+}
+
+bool Planner::put_piece(const Copy& copy, Target& target, Piece& piece) {
+  const auto buffer = static_cast<std::size_t>(copy.buffer);
   if (!eval(copy.from, piece.from) || !eval(copy.rows, piece.wanted_rows) ||
       (copy.at && !eval(*copy.at, piece.to))) {
     return false;
@@ -447,15 +512,17 @@ bool Planner::copy_once(const Copy& copy, int number, Target& target) {
   if (target.of_weight && piece.to < target.extents[buffer] && piece.wanted_rows > 0) {
     return stop(
         [&] {
-          return fmt::format("output columns from {} on are written twice, the copies before end at "
-                             "{}",
-                             piece.to, target.extents[buffer]);
+          return fmt::format(
+              "output columns from {} on are written twice, the copies before end at "
+              "{}",
+              piece.to, target.extents[buffer]);
         },
         copy.place, true);
   }
   const std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
   const std::int64_t begin = std::clamp<std::int64_t>(piece.from, 0, available);
-  const std::int64_t end = std::clamp<std::int64_t>(piece.from + piece.wanted_rows, begin, available);
+  const std::int64_t end =
+      std::clamp<std::int64_t>(piece.from + piece.wanted_rows, begin, available);
   if (target.past_end == PastEnd::error && end - begin != piece.wanted_rows) {
     return stop(
         [&] {
@@ -469,38 +536,34 @@ bool Planner::copy_once(const Copy& copy, int number, Target& target) {
   piece.rows = zero_fill ? piece.wanted_rows : end - begin;
   IntervalMap& map = target.maps[buffer];
   if (zero_fill) {
-    map.overwrite({.at = piece.to, .rows = piece.rows, .space = kZeros});
+    map.overwrite(piece.to, piece.rows, kZeros, 0);
   }
   const std::int64_t at = zero_fill ? piece.to + (begin - std::min(begin, piece.from)) : piece.to;
-  put_source(copy.source, target, {.at = at, .rows = end - begin, .space = 0, .from = begin}, map);
+  put_source(copy.source, target, at, end - begin, begin, map);
   target.extents[buffer] = std::max(target.extents[buffer], piece.to + piece.rows);
-  target.pieces.push_back(piece);
   return true;
 }
 
-void Planner::put_source(Source source, const Target& target, Segment rows, IntervalMap& map) const {
+void Planner::put_source(Source source, const Target& target, std::int64_t at, std::int64_t rows,
+                         std::int64_t from, IntervalMap& map) const {
   if (target.of_lora_a || source != Source::fused) {
     constexpr std::array<std::int32_t, 5> kSpaces = {0, 1, 2, kSharedA, kSharedA};
-    rows.space = kSpaces[static_cast<std::size_t>(source)];
-    map.overwrite(rows);
+    map.overwrite(at, rows, kSpaces[static_cast<std::size_t>(source)], from);
     return;
   }
-  if (map.empty() || rows.at >= map.segments().back().end()) {
-    append_fused(geometry_, target.order, rows.from, rows.rows, rows.at, map);
+  if (map.empty() || at >= map.segments().back().end()) {
+    append_fused(geometry_, target.order, from, rows, at, map);
     return;
   }
   IntervalMap fused;
-  append_fused(geometry_, target.order, rows.from, rows.rows, rows.at, fused);
-  for (const Segment& segment : fused.segments()) {
-    map.overwrite(segment);
-  }
+  append_fused(geometry_, target.order, from, rows, at, fused);
+  map.overlay(fused.segments());
 }
 
 bool Planner::launches(RankLoad& load) {
   for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {
     const KernelEntry& entry = contract_.kernel[i];
-    const auto launch = [&] {
-      KernelLaunch one{.entry = static_cast<int>(i), .a = entry.a, .b = entry.b};
+    const auto fill = [&](KernelLaunch& one) {
       if (!eval(entry.a_at, one.a_at) || !eval(entry.b_at, one.b_at) || !eval(entry.out, one.out) ||
           !eval(entry.rows, one.rows) || !eval(entry.depth, one.depth)) {
         return false;
@@ -509,15 +572,26 @@ bool Planner::launches(RankLoad& load) {
         if (count < 0 || count > kMaxRows) {
           return stop(
               [&] {
-                return fmt::format("a kernel entry with a_at {}, b_at {}, out {}, rows {}, "
-                                   "depth {}, expected counts from 0 on",
-                                   one.a_at, one.b_at, one.out, one.rows, one.depth);
+                return fmt::format(
+                    "a kernel entry with a_at {}, b_at {}, out {}, rows {}, "
+                    "depth {}, expected counts from 0 on",
+                    one.a_at, one.b_at, one.out, one.rows, one.depth);
               },
               entry.place, count < 0);
         }
       }
-      load.launches.push_back(one);
       return true;
+    };
+    const auto launch = [&] {
+      KernelLaunch& one = load.launches.emplace_back();
+      one.entry = static_cast<int>(i);
+      one.a = entry.a;
+      one.b = entry.b;
+      if (fill(one)) {
+        return true;
+      }
+      load.launches.pop_back();
+      return false;
     };
     if (!for_each_index(entry.loops, 0, launch)) {
       return false;
@@ -529,13 +603,16 @@ bool Planner::launches(RankLoad& load) {
 std::optional<PlanFailure> Planner::check_fit(const RankBuild& build, const RankLoad& load) const {
   const auto misfit = [&](const Buffer& buffer, std::int64_t has, std::int64_t wants,
                           std::int64_t cols) {
-    PlanFailure broken{.verdict = Verdict::crash, .law = Law::fit, .tp_rank = build.tp_rank,
-                       .sentence = {}, .place = {}};
+    PlanFailure broken{.verdict = Verdict::crash,
+                       .law = Law::fit,
+                       .tp_rank = build.tp_rank,
+                       .sentence = {},
+                       .place = {}};
     if (detail_ == Detail::sentences) {
-      broken.sentence =
-          fmt::format("buffer {} has {} rows and the slice has {}: shape [{}, {}] against [{}, {}]; "
-                      "the buffer is {}",
-                      buffer.name, has, wants, has, cols, wants, cols, describe(buffer.rows));
+      broken.sentence = fmt::format(
+          "buffer {} has {} rows and the slice has {}: shape [{}, {}] against [{}, {}]; "
+          "the buffer is {}",
+          buffer.name, has, wants, has, cols, wants, cols, describe(buffer.rows));
       broken.place = buffer.rows.place();
     }
     return broken;
@@ -569,8 +646,9 @@ std::string_view file_of(const Formula& formula) {
 std::string Planner::describe(const Formula& formula) const {
   std::string used;
   for (const auto& [number, name] : formula.used_symbols()) {
-    const auto let = std::find_if(contract_.lets.begin(), contract_.lets.end(),
-                                  [symbol = number](const Let& each) { return each.symbol == symbol; });
+    const auto let =
+        std::find_if(contract_.lets.begin(), contract_.lets.end(),
+                     [symbol = number](const Let& each) { return each.symbol == symbol; });
     used += fmt::format("{}{}", used.empty() ? "" : ", ", name);
     if (let != contract_.lets.end()) {
       used += " = " + let->formula.text();

@@ -142,18 +142,17 @@ class Planner {
     return formula.evaluate(values_);
   }
   bool eval(const Formula& formula, std::int64_t& out) {
-    const int number = formula.constant_number();
-    if (number >= 0 && constants_[static_cast<std::size_t>(number)]) {
-      out = *constants_[static_cast<std::size_t>(number)];
+    const Formula::Memo memo = formula.memo();
+    const std::int64_t stamp = memo.of_rank ? rank_stamp_ : 0;
+    if (memo.number >= 0 && kept_[static_cast<std::size_t>(memo.number)].stamp == stamp) {
+      out = kept_[static_cast<std::size_t>(memo.number)].value;
       return true;
     }
-    const auto result = formula.evaluate(values_);
-    if (!result) {
+    if (!formula.evaluate(values_, out)) {
       return stop_at(formula);
     }
-    out = *result;
-    if (number >= 0) {
-      constants_[static_cast<std::size_t>(number)] = result;
+    if (memo.number >= 0) {
+      kept_[static_cast<std::size_t>(memo.number)] = {out, stamp};
     }
     return true;
   }
@@ -167,13 +166,17 @@ class Planner {
   bool known(const Formula& formula) const;
   bool copy_rows(const std::vector<Copy>& copies, Target& target);
   bool copy_once(const Copy& copy, int number, Target& target);
+  bool put_piece(const Copy& copy, Target& target, Piece& piece);
+  bool copy_b(const RankBuild& build, RankLoad& load);
+  bool copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load);
   bool launches(RankLoad& load);
   std::optional<PlanFailure> check_fit(const RankBuild& build, const RankLoad& load) const;
   PlanFailure failure(Verdict verdict) const;
   bool count_piece();
   template <class Body>
   bool for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body);
-  void put_source(Source source, const Target& target, Segment rows, IntervalMap& map) const;
+  void put_source(Source source, const Target& target, std::int64_t at, std::int64_t rows,
+                  std::int64_t from, IntervalMap& map) const;
   [[nodiscard]] std::int64_t source_rows(Source source) const;
   [[nodiscard]] FusedOrder true_order(FusedOrder assumed, FusedBy fused_by) const;
 
@@ -182,7 +185,28 @@ class Planner {
   Deployment deployment_;
   std::vector<std::int64_t> values_;
   std::vector<std::uint8_t> known_;  ///< by symbol: its value is defined at this point
-  std::vector<std::optional<std::int64_t>> constants_;  ///< by constant_number, once evaluated
+  bool all_known_ = true;            ///< no let has failed yet
+  /// A formula's value, by its memo number, while the stamp is the rank's (or 0, for all ranks).
+  struct Kept {
+    std::int64_t value = 0;
+    std::int64_t stamp = -1;
+  };
+  std::vector<Kept> kept_;
+  std::int64_t rank_stamp_ = 0;  ///< counts builds
+  /// Copies of a section that another load repeats: of lora_b for the next adapter on the rank, of
+  /// lora_a for the same adapter on the next rank.
+  struct Copied {
+    std::vector<Piece> pieces;
+    std::vector<IntervalMap> maps;
+    std::vector<std::int64_t> extents;
+  };
+  struct KeptA {
+    AdapterShape adapter;
+    Copied copied;
+  };
+  Copied kept_b_;
+  std::int64_t kept_b_stamp_ = 0;
+  std::vector<KeptA> kept_a_;
   std::vector<std::int64_t> a_extents_;
   Detail detail_;
   bool deployment_failed_ = false;

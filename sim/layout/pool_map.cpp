@@ -53,6 +53,16 @@ void PoolMap::split(std::vector<Band>& bands, std::int64_t column) {
   }
 }
 
+void PoolMap::store(const Contract& contract, const AdapterShape& shape, int adapter,
+                    const IntervalMap& slice) {
+  stored_.clear();
+  for (Segment segment : slice.segments()) {
+    if (stored(contract, shape, adapter, segment)) {
+      stored_.push_back(segment);
+    }
+  }
+}
+
 void PoolMap::load(const Contract& contract, const RankBuild& build, const RankLoad& load,
                    const AdapterShape& shape, int adapter, std::int64_t number) {
   SlotMap& slot = slots_[static_cast<std::size_t>(number)];
@@ -66,14 +76,10 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
       zero_rows(bands[0].rows, build.b_rows[i]);
     }
     split(bands, shape.lora_rank);
+    store(contract, shape, adapter, load.b_maps[i]);
     for (Band& band : bands) {
-      if (band.begin >= shape.lora_rank) {
-        continue;
-      }
-      for (Segment segment : load.b_maps[i].segments()) {
-        if (stored(contract, shape, adapter, segment)) {
-          band.rows.overwrite(segment);
-        }
+      if (band.begin < shape.lora_rank) {
+        band.rows.overlay(stored_);
       }
     }
   }
@@ -81,11 +87,8 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
     if (clear) {
       zero_rows(slot.a[i], build.a_rows[i]);
     }
-    for (Segment segment : load.a_maps[i].segments()) {
-      if (stored(contract, shape, adapter, segment)) {
-        slot.a[i].overwrite(segment);
-      }
-    }
+    store(contract, shape, adapter, load.a_maps[i]);
+    slot.a[i].overlay(stored_);
   }
 }
 

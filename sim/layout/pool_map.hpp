@@ -48,8 +48,12 @@ class PoolMap {
 
  private:
   static void split(std::vector<Band>& bands, std::int64_t column);
+  /// Puts the rows of a slice that this adapter's load writes into stored_.
+  void store(const Contract& contract, const AdapterShape& shape, int adapter,
+             const IntervalMap& slice);
 
   std::vector<SlotMap> slots_;
+  std::vector<Segment> stored_;
   std::int64_t max_lora_rank_ = 0;
 };
 

@@ -76,10 +76,10 @@ void TpGroup::load_adapters(std::span<const Adapter> adapters,
       continue;  // an eviction frees the slot's number, it does not touch memory
     }
     const auto number = static_cast<std::size_t>(step.adapter);
-    const float scaling = analysis_.ranks.front().loads[number].scaling();
+    const float scaling = analysis_.ranks.front().load(number).scaling();
     const StoredAdapter stored(adapters[number], arithmetic_, scaling);
     for (std::size_t rank = 0; rank < pools_.size(); ++rank) {
-      pools_[rank].load(contract_, analysis_.ranks[rank].loads[number], shapes[number], stored,
+      pools_[rank].load(contract_, analysis_.ranks[rank].load(number), shapes[number], stored,
                         step.slot);
     }
   }
@@ -187,7 +187,7 @@ void TpGroup::shrink(std::size_t rank, const LiveAdapter& live,
 void TpGroup::expand(std::size_t rank, const LiveAdapter& live,
                      std::span<const std::int64_t> tokens,
                      const std::vector<std::vector<float>>& u) {
-  const RankLoad& load = analysis_.ranks[rank].loads[static_cast<std::size_t>(live.adapter)];
+  const RankLoad& load = analysis_.ranks[rank].load(static_cast<std::size_t>(live.adapter));
   const float scaling = load.scaling();
   for (const KernelLaunch& one : load.launches) {
     launch(rank, live, scaling, tokens, one, u[static_cast<std::size_t>(one.a)]);

@@ -37,7 +37,7 @@ FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
     if (step.kind == PoolStep::Kind::load) {
       const auto number = static_cast<std::size_t>(step.adapter);
       const AdapterShape& shape = input.adapters[number];
-      pool.load(contract, rank.loads[number], shape,
+      pool.load(contract, rank.load(number), shape,
                 LabelledAdapter(step.adapter, shape.lora_rank), step.slot);
     }
   }
@@ -89,7 +89,7 @@ class Tracer {
 
   [[nodiscard]] std::vector<Provenance> trace(std::int64_t begin, std::int64_t end) const {
     std::vector<Provenance> list;
-    const RankLoad& load = rank_.loads[static_cast<std::size_t>(live_.adapter)];
+    const RankLoad& load = rank_.load(static_cast<std::size_t>(live_.adapter));
     for (const KernelLaunch& launch : load.launches) {
       const std::int64_t from = std::max(begin, launch.out);
       const std::int64_t stop = std::min({end, launch.out + launch.rows, rank_.build.width});

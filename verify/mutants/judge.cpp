@@ -27,7 +27,7 @@ bool scaling_is_right(const Analysis& analysis, std::int64_t tp_size) {
   return std::all_of(analysis.live.begin(), analysis.live.end(), [&](const LiveAdapter& live) {
     return std::all_of(analysis.ranks.begin(), analysis.ranks.begin() + tp_size,
                        [&](const RankState& rank) {
-                         return exact(rank.loads[static_cast<std::size_t>(live.adapter)],
+                         return exact(rank.load(static_cast<std::size_t>(live.adapter)),
                                       live.shape);
                        });
   });
@@ -89,9 +89,9 @@ Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gather
   };
   spare(x.b_rows != y.b_rows, "the length of a lora_b buffer");
   spare(x.a_rows != y.a_rows, "the length of a lora_a buffer");
-  for (std::size_t i = 0; i < a.loads.size(); ++i) {
-    const RankLoad& p = a.loads[i];
-    const RankLoad& q = b.loads[i];
+  for (std::size_t adapter = 0; adapter < a.load_of.size(); ++adapter) {
+    const RankLoad& p = a.load(adapter);
+    const RankLoad& q = b.load(adapter);
     const bool a_differs = without_zeros(p.a_maps) != without_zeros(q.a_maps);
     spare(a_differs && a_gathered, "which rank holds which rows of a gathered A");
     if (without_zeros(p.b_maps) != without_zeros(q.b_maps) || (a_differs && !a_gathered)) {

@@ -77,10 +77,10 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
   for (const Piece& piece : build.weight) {
     described.weight.push_back(describe(piece, build.columns, "weight", piece.to, false));
   }
-  if (rank.loads.empty()) {
+  if (!rank.has_load(0)) {
     return described;
   }
-  const RankLoad& load = rank.loads.front();
+  const RankLoad& load = rank.load(0);
   described.b_slice_rows =
       std::accumulate(load.slice_rows.begin(), load.slice_rows.end(), std::int64_t{0});
   // A B piece feeds the columns of the first launch that reads its first row.

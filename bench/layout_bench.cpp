@@ -11,8 +11,7 @@ namespace {
 using namespace tplora;
 
 Contract contract(const char* name) {
-  auto found =
-      find_contract(name, TPLORA_SOURCE_DIR "/configs").and_then(read_contract);
+  auto found = find_contract(name, TPLORA_SOURCE_DIR "/configs").and_then(read_contract);
   ensure(found.has_value(), "the benchmark's contract can be read");
   return std::move(*found);
 }
@@ -22,9 +21,14 @@ Contract contract(const char* name) {
 void one_case(benchmark::State& state, const char* name) {
   const Contract one = contract(name);
   const std::int64_t tp_size = state.range(0);
-  const LayoutCase input =
-      proof_case(one, {.H = 64, .KV = 8, .D = 128, .Dv = 128, .gate = 1, .tp_size = tp_size,
-                       .lora_rank = 16, .max_lora_rank = 64});
+  const LayoutCase input = proof_case(one, {.H = 64,
+                                            .KV = 8,
+                                            .D = 128,
+                                            .Dv = 128,
+                                            .gate = 1,
+                                            .tp_size = tp_size,
+                                            .lora_rank = 16,
+                                            .max_lora_rank = 64});
   Analyser analyser;
   for (auto _ : state) {
     benchmark::DoNotOptimize(&analyser.run(one, input));

@@ -88,7 +88,9 @@ class Rank {
   std::vector<std::int64_t> b_rows, a_rows;
   std::map<std::tuple<int, std::int64_t>, std::vector<Cells>> b;  // (buffer, slot): [row][col]
   std::map<std::tuple<int, std::int64_t>, Cells> a;               // (buffer, slot): [row]
-  struct Launch { std::int64_t a, b, a_at, b_at, out, rows, depth; };
+  struct Launch {
+    std::int64_t a, b, a_at, b_at, out, rows, depth;
+  };
   std::map<int, std::vector<Launch>> launches;  // by adapter
 
  private:
@@ -143,7 +145,8 @@ class Rank {
     columns = out[0];
     columns.resize(static_cast<std::size_t>(extent[0]));
     if (T < 1 || t < 0 || t >= T) throw Stop{Verdict::refused, Law::check, false};
-    for (auto [buffers, rows] : {std::pair{&c.lora_b.buffers, &b_rows}, {&c.lora_a.buffers, &a_rows}}) {
+    for (auto [buffers, rows] :
+         {std::pair{&c.lora_b.buffers, &b_rows}, {&c.lora_a.buffers, &a_rows}}) {
       for (const Buffer& buffer : *buffers) {
         rows->push_back(eval(buffer.rows, Verdict::crash));
         if (rows->back() < 0 || rows->back() > kFar) throw Stop{Verdict::crash, Law::check, false};
@@ -155,9 +158,9 @@ class Rank {
   void clear(std::int64_t slot) {
     const Cell zero{'0', -1, -1, -1, -1};
     for (std::size_t i = 0; i < b_rows.size(); ++i) {
-      b[{static_cast<int>(i), slot}] = std::vector<Cells>(
-          static_cast<std::size_t>(b_rows[i]),
-          Cells(static_cast<std::size_t>(in.deployment.max_lora_rank), zero));
+      b[{static_cast<int>(i), slot}] =
+          std::vector<Cells>(static_cast<std::size_t>(b_rows[i]),
+                             Cells(static_cast<std::size_t>(in.deployment.max_lora_rank), zero));
     }
     for (std::size_t i = 0; i < a_rows.size(); ++i) {
       a[{static_cast<int>(i), slot}] = Cells(static_cast<std::size_t>(a_rows[i]), zero);
@@ -166,7 +169,8 @@ class Rank {
 
   /// Walks the loops of an entry, calling body once for each combination.
   template <class Body>
-  void loops(const std::vector<Loop>& list, std::size_t level, Verdict otherwise, const Body& body) {
+  void loops(const std::vector<Loop>& list, std::size_t level, Verdict otherwise,
+             const Body& body) {
     if (level == list.size()) return body();
     const std::int64_t count = eval(list[level].count, otherwise);
     for (std::int64_t i = 0; i < count; ++i) {
@@ -191,7 +195,9 @@ class Rank {
         Cells tensor;
         if (lora_rank >= 0) {
           for (std::int64_t i = 0; i < lora_rank; ++i) {
-            tensor.push_back({'a', -1, copy.source == Source::shared ? 3 : static_cast<int>(copy.source), i, -1});
+            tensor.push_back({'a', -1,
+                              copy.source == Source::shared ? 3 : static_cast<int>(copy.source), i,
+                              -1});
           }
         } else {
           tensor = source(g, copy.source, order);
@@ -203,7 +209,8 @@ class Rank {
           if (!inside && past_end == PastEnd::error) throw Stop{otherwise, Law::check, false};
           if (!inside && past_end == PastEnd::clip) continue;
           auto& cells = out[buffer];
-          if (static_cast<std::int64_t>(cells.size()) <= at) cells.resize(static_cast<std::size_t>(at) + 1);
+          if (static_cast<std::int64_t>(cells.size()) <= at)
+            cells.resize(static_cast<std::size_t>(at) + 1);
           cells[static_cast<std::size_t>(at)] =
               inside ? tensor[static_cast<std::size_t>(i)] : Cell{'0', -1, -1, -1, -1};
           ++at;
@@ -219,7 +226,8 @@ void Rank::load(int number, std::int64_t slot) {
   values[symbol::r] = shape.lora_rank;
   values[symbol::alpha] = shape.lora_alpha;
   for (int part = 0; part < 3; ++part) {
-    values[static_cast<std::size_t>(symbol::has_q + part)] = shape.targets[static_cast<std::size_t>(part)] ? 1 : 0;
+    values[static_cast<std::size_t>(symbol::has_q + part)] =
+        shape.targets[static_cast<std::size_t>(part)] ? 1 : 0;
   }
   for (const Let& let : c.lets) {
     if (let.phase == Phase::adapter) unknown.erase(let.symbol);
@@ -229,7 +237,8 @@ void Rank::load(int number, std::int64_t slot) {
   if (stop) throw *stop;
   std::vector<Cells> b_slices(b_rows.size()), a_slices(a_rows.size());
   std::vector<std::int64_t> b_extent(b_rows.size(), 0), a_extent(a_rows.size(), 0);
-  copies(c.lora_b.copies, c.lora_b.order, c.lora_b.past_end, b_slices, b_extent, Verdict::crash, -1);
+  copies(c.lora_b.copies, c.lora_b.order, c.lora_b.past_end, b_slices, b_extent, Verdict::crash,
+         -1);
   copies(c.lora_a.copies, FusedOrder::blocks, c.lora_a.past_end, a_slices, a_extent, Verdict::crash,
          shape.lora_rank);
   auto& mine = launches[number];
@@ -237,9 +246,11 @@ void Rank::load(int number, std::int64_t slot) {
   for (const KernelEntry& entry : c.kernel) {
     loops(entry.loops, 0, Verdict::crash, [&] {
       Launch one{entry.a, entry.b, 0, 0, 0, 0, 0};
-      for (auto [field, formula] :
-           {std::pair{&one.a_at, &entry.a_at}, {&one.b_at, &entry.b_at}, {&one.out, &entry.out},
-            {&one.rows, &entry.rows}, {&one.depth, &entry.depth}}) {
+      for (auto [field, formula] : {std::pair{&one.a_at, &entry.a_at},
+                                    {&one.b_at, &entry.b_at},
+                                    {&one.out, &entry.out},
+                                    {&one.rows, &entry.rows},
+                                    {&one.depth, &entry.depth}}) {
         *field = eval(*formula, Verdict::crash);
       }
       for (const std::int64_t n : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
@@ -249,14 +260,16 @@ void Rank::load(int number, std::int64_t slot) {
     });
   }
   eval(c.scaling_numerator, Verdict::crash);
-  if (eval(c.scaling_denominator, Verdict::crash) == 0) throw Stop{Verdict::crash, Law::check, false};
+  if (eval(c.scaling_denominator, Verdict::crash) == 0)
+    throw Stop{Verdict::crash, Law::check, false};
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
     if (c.lora_b.fit == Fit::exact ? b_extent[i] != b_rows[i] : b_extent[i] > b_rows[i]) {
       throw Stop{Verdict::crash, Law::fit, false};
     }
   }
   for (std::size_t i = 0; i < a_rows.size(); ++i) {
-    if (static_cast<std::int64_t>(a_slices[i].size()) > a_rows[i]) throw Stop{Verdict::crash, Law::fit, false};
+    if (static_cast<std::int64_t>(a_slices[i].size()) > a_rows[i])
+      throw Stop{Verdict::crash, Law::fit, false};
   }
   if (c.pool.clear == PoolClear::slot) clear(slot);
   const auto stored = [&](Cell cell) -> std::optional<Cell> {
@@ -265,13 +278,17 @@ void Rank::load(int number, std::int64_t slot) {
       cell.adapter = cell.kind == '0' ? -1 : number;
       return cell;
     }
-    return c.pool.absent == PoolAbsent::zero ? std::optional(Cell{'0', -1, -1, -1, -1}) : std::nullopt;
+    return c.pool.absent == PoolAbsent::zero ? std::optional(Cell{'0', -1, -1, -1, -1})
+                                             : std::nullopt;
   };
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
     for (std::size_t row = 0; row < b_slices[i].size(); ++row) {
       for (std::int64_t col = 0; col < shape.lora_rank; ++col) {
         if (auto cell = stored(b_slices[i][row])) {
-          if (cell->kind != '0') { cell->kind = 'b'; cell->col = col; }
+          if (cell->kind != '0') {
+            cell->kind = 'b';
+            cell->col = col;
+          }
           b[{static_cast<int>(i), slot}][row][static_cast<std::size_t>(col)] = *cell;
         }
       }
@@ -315,14 +332,17 @@ class Group {
   bool heads_exist() const {
     const std::int64_t H = g.num_attention_heads, KV = g.num_key_value_heads;
     return std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank* r) {
-      return r->q0 >= 0 && r->qn >= 0 && r->q0 + r->qn <= H && r->k0 >= 0 && r->kn >= 0 && r->k0 + r->kn <= KV;
+      return r->q0 >= 0 && r->qn >= 0 && r->q0 + r->qn <= H && r->k0 >= 0 && r->kn >= 0 &&
+             r->k0 + r->kn <= KV;
     });
   }
 
   void owners() {
     const std::int64_t run = g.num_attention_heads / g.num_key_value_heads;
     for (std::int64_t head = 0; head < g.num_attention_heads; ++head) {
-      if (std::count_if(ranks_.begin(), ranks_.end(), [&](const Rank* r) { return r->q0 <= head && head < r->q0 + r->qn; }) != 1) {
+      if (std::count_if(ranks_.begin(), ranks_.end(), [&](const Rank* r) {
+            return r->q0 <= head && head < r->q0 + r->qn;
+          }) != 1) {
         broken_.insert(Law::cover);
       }
     }
@@ -331,7 +351,8 @@ class Group {
       for (const Rank* r : ranks_) {
         have += r->k0 <= kv && kv < r->k0 + r->kn ? 1 : 0;
         bool uses = false;
-        for (std::int64_t head = r->q0; head < r->q0 + r->qn; ++head) uses = uses || head / run == kv;
+        for (std::int64_t head = r->q0; head < r->q0 + r->qn; ++head)
+          uses = uses || head / run == kv;
         need += uses ? 1 : 0;
       }
       if (have != need) broken_.insert(Law::cover);
@@ -355,8 +376,11 @@ class Group {
   Cells local_view(const Rank& r) const {
     Cells cells;
     const auto put = [&](int part, std::int64_t first, std::int64_t heads) {
-      const std::int64_t rows = part == 0 ? g.head_dim * g.q_multiplier : part == 1 ? g.head_dim : g.v_head_dim;
-      for (std::int64_t i = first * rows; i < (first + heads) * rows; ++i) cells.push_back({'w', -1, part, i, -1});
+      const std::int64_t rows = part == 0   ? g.head_dim * g.q_multiplier
+                                : part == 1 ? g.head_dim
+                                            : g.v_head_dim;
+      for (std::int64_t i = first * rows; i < (first + heads) * rows; ++i)
+        cells.push_back({'w', -1, part, i, -1});
     };
     const std::int64_t groups = c.view.order == FusedOrder::per_group && r.kn > 0 ? r.kn : 1;
     for (std::int64_t i = 0; i < groups; ++i) {
@@ -400,7 +424,8 @@ class Group {
         seen.insert(seen.end(), cells.begin(), cells.end());
       }
     }
-    return index < static_cast<std::int64_t>(seen.size()) ? seen[static_cast<std::size_t>(index)] : Cell{};
+    return index < static_cast<std::int64_t>(seen.size()) ? seen[static_cast<std::size_t>(index)]
+                                                          : Cell{};
   }
 
   void delta(const Rank& r, const LiveAdapter& live) {
@@ -423,7 +448,8 @@ class Group {
     }
     for (std::size_t i = 0; i < deltas.size(); ++i) {
       const Cell& base = r.columns[i];
-      if (base.kind == 'w' && live.shape.targets[static_cast<std::size_t>(base.part)] && deltas[i] != 1) {
+      if (base.kind == 'w' && live.shape.targets[static_cast<std::size_t>(base.part)] &&
+          deltas[i] != 1) {
         broken_.insert(Law::identity);
       }
     }
@@ -441,19 +467,27 @@ class Group {
       if (slot != live.slot || q >= in.deployment.max_lora_rank) {
         broken_.insert(Law::bounds);
         const bool outside = slot >= in.deployment.slots || q >= in.deployment.max_lora_rank;
-        seen_[&r].push_back({live.adapter, base, q, {},
-                             outside ? Cell{'x'}
-                                     : r.b.at({static_cast<int>(one.b), slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)]});
+        seen_[&r].push_back({live.adapter,
+                             base,
+                             q,
+                             {},
+                             outside
+                                 ? Cell{'x'}
+                                 : r.b.at({static_cast<int>(one.b), slot})[static_cast<std::size_t>(
+                                       address % rows)][static_cast<std::size_t>(q)]});
         continue;
       }
       const Cell a = a_cell(r, one.a, live.slot, one.a_at + q);
-      const Cell& b = r.b.at({static_cast<int>(one.b), slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)];
+      const Cell& b =
+          r.b.at({static_cast<int>(one.b),
+                  slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)];
       if (a.kind != '0' && b.kind != '0') seen_[&r].push_back({live.adapter, base, q, a, b});
       const Cell want_a{'a', live.adapter, live.shape.shared_a ? 3 : base.part, q, -1};
       const Cell want_b{'b', live.adapter, base.part, base.row, q};
       if (q < wanted && (a != want_a || b != want_b)) {
         const Cell& wrong = b == want_b ? a : b;
-        broken_.insert(wrong.adapter >= 0 && wrong.adapter != live.adapter ? Law::residue : Law::identity);
+        broken_.insert(wrong.adapter >= 0 && wrong.adapter != live.adapter ? Law::residue
+                                                                           : Law::identity);
       }
       if (q >= wanted && a.kind != '0' && b.kind != '0') broken_.insert(Law::residue);
     }
@@ -509,7 +543,8 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
   }
   for (std::size_t first = 0; first < ranks.size(); first += static_cast<std::size_t>(T)) {
     std::vector<Rank*> group;
-    for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i) group.push_back(&ranks[i]);
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i)
+      group.push_back(&ranks[i]);
     Group(contract, input, group, result.broken).check(live_adapters(input.adapters, input.steps));
   }
   result.verdict = result.broken.empty() ? Verdict::consistent : Verdict::silent;

@@ -67,8 +67,9 @@ void compare(const Contract& contract, const LayoutCase& input, const std::strin
         "{}: H={} KV={} D={} Dv={} gate={} tp={} r={} R={}: laws {}{}{}, cells {}{}{}", name,
         g.num_attention_heads, g.num_key_value_heads, g.head_dim, g.v_head_dim, g.q_multiplier,
         input.deployment.tp_size, input.adapters[0].lora_rank, input.deployment.max_lora_rank,
-        verdict_name(fast.verdict), names(laws_of(fast, agreement)), fast.bad_contract ? " bad" : "",
-        verdict_name(slow.verdict), names(slow.broken), slow.bad_contract ? " bad" : ""));
+        verdict_name(fast.verdict), names(laws_of(fast, agreement)),
+        fast.bad_contract ? " bad" : "", verdict_name(slow.verdict), names(slow.broken),
+        slow.bad_contract ? " bad" : ""));
   }
 }
 
@@ -111,8 +112,13 @@ TEST_CASE("interval maps and single cells agree on every geometry up to 8 heads"
           for (const std::int64_t D : {1, 2, 3}) {
             for (const std::int64_t more : {-1, 0, 1}) {
               const std::int64_t Dv = D + (D == 1 && more < 0 ? 0 : more);
-              const ProofPoint point{.H = H, .KV = KV, .D = D, .Dv = Dv, .gate = 1 + (H + D) % 2,
-                                     .tp_size = tp_size, .lora_rank = 2 * tp_size - (KV + D) % 2,
+              const ProofPoint point{.H = H,
+                                     .KV = KV,
+                                     .D = D,
+                                     .Dv = Dv,
+                                     .gate = 1 + (H + D) % 2,
+                                     .tp_size = tp_size,
+                                     .lora_rank = 2 * tp_size - (KV + D) % 2,
                                      .max_lora_rank = 2 * tp_size};
               LayoutCase input = proof_case(contract, point);
               input.adapters[1].targets = {true, more == 0, true};
@@ -139,14 +145,24 @@ TEST_CASE("interval maps and single cells agree on mutants", "[brute]") {
         return;
       }
       ++judged;
-      for (const auto& [H, KV, tp_size] :
-           {std::array<std::int64_t, 3>{1, 1, 1}, {2, 1, 2}, {4, 2, 2}, {4, 2, 4}, {4, 4, 2},
-            {6, 3, 3}, {6, 2, 6}, {8, 4, 2}, {8, 2, 8}}) {
+      for (const auto& [H, KV, tp_size] : {std::array<std::int64_t, 3>{1, 1, 1},
+                                           {2, 1, 2},
+                                           {4, 2, 2},
+                                           {4, 2, 4},
+                                           {4, 4, 2},
+                                           {6, 3, 3},
+                                           {6, 2, 6},
+                                           {8, 4, 2},
+                                           {8, 2, 8}}) {
         for (const std::int64_t D : {1, 4}) {
-          LayoutCase input = proof_case(
-              contract, {.H = H, .KV = KV, .D = D, .Dv = D + H / 8, .gate = 1 + tp_size / 4 % 2,
-                         .tp_size = tp_size, .lora_rank = 2 * tp_size - D % 2,
-                         .max_lora_rank = 2 * tp_size});
+          LayoutCase input = proof_case(contract, {.H = H,
+                                                   .KV = KV,
+                                                   .D = D,
+                                                   .Dv = D + H / 8,
+                                                   .gate = 1 + tp_size / 4 % 2,
+                                                   .tp_size = tp_size,
+                                                   .lora_rank = 2 * tp_size - D % 2,
+                                                   .max_lora_rank = 2 * tp_size});
           input.adapters[1].targets = {true, D == 1, true};
           compare(mutant.contract, input,
                   fmt::format("{} {}: {}", contract.name, mutant.place, mutant.what),

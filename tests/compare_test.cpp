@@ -1,8 +1,9 @@
+#include "verify/compare/compare.hpp"
+
 #include <array>
 
 #include "sim/numerics/scalar.hpp"
 #include "tests/catch.hpp"
-#include "verify/compare/compare.hpp"
 #include "verify/compare/digest.hpp"
 
 using namespace tplora;

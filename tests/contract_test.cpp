@@ -65,8 +65,7 @@ TEST_CASE("extends adds, removes and replaces, and says where each value was wri
   CHECK(contract->kernel[3].rows.place() == file.string() + "#/add/~1kernel~1-/rows");
 }
 
-TEST_CASE("a bad contract is refused with one sentence that names file and pointer",
-          "[contract]") {
+TEST_CASE("a bad contract is refused with one sentence that names file and pointer", "[contract]") {
   const TemporaryFolder folder;
   const auto has = [&](const std::string& text, const std::string& part) {
     const std::string error = error_of(folder, text);
@@ -90,8 +89,9 @@ TEST_CASE("a bad contract is refused with one sentence that names file and point
   has(extending(R"("remove": ["/kernel/99999999999999999999"])"), "has no /kernel/9999");
   has(extending(R"("replace": {"/let/h": "H/"})"), "#/replace/~1let~1h: column 3: found the end");
   has(extending(R"("replace": {"/let/h": "Kv + 1"})"), "unknown name \"Kv\"");
-  has(extending(R"("replace": {"/let/h": "n"})"), "#/replace/~1let~1h: column 1: \"n\" is defined "
-                                                  "further down in `let`");
+  has(extending(R"("replace": {"/let/h": "n"})"),
+      "#/replace/~1let~1h: column 1: \"n\" is defined "
+      "further down in `let`");
   has(extending(R"("replace": {"/let/h": "h/T"})"), "\"h\" is defined right here in `let`");
   has(extending(R"("replace": {"/weight/copies": [{"src": "q", "from": "0", "rows": "1"},
                                                   {"src": "k", "from": "0", "rows": "1"}]})"),
@@ -126,18 +126,24 @@ Error bad_plan(const TemporaryFolder& folder, const std::string& rest) {
   if (!contract) {
     FAIL(contract.error().text());
   }
-  const LayoutCase input =
-      proof_case(*contract, {.H = 4, .KV = 2, .D = 2, .Dv = 2, .gate = 1, .tp_size = 2,
-                             .lora_rank = 3, .max_lora_rank = 4});
+  const LayoutCase input = proof_case(*contract, {.H = 4,
+                                                  .KV = 2,
+                                                  .D = 2,
+                                                  .Dv = 2,
+                                                  .gate = 1,
+                                                  .tp_size = 2,
+                                                  .lora_rank = 3,
+                                                  .max_lora_rank = 4});
   const Analysis analysis = Analyser().run(*contract, input);
   return analysis.bad_contract.value_or(Error{"no mistake found", ""});
 }
 
 }  // namespace
 
-TEST_CASE("a contract that counts below zero or writes a column twice is bad, not an engine's "
-          "refusal",
-          "[contract]") {
+TEST_CASE(
+    "a contract that counts below zero or writes a column twice is bad, not an engine's "
+    "refusal",
+    "[contract]") {
   const TemporaryFolder folder;
   Error bad = bad_plan(folder, R"("replace": {"/lora_b/copies/1/rows": "n*D - 9"})");
   CHECK(bad.sentence.find("a copy of -7 rows") != std::string::npos);
@@ -159,9 +165,14 @@ TEST_CASE("two kernel entries on one column, and a view that never covers, name 
   const auto blames = [&](const std::string& rest, const std::string& place, Law law) {
     const auto contract = read_contract(folder.write("case.json", extending(rest)));
     REQUIRE(contract);
-    const LayoutCase input =
-        proof_case(*contract, {.H = 4, .KV = 2, .D = 2, .Dv = 2, .gate = 1, .tp_size = 2,
-                               .lora_rank = 4, .max_lora_rank = 4});
+    const LayoutCase input = proof_case(*contract, {.H = 4,
+                                                    .KV = 2,
+                                                    .D = 2,
+                                                    .Dv = 2,
+                                                    .gate = 1,
+                                                    .tp_size = 2,
+                                                    .lora_rank = 4,
+                                                    .max_lora_rank = 4});
     const Analysis analysis = Analyser().run(*contract, input);
     CHECK(analysis.verdict == Verdict::silent);
     const auto findings = explain(*contract, input, analysis, {"a", "b", "z"});
@@ -169,7 +180,7 @@ TEST_CASE("two kernel entries on one column, and a view that never covers, name 
       return finding.law == law && finding.cause_place.find(place) != std::string::npos;
     });
   };
-  CHECK(blames(R"("replace": {"/kernel/2/out": "h*gate*D"})",
-               "case.json#/replace/~1kernel~12~1out", Law::identity));
+  CHECK(blames(R"("replace": {"/kernel/2/out": "h*gate*D"})", "case.json#/replace/~1kernel~12~1out",
+               Law::identity));
   CHECK(blames(R"("replace": {"/owns/kv_heads/1": "0"})", "#/owns/kv_heads", Law::cover));
 }

@@ -39,10 +39,11 @@ TEST_CASE("a wide value is one word of the documented counter", "[data]") {
   const TensorId id{Tensor::lora_b, Part::v, 5};
   CHECK(id.word() == (4U | (2U << 4) | (5U << 8)));
   for (const ScalarType dtype : {ScalarType::bf16, ScalarType::fp16, ScalarType::fp32}) {
-    const WideStream stream{.seed = seed, .tensor_word = id.word(), .lowest_exponent = -10,
-                            .dtype = dtype};
+    const WideStream stream{
+        .seed = seed, .tensor_word = id.word(), .lowest_exponent = -10, .dtype = dtype};
     // A start inside a counter, and one at which the counter's low word overflows.
-    for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{7}, (std::uint64_t{1} << 34) - 9}) {
+    for (const std::uint64_t first :
+         {std::uint64_t{0}, std::uint64_t{7}, (std::uint64_t{1} << 34) - 9}) {
       std::vector<float> values(1500);
       fill_wide(stream, first, 1500, values.data());
       for (std::size_t i = 0; i < values.size(); ++i) {
@@ -69,7 +70,8 @@ TEST_CASE("a slice of a tensor holds the same values as the whole", "[data]") {
       const std::int64_t rows = 12;
       const auto all = whole(generator, id, rows, cols);
       std::vector<float> block(5 * 70);
-      generator.fill(id, {.cols = cols, .first_row = 3, .rows = 5, .first_col = 61, .block_cols = 70},
+      generator.fill(id,
+                     {.cols = cols, .first_row = 3, .rows = 5, .first_col = 61, .block_cols = 70},
                      block.data(), 70);
       Panel panel(1, 1);
       generator.fill_panel(id, 2, 9, panel);
@@ -160,8 +162,9 @@ TEST_CASE("labels read off eight tokens give back row and adapter", "[data]") {
 
 TEST_CASE("seed, tensor, part and adapter each choose another stream", "[data]") {
   std::set<std::vector<float>> streams;
-  for (const TensorId id : {TensorId{Tensor::weight, Part::q}, TensorId{Tensor::weight, Part::k},
-                            TensorId{Tensor::lora_a, Part::q}, TensorId{Tensor::lora_a, Part::q, 1}}) {
+  for (const TensorId id :
+       {TensorId{Tensor::weight, Part::q}, TensorId{Tensor::weight, Part::k},
+        TensorId{Tensor::lora_a, Part::q}, TensorId{Tensor::lora_a, Part::q, 1}}) {
     for (const std::uint64_t seed : {1ULL, 2ULL, 1ULL << 32}) {
       streams.insert(whole(make(DataKind::integers, ScalarType::bf16, 8, seed), id, 4, 8));
       streams.insert(whole(make(DataKind::wide, ScalarType::bf16, 8, seed), id, 4, 8));

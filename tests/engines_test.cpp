@@ -18,8 +18,8 @@ CaseOutcome outcome(const std::string& engine, const std::string& model, std::in
       "tokens=a,b,-,a{}",
       model, engine, tp_size, fused ? "fused" : "qkv", fused ? "fused" : "qkv", more);
   CAPTURE(line);
-  auto item = parse_case(line).and_then(
-      [](const Case& one) { return prepare(one, test::configs()); });
+  auto item =
+      parse_case(line).and_then([](const Case& one) { return prepare(one, test::configs()); });
   if (!item) {
     FAIL(item.error().text());
   }
@@ -92,20 +92,20 @@ TEST_CASE("a part the adapter does not target gets no delta where the engine all
           "[engines]") {
   const std::string model = "H=8,KV=2,D=16,hidden=64";
   const auto verdict = [&](const std::string& engine, const std::string& targets) {
-    const std::string line =
-        fmt::format("model={} engine={} tp=2 R=8 slots=2 adapters=a:r8:alpha16:{},z:r8:alpha8:qkv "
-                    "steps=load:z@0,evict:z,load:a@0 tokens=a,-",
-                    model, engine, targets);
-    auto item = parse_case(line).and_then(
-        [](const Case& one) { return prepare(one, test::configs()); });
+    const std::string line = fmt::format(
+        "model={} engine={} tp=2 R=8 slots=2 adapters=a:r8:alpha16:{},z:r8:alpha8:qkv "
+        "steps=load:z@0,evict:z,load:a@0 tokens=a,-",
+        model, engine, targets);
+    auto item =
+        parse_case(line).and_then([](const Case& one) { return prepare(one, test::configs()); });
     REQUIRE(item);
     item->numbers = true;
     return std::string(verdict_name((*run_cases({*item}, {}))[0].verdict));
   };
   CHECK(verdict("sglang", "qv") == "consistent");
   CHECK(verdict("sglang", "qk") == "crash");
-  for (const char* engine : {"vllm", "vllm_fully_sharded", "trtllm_separate", "hf_tp_peft",
-                             "sglang_jax", "llama_cpp"}) {
+  for (const char* engine :
+       {"vllm", "vllm_fully_sharded", "trtllm_separate", "hf_tp_peft", "sglang_jax", "llama_cpp"}) {
     CAPTURE(engine);
     CHECK(verdict(engine, "qk") == "consistent");
     CHECK(verdict(engine, "k") == "consistent");

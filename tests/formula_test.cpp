@@ -1,6 +1,7 @@
+#include "sim/contract/formula.hpp"
+
 #include <array>
 
-#include "sim/contract/formula.hpp"
 #include "tests/catch.hpp"
 
 using namespace tplora;

@@ -75,16 +75,20 @@ TEST_CASE("the reference is the plain formula with four roundings", "[reference]
   // Written again without panels: y = rnd(rnd(x W + bias) + rnd(scaling * (rnd(x A) B))).
   QkvGeometry g = test::geometry({4, 2, 5});
   g.hidden_size = 70;
-  const Generator generator({.kind = DataKind::wide, .dtype = ScalarType::bf16, .seed = 5, .geometry = g});
+  const Generator generator(
+      {.kind = DataKind::wide, .dtype = ScalarType::bf16, .seed = 5, .geometry = g});
   AdapterSpec spec;
   spec.name = "a";
   spec.lora_rank = 3;
   spec.lora_alpha = 5;
   const std::vector<Adapter> adapters = {generator.adapter(spec, 0)};
   const std::vector<float> x = generator.x(2);
-  Reference reference({.geometry = g, .dtype = ScalarType::bf16,
-                       .program = find_program("sglang_triton"), .x = x,
-                       .adapter_of_token = {0, -1}, .adapters = adapters});
+  Reference reference({.geometry = g,
+                       .dtype = ScalarType::bf16,
+                       .program = find_program("sglang_triton"),
+                       .x = x,
+                       .adapter_of_token = {0, -1},
+                       .adapters = adapters});
   const auto bf16 = [](float v) { return round_to(ScalarType::bf16, v); };
   for (const Part part : kParts) {
     Panel panel(1, 1);
@@ -114,16 +118,18 @@ TEST_CASE("the reference is the plain formula with four roundings", "[reference]
           d = std::fma(bf16(u), adapters[0].b(part)[static_cast<std::size_t>(n * 3 + q)], d);
         }
         const float expected = token == 0 ? bf16(y + bf16(static_cast<float>(5.0 / 3) * d)) : y;
-        REQUIRE(same_bits(reference.output(part)[token * static_cast<std::size_t>(g.rows(part)) +
-                                                 static_cast<std::size_t>(n)],
-                          expected));
+        REQUIRE(same_bits(
+            reference.output(
+                part)[token * static_cast<std::size_t>(g.rows(part)) + static_cast<std::size_t>(n)],
+            expected));
       }
     }
   }
 }
 
 TEST_CASE("the silent bug changes V only, on every rank, and the labels say to what", "[ranks]") {
-  const std::string line = std::string("model=H=16,KV=2,D=8,hidden=64,gate=2 engine=sglang-24420 tp=4") + kAdapters;
+  const std::string line =
+      std::string("model=H=16,KV=2,D=8,hidden=64,gate=2 engine=sglang-24420 tp=4") + kAdapters;
   const CaseOutcome outcome = run(line);
   CHECK(outcome.verdict == Verdict::silent);
   CHECK(outcome.numbers.state == NumericOutcome::State::different);
@@ -137,8 +143,11 @@ TEST_CASE("the silent bug changes V only, on every rank, and the labels say to w
     REQUIRE(difference.sources.size() == 2);
     REQUIRE(difference.sources[0].from.size() == 1);
     const Holder& first = difference.sources[0].from[0].holder;
-    CHECK(first == Holder{.kind = Holder::Kind::rows, .adapter = 1, .part_space = space_of(Part::q),
-                          .first_row = difference.tp_rank * 64, .slot = 1});
+    CHECK(first == Holder{.kind = Holder::Kind::rows,
+                          .adapter = 1,
+                          .part_space = space_of(Part::q),
+                          .first_row = difference.tp_rank * 64,
+                          .slot = 1});
     CHECK(difference.sources[0].from[0].rows == 8);
     CHECK(difference.sources[1].from[0].holder.kind == Holder::Kind::outside);
   }
@@ -146,9 +155,9 @@ TEST_CASE("the silent bug changes V only, on every rank, and the labels say to w
 }
 
 TEST_CASE("with an empty neighbour slot the bug's V is the base output", "[ranks]") {
-  const CaseOutcome outcome = run(
-      "model=H=16,KV=2,D=8,hidden=64 engine=sglang-24420 tp=4 R=4 slots=8 "
-      "adapters=a:r4:alpha4:qkv tokens=a,a");
+  const CaseOutcome outcome =
+      run("model=H=16,KV=2,D=8,hidden=64 engine=sglang-24420 tp=4 R=4 slots=8 "
+          "adapters=a:r4:alpha4:qkv tokens=a,a");
   CHECK(outcome.numbers.state == NumericOutcome::State::different);
   for (const NumericDifference& difference : outcome.numbers.differences) {
     CHECK(difference.part == Part::v);
@@ -184,8 +193,7 @@ TEST_CASE("what an earlier tenant left shows in the numbers where the contract r
 
 TEST_CASE("a wrong scaling is found by the numbers", "[ranks]") {
   const test::TemporaryFolder folder;
-  const std::string engine =
-      edited(folder, "sglang", R"("replace": {"/scaling/den": "R"})");
+  const std::string engine = edited(folder, "sglang", R"("replace": {"/scaling/den": "R"})");
   const CaseOutcome outcome =
       run("model=H=4,KV=2,D=8,hidden=32 engine=" + engine + " tp=2" + kAdapters);
   CHECK(outcome.verdict == Verdict::silent);
@@ -215,10 +223,10 @@ TEST_CASE("laws and numbers agree on every small world", "[ranks]") {
         R"("replace": {"/weight/copies/2/from": "(KV - n - g0)*Dv"})",
         R"("replace": {"/kernel/2/b_at": "h*gate*D"})",
         R"("replace": {"/lora_a/copies/1/at": "0"})"}) {
-    engines.push_back(folder.write(fmt::format("m{}.json", number++),
-                                   fmt::format(R"({{"extends": "{}", {}}})",
-                                               (test::configs().root / "engines/sglang.json").string(),
-                                               edits)));
+    engines.push_back(
+        folder.write(fmt::format("m{}.json", number++),
+                     fmt::format(R"({{"extends": "{}", {}}})",
+                                 (test::configs().root / "engines/sglang.json").string(), edits)));
   }
   std::map<Verdict, int> seen;
   for (const std::string& engine : engines) {
@@ -253,7 +261,8 @@ TEST_CASE("the thread count changes no bit", "[ranks]") {
   std::vector<PreparedCase> cases;
   for (const int tp_size : {1, 2, 4, 8}) {
     for (const char* model : {"H=8,KV=2,D=6,hidden=40", "H=8,KV=8,D=6,hidden=41"}) {
-      cases.push_back(prepared(fmt::format("model={} engine=sglang tp={}{}", model, tp_size, kAdapters)));
+      cases.push_back(
+          prepared(fmt::format("model={} engine=sglang tp={}{}", model, tp_size, kAdapters)));
     }
   }
   const auto digests = [&](int jobs) {

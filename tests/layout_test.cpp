@@ -18,16 +18,18 @@ LayoutCase scenario(const QkvGeometry& g, std::int64_t tp_size, std::int64_t lor
                     std::int64_t max_lora_rank, bool fused) {
   using Kind = PoolStep::Kind;
   const auto adapter = [&](std::int64_t r) {
-    return AdapterShape{.lora_rank = r, .lora_alpha = r, .targets = {true, true, true}, .shared_a = fused};
+    return AdapterShape{
+        .lora_rank = r, .lora_alpha = r, .targets = {true, true, true}, .shared_a = fused};
   };
-  return {.geometry = g,
-          .deployment = {.tp_size = tp_size,
-                         .dp_size = 1,
-                         .max_lora_rank = max_lora_rank,
-                         .slots = 2,
-                         .tokens = 4},
-          .adapters = {adapter(lora_rank), adapter(max_lora_rank), adapter(max_lora_rank)},
-          .steps = {{Kind::load, 2, 0}, {Kind::evict, 2, 0}, {Kind::load, 0, 0}, {Kind::load, 1, 1}}};
+  return {
+      .geometry = g,
+      .deployment = {.tp_size = tp_size,
+                     .dp_size = 1,
+                     .max_lora_rank = max_lora_rank,
+                     .slots = 2,
+                     .tokens = 4},
+      .adapters = {adapter(lora_rank), adapter(max_lora_rank), adapter(max_lora_rank)},
+      .steps = {{Kind::load, 2, 0}, {Kind::evict, 2, 0}, {Kind::load, 0, 0}, {Kind::load, 1, 1}}};
 }
 
 Analysis analyse(const Contract& contract, const LayoutCase& input) {
@@ -56,9 +58,9 @@ std::set<Law> laws_of(const Analysis& analysis) {
 Contract edited(const test::TemporaryFolder& folder, const std::string& engine,
                 const std::string& edits) {
   const auto file = folder.write(
-      "edited.json", fmt::format(R"({{"extends": "{}", {}}})",
-                                 (test::configs().root / ("engines/" + engine + ".json")).string(),
-                                 edits));
+      "edited.json",
+      fmt::format(R"({{"extends": "{}", {}}})",
+                  (test::configs().root / ("engines/" + engine + ".json")).string(), edits));
   auto contract = read_contract(file);
   if (!contract) {
     FAIL(contract.error().text());
@@ -100,11 +102,10 @@ TEST_CASE("the published buffer and slice rows come out for every tp_size", "[la
                    {16, 1024, 1024, Verdict::consistent, true}});
 }
 
-TEST_CASE("a tp_size that does not divide the heads is refused with check and values",
-          "[layout]") {
+TEST_CASE("a tp_size that does not divide the heads is refused with check and values", "[layout]") {
   for (const std::int64_t tp_size : {3, 32}) {
-    const Analysis analysis = analyse(
-        test::contract("sglang"), scenario(gated_model(), tp_size, 16, 16, false));
+    const Analysis analysis =
+        analyse(test::contract("sglang"), scenario(gated_model(), tp_size, 16, 16, false));
     CHECK(analysis.verdict == Verdict::refused);
     CHECK(analysis.failures.front().sentence ==
           fmt::format("tp_size must divide num_attention_heads: H % T == 0 fails with H=16, T={}",
@@ -162,7 +163,8 @@ TEST_CASE("with an empty neighbour slot the bug's V delta is zero", "[layout]") 
 
 TEST_CASE("a round-robin KV head is caught by pairing and by no other law", "[layout]") {
   const test::TemporaryFolder folder;
-  const Contract contract = edited(folder, "sglang", R"("replace": {"/let/g0": "T > KV ? t % KV : t*n"})");
+  const Contract contract =
+      edited(folder, "sglang", R"("replace": {"/let/g0": "T > KV ? t % KV : t*n"})");
   const Analysis analysis = analyse(contract, scenario(gated_model(), 4, 16, 16, false));
   CHECK(analysis.verdict == Verdict::silent);
   CHECK(laws_of(analysis) == std::set<Law>{Law::pairing});
@@ -171,8 +173,8 @@ TEST_CASE("a round-robin KV head is caught by pairing and by no other law", "[la
 TEST_CASE("each law is broken by a contract that breaks only that", "[layout]") {
   const test::TemporaryFolder folder;
   const auto laws = [&](const std::string& edits, std::int64_t r = 8) {
-    return laws_of(analyse(edited(folder, "sglang", edits),
-                           scenario(geometry({8, 4, 16}), 2, r, 16, false)));
+    return laws_of(
+        analyse(edited(folder, "sglang", edits), scenario(geometry({8, 4, 16}), 2, r, 16, false)));
   };
   // K rows of the wrong heads, in LoRA-B only.
   CHECK(laws(R"("replace": {"/lora_b/copies/1/from": "Q"})") == std::set<Law>{Law::identity});
@@ -275,13 +277,12 @@ Cells cells_by_laws(const Analysis& analysis) {
   return cells;
 }
 
-Cells cells_by_labels(const Contract& contract, const LayoutCase& input,
-                      const Analysis& analysis) {
+Cells cells_by_labels(const Contract& contract, const LayoutCase& input, const Analysis& analysis) {
   Cells cells;
   for (const RankState& rank : analysis.ranks) {
     for (const LiveAdapter& live : analysis.live) {
-      for (const Provenance& p : trace_delta(contract, input, analysis, rank.build.tp_rank, live, 0,
-                                             rank.build.width)) {
+      for (const Provenance& p :
+           trace_delta(contract, input, analysis, rank.build.tp_rank, live, 0, rank.build.width)) {
         for (std::int64_t i = 0; i < p.rows; ++i) {
           cells.insert({rank.build.tp_rank, live.slot, p.column + i});
         }
@@ -298,12 +299,14 @@ TEST_CASE("interval laws and labels in flat memory find the same wrong cells", "
   std::vector<Contract> contracts = {test::contract("sglang"), test::contract("sglang-24420"),
                                      test::contract("vllm_fully_sharded"),
                                      test::contract("megatron_bridge")};
-  for (const char* edits :
-       {R"("replace": {"/kernel/1/a_at": "R"})", R"("replace": {"/kernel/2/depth": "R"})",
-        R"("replace": {"/lora_b/copies/1/from": "Q + t"})",
-        R"("replace": {"/lora_b/copies/2/from": "Q + K - 1 + g0*D"})",
-        R"("replace": {"/kernel/2/b_at": "h*gate*D"})", R"("replace": {"/lora_b/buffers/B": "h*gate*D + 2*n*D - 1", "/lora_b/copies/0/rows": "h*gate*D - 1"})",
-        R"("replace": {"/lora_a/copies/1/at": "0"})"}) {
+  for (
+      const char* edits :
+      {R"("replace": {"/kernel/1/a_at": "R"})", R"("replace": {"/kernel/2/depth": "R"})",
+       R"("replace": {"/lora_b/copies/1/from": "Q + t"})",
+       R"("replace": {"/lora_b/copies/2/from": "Q + K - 1 + g0*D"})",
+       R"("replace": {"/kernel/2/b_at": "h*gate*D"})",
+       R"("replace": {"/lora_b/buffers/B": "h*gate*D + 2*n*D - 1", "/lora_b/copies/0/rows": "h*gate*D - 1"})",
+       R"("replace": {"/lora_a/copies/1/at": "0"})"}) {
     contracts.push_back(edited(folder, "sglang", edits));
   }
   std::int64_t planned = 0;

@@ -68,7 +68,6 @@ inline std::string with_keys(std::string base, const std::string& members) {
 
 using Indices = std::vector<std::int64_t>;
 
-
 inline const std::string kLlama =
     R"({"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 4,
         "num_attention_heads": 32, "num_key_value_heads": 8})";

@@ -28,17 +28,16 @@ bool has(const std::vector<std::string>& list, const char* text) {
 
 TEST_CASE("a formula is rewritten in every way that is easily written by mistake", "[mutants]") {
   const auto product = rewritten("a*b + 2");
-  for (const char* text : {"(b*b) + 2", "(a*a) + 2", "(a + b) + 2", "(a*b) - 2", "(a*b)*2",
-                           "(a*b) + 3", "(a*b) + 1", "a*b", "2", "a + 2", "b + 2",
-                           "((a*b) + 2) + 1", "((a*b) + 2) - 1"}) {
+  for (const char* text :
+       {"(b*b) + 2", "(a*a) + 2", "(a + b) + 2", "(a*b) - 2", "(a*b)*2", "(a*b) + 3", "(a*b) + 1",
+        "a*b", "2", "a + 2", "b + 2", "((a*b) + 2) + 1", "((a*b) + 2) - 1"}) {
     CAPTURE(text);
     CHECK(has(product, text));
   }
   CHECK_FALSE(has(product, "(a*b) + 2"));
   const auto choice = rewritten("a >= b ? a//b : a % b");
   for (const char* text : {"(a > b) ? (a//b) : (a % b)", "(a >= b) ? (a % b) : (a//b)", "a//b",
-                           "a % b", "(a >= b) ? (a/b) : (a % b)",
-                           "(a >= b) ? (a//b) : (a//b)"}) {
+                           "a % b", "(a >= b) ? (a/b) : (a % b)", "(a >= b) ? (a//b) : (a//b)"}) {
     CAPTURE(text);
     CHECK(has(choice, text));
   }

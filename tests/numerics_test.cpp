@@ -32,10 +32,16 @@ float slow_round(float value, int fraction_bits, int min_exponent, double larges
   return static_cast<float>(std::copysign(rounded, static_cast<double>(value)));
 }
 
-float slow_bf16(float v) { return slow_round(v, 7, -126, std::ldexp(255.0 / 128, 127)); }
-float slow_fp16(float v) { return slow_round(v, 10, -14, 65504); }
+float slow_bf16(float v) {
+  return slow_round(v, 7, -126, std::ldexp(255.0 / 128, 127));
+}
+float slow_fp16(float v) {
+  return slow_round(v, 10, -14, 65504);
+}
 
-float of_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+float of_bits(std::uint32_t bits) {
+  return std::bit_cast<float>(bits);
+}
 
 std::vector<float> random_values(std::mt19937& random, std::size_t count, ScalarType dtype) {
   std::vector<float> values(count);
@@ -108,7 +114,10 @@ TEST_CASE("the fp32 chain is the plain loop, whatever stands beside a row", "[nu
            {std::pair<std::int64_t, std::int64_t>{0, 75}, {5, 3}, {16, 16}, {31, 2}, {40, 35}}) {
         std::vector<float> out(static_cast<std::size_t>(tokens * count));
         dot_rows(Accumulator::fp32_chain, x.data(), panel,
-                 {.tokens = tokens, .x_stride = cols, .first_row = first, .rows = count,
+                 {.tokens = tokens,
+                  .x_stride = cols,
+                  .first_row = first,
+                  .rows = count,
                   .out_stride = count},
                  out.data());
         for (std::int64_t t = 0; t < tokens; ++t) {
@@ -144,8 +153,7 @@ TEST_CASE("programs scale and round in the order they state", "[numerics]") {
     return apply(program->delta, value, 1.5F, ScalarType::bf16);
   };
   CHECK(run("sglang_triton") == round_to(ScalarType::bf16, value * 1.5F));
-  CHECK(run("peft_bf16") ==
-        round_to(ScalarType::bf16, round_to(ScalarType::bf16, value) * 1.5F));
+  CHECK(run("peft_bf16") == round_to(ScalarType::bf16, round_to(ScalarType::bf16, value) * 1.5F));
   CHECK(run("sglang_triton") != run("peft_bf16"));
   CHECK(run("vllm") == round_to(ScalarType::bf16, value));
   CHECK(find_program("no such program") == nullptr);
@@ -154,7 +162,7 @@ TEST_CASE("programs scale and round in the order they state", "[numerics]") {
 TEST_CASE("each program rounds and scales where its source does", "[numerics]") {
   // One value of each stage; bf16 keeps 8 bits, so 257 and 1.5 * 257 are rounded where a program
   // rounds.
-  const auto stage = [](const char* name, std::span<const Step> RoundingProgram::* steps,
+  const auto stage = [](const char* name, std::span<const Step> RoundingProgram::*steps,
                         float value) {
     const RoundingProgram* program = find_program(name);
     REQUIRE(program != nullptr);

@@ -38,7 +38,8 @@ TEST_CASE("a long text keeps its start and its end, whole characters and the lim
 }
 
 TEST_CASE("an error is one bounded line, whatever its sentence and place hold", "[base]") {
-  const Error error{"found\n" + std::string(1 << 20, 'x'), "a\nb.json#/" + std::string(1 << 20, 'y')};
+  const Error error{"found\n" + std::string(1 << 20, 'x'),
+                    "a\nb.json#/" + std::string(1 << 20, 'y')};
   CHECK(error.text().size() <= 1900);
   CHECK(error.text().find('\n') == std::string::npos);
   CHECK(error.text().starts_with("a\\x0ab.json#/yyy"));

@@ -1,8 +1,9 @@
+#include "sim/layout/prover.hpp"
+
 #include <fmt/format.h>
 
 #include <set>
 
-#include "sim/layout/prover.hpp"
 #include "tests/support.hpp"
 
 using namespace tplora;
@@ -41,8 +42,13 @@ TEST_CASE("a sweep finds what the ordinary analysis finds", "[prover]") {
             if (H % KV != 0) {
               continue;
             }
-            const ProofPoint point{.H = H, .KV = KV, .D = 3, .Dv = 3 + H % 2, .gate = 1 + KV % 2,
-                                   .tp_size = tp_size, .lora_rank = 2 * tp_size - less,
+            const ProofPoint point{.H = H,
+                                   .KV = KV,
+                                   .D = 3,
+                                   .Dv = 3 + H % 2,
+                                   .gate = 1 + KV % 2,
+                                   .tp_size = tp_size,
+                                   .lora_rank = 2 * tp_size - less,
                                    .max_lora_rank = 2 * tp_size};
             const LayoutCase input = proof_case(contract, point);
             const Analysis slow = Analyser().run(contract, input);
@@ -74,9 +80,14 @@ TEST_CASE("the bug that founded the project has its smallest counterexample at H
   const Proof proof = prove(test::contract("sglang-24420"), {.max_heads = 8, .max_tp_size = 8}, 1);
   CHECK_FALSE(proof.holds());
   REQUIRE(proof.claimed.smallest_silent);
-  CHECK(*proof.claimed.smallest_silent ==
-        ProofPoint{.H = 2, .KV = 1, .D = 1, .Dv = 1, .gate = 1, .tp_size = 2, .lora_rank = 3,
-                   .max_lora_rank = 4});
+  CHECK(*proof.claimed.smallest_silent == ProofPoint{.H = 2,
+                                                     .KV = 1,
+                                                     .D = 1,
+                                                     .Dv = 1,
+                                                     .gate = 1,
+                                                     .tp_size = 2,
+                                                     .lora_rank = 3,
+                                                     .max_lora_rank = 4});
   CHECK(proof.claimed.broken[static_cast<std::size_t>(Law::bounds)] == proof.claimed.silent);
   // Silent exactly at tp_size = 2 * KV, as published: 8 pairs (H, KV) with 2 * KV dividing H, each
   // with 3 head sizes, 2 gates, 2 lora_ranks.
@@ -98,10 +109,10 @@ TEST_CASE("the thread count changes nothing in a proof", "[prover]") {
 TEST_CASE("engines hold inside their claims, but for three that forget to repeat K and V",
           "[prover]") {
   for (const auto& name : list_contracts(test::configs().root, "engines")) {
-    const Proof proof = prove(test::contract(name), {.max_heads = 16, .max_tp_size = 16,
-                                                     .head_dims = {1, 4}}, 0);
-    const bool forgets = name == "trtllm_separate" || name == "tpu_inference" ||
-                         name == "megatron_bridge_canonical";
+    const Proof proof =
+        prove(test::contract(name), {.max_heads = 16, .max_tp_size = 16, .head_dims = {1, 4}}, 0);
+    const bool forgets =
+        name == "trtllm_separate" || name == "tpu_inference" || name == "megatron_bridge_canonical";
     CAPTURE(name);
     CHECK(proof.holds() == !forgets);
     CHECK(proof.claimed.consistent > 0);
@@ -134,9 +145,10 @@ TEST_CASE("a claim without a value makes the contract bad, not the engine", "[pr
   const test::TemporaryFolder folder;
   const std::string engine = (test::configs().root / "engines/sglang.json").string();
   const auto read = [&](const std::string& claim) {
-    return read_contract(folder.write(
-        "claims.json", fmt::format(R"({{"extends": "{}", "claims": [{{"that": "{}", "say": "x"}}]}})",
-                                   engine, claim)));
+    return read_contract(
+        folder.write("claims.json",
+                     fmt::format(R"({{"extends": "{}", "claims": [{{"that": "{}", "say": "x"}}]}})",
+                                 engine, claim)));
   };
   CHECK_FALSE(prove(*read("H/KV > 0"), {.max_heads = 4, .max_tp_size = 2}, 1).bad_point);
   CHECK(prove(*read("H/(KV - 1) > 0"), {.max_heads = 4, .max_tp_size = 2}, 1).bad_point);

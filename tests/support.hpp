@@ -12,7 +12,9 @@
 
 namespace tplora::test {
 
-inline ConfigFolders configs() { return {std::filesystem::path(TPLORA_SOURCE_DIR) / "configs"}; }
+inline ConfigFolders configs() {
+  return {std::filesystem::path(TPLORA_SOURCE_DIR) / "configs"};
+}
 
 inline Contract contract(const std::string& name) {
   auto found = find_contract(name, configs().root).and_then(read_contract);

@@ -68,8 +68,8 @@ TEST_CASE("every instruction set gives the bits of the plain chain", "[numerics]
 }
 
 TEST_CASE("every instruction set makes the same random values", "[data]") {
-  const WideStream stream{.seed = 77, .tensor_word = 0x123, .lowest_exponent = -10,
-                          .dtype = ScalarType::fp32};
+  const WideStream stream{
+      .seed = 77, .tensor_word = 0x123, .lowest_exponent = -10, .dtype = ScalarType::fp32};
   std::vector<float> first;
   for_each_target([&](const char* name) {
     std::vector<float> values(1003);

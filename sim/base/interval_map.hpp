@@ -26,8 +26,8 @@ struct Segment {
 inline constexpr std::int32_t kNothing = -1;  ///< never written, or outside the map
 inline constexpr std::int32_t kZeros = -2;    ///< known to be zero
 
-/// A list of segments that holds a few without allocating: most maps of a plan have one to four, and
-/// a sweep makes millions of them.
+/// A list of segments that holds a few without allocating: most maps of a plan have one to four,
+/// and a sweep makes millions of them.
 class SegmentList {
  public:
   [[nodiscard]] std::span<const Segment> view() const {
@@ -88,8 +88,8 @@ class IntervalMap {
     if (!segments_.empty()) {
       Segment& last = segments_.back();
       ensure(at >= last.end(), "segments are appended in ascending order");
-      const bool continues = last.end() == at && last.space == space &&
-                             (space < 0 || last.from + last.rows == from);
+      const bool continues =
+          last.end() == at && last.space == space && (space < 0 || last.from + last.rows == from);
       if (continues) {
         last.rows += rows;
         return;

@@ -127,16 +127,18 @@ std::string shortened(const Json& value) {
 
 /// What the library would pass, or refuse with a message that misleads.
 std::optional<std::string> why_not_text(std::string_view text) {
-  for (const auto& [mark, name] : {std::pair<std::string_view, std::string_view>{"\xEF\xBB\xBF", "UTF-8"},
-                                   {"\xFF\xFE", "UTF-16 or UTF-32"},
-                                   {"\xFE\xFF", "UTF-16"}}) {
+  for (const auto& [mark, name] :
+       {std::pair<std::string_view, std::string_view>{"\xEF\xBB\xBF", "UTF-8"},
+        {"\xFF\xFE", "UTF-16 or UTF-32"},
+        {"\xFE\xFF", "UTF-16"}}) {
     if (text.starts_with(mark)) {
       return "found a byte order mark of " + std::string(name) + ", expected UTF-8 without one";
     }
   }
   // The library takes a NUL for the end of the text, and would not see what follows.
   if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
-    return "not valid JSON: found a NUL byte at byte " + std::to_string(nul + 1) + ", expected UTF-8 text";
+    return "not valid JSON: found a NUL byte at byte " + std::to_string(nul + 1) +
+           ", expected UTF-8 text";
   }
   return std::nullopt;
 }
@@ -210,7 +212,9 @@ std::string pointer_step(std::string_view key) {
   return step;
 }
 
-std::string JsonView::place() const { return pointer_.empty() ? file_ : file_ + "#" + pointer_; }
+std::string JsonView::place() const {
+  return pointer_.empty() ? file_ : file_ + "#" + pointer_;
+}
 
 std::optional<JsonView> JsonView::find(std::string_view key) const {
   if (!value_->is_object()) {
@@ -257,10 +261,9 @@ Result<bool> JsonView::boolean() const {
 }
 
 Result<std::int64_t> JsonView::integer() const {
-  const bool too_large =
-      value_->is_number_unsigned() &&
-      value_->get<std::uint64_t>() >
-          static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const bool too_large = value_->is_number_unsigned() &&
+                         value_->get<std::uint64_t>() >
+                             static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (!value_->is_number_integer() || too_large) {
     return expected("an integer of 64 bits");
   }

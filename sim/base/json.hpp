@@ -24,13 +24,14 @@ inline constexpr std::int64_t kMaxJsonBytes = 16LL * 1024 * 1024;
 inline constexpr std::int64_t kMaxJsonValues = std::int64_t{1} << 20;
 inline constexpr int kMaxJsonDepth = 64;
 
-/// The whole file as text. Refused: a missing file, a file above kMaxJsonBytes, and what is no file:
-/// a directory, a device, a pipe, a link that leads nowhere.
+/// The whole file as text. Refused: a missing file, a file above kMaxJsonBytes, and what is no
+/// file: a directory, a device, a pipe, a link that leads nowhere.
 [[nodiscard]] Result<std::string> read_text_file(const std::filesystem::path& file);
 
 /// Parses JSON text strictly. Refused: syntax errors (with line and column), duplicate keys,
-/// invalid UTF-8, byte order marks and NUL bytes, nesting above kMaxJsonDepth, more than kMaxJsonValues values,
-/// numbers outside double's range, text above kMaxJsonBytes. `file` is only used in the messages.
+/// invalid UTF-8, byte order marks and NUL bytes, nesting above kMaxJsonDepth, more than
+/// kMaxJsonValues values, numbers outside double's range, text above kMaxJsonBytes. `file` is only
+/// used in the messages.
 [[nodiscard]] Result<Json> parse_json(std::string_view text, const std::string& file);
 
 /// read_text_file, then parse_json.

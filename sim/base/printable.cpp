@@ -9,7 +9,9 @@ namespace {
 constexpr std::string_view kCut = " ... ";
 constexpr std::size_t kExcerptBytes = 80;
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
 
 /// Bytes of the UTF-8 sequence that `text` begins with; 0 where it begins with none.
 std::size_t sequence_bytes(std::string_view text) {
@@ -109,6 +111,8 @@ std::string printable(std::string_view text, std::size_t most_bytes) {
   return shown_head(text, half) + std::string(kCut) + shown_tail(text, half);
 }
 
-std::string excerpt(std::string_view text) { return printable(text, kExcerptBytes); }
+std::string excerpt(std::string_view text) {
+  return printable(text, kExcerptBytes);
+}
 
 }  // namespace tplora

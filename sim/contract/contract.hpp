@@ -18,9 +18,11 @@ namespace tplora {
 
 /// Where a copy takes its rows from.
 enum class Source {
-  q, k, v,  ///< the part's own tensor
-  fused,    ///< q, k and v in one tensor, in the section's `order`
-  shared,   ///< the one A of a fused adapter (lora_a only)
+  q,
+  k,
+  v,       ///< the part's own tensor
+  fused,   ///< q, k and v in one tensor, in the section's `order`
+  shared,  ///< the one A of a fused adapter (lora_a only)
 };
 [[nodiscard]] std::string_view source_name(Source source);
 
@@ -40,12 +42,13 @@ enum class FusedBy {
 
 enum class Fit { exact, corner };
 enum class PastEnd { clip, error, zero };
-enum class Gather { none, tp };      ///< lora_a: whether shrink outputs are gathered over the group
+enum class Gather { none, tp };  ///< lora_a: whether shrink outputs are gathered over the group
 enum class ViewGather { none, all };  ///< view: own output, or all outputs of the group in t order
 enum class PoolClear { nothing, slot };
 enum class PoolAbsent { zero, keep };
 
-/// `for: {"i": "n"}`: repeats a copy or kernel entry for i = 0 .. n-1. Several nest, first outermost.
+/// `for: {"i": "n"}`: repeats a copy or kernel entry for i = 0 .. n-1. Several nest, first
+/// outermost.
 struct Loop {
   int symbol = 0;
   Formula count;
@@ -68,7 +71,8 @@ struct Buffer {
   Formula rows;
 };
 
-/// One launch: output columns [out, out+rows) += B rows [b_at, b_at+rows) x A rows [a_at, a_at+depth).
+/// One launch: output columns [out, out+rows) += B rows [b_at, b_at+rows) x A rows [a_at,
+/// a_at+depth).
 struct KernelEntry {
   int a = 0;
   int b = 0;
@@ -85,7 +89,7 @@ struct Check {
   Else otherwise = Else::refused;
   When when = When::build;
   Phase phase = Phase::deployment;  ///< of `that`
-  std::string say;  ///< what the engine's message means, for the report
+  std::string say;                  ///< what the engine's message means, for the report
 };
 
 /// A condition on model and deployment under which the engine is said to work. Outside it a broken
@@ -200,8 +204,9 @@ struct Contract {
 void index_formulas(Contract& contract);
 
 /// Reads and compiles a contract file, following `extends` (relative to `file`'s folder, to its
-/// sibling ../engines, or a path). Refused, with file and JSON pointer: anything the format does not know, a
-/// formula that does not parse, an `extends` cycle, a replaced pointer that does not exist.
+/// sibling ../engines, or a path). Refused, with file and JSON pointer: anything the format does
+/// not know, a formula that does not parse, an `extends` cycle, a replaced pointer that does not
+/// exist.
 [[nodiscard]] Result<Contract> read_contract(const std::filesystem::path& file);
 
 /// As read_contract, for a `file` that holds `text`; the file itself need not exist.

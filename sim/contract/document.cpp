@@ -31,8 +31,9 @@ bool can_stand_at(const Json& document, const Json::json_pointer& pointer) {
     return false;
   }
   const Json& parent = document.at(pointer.parent_pointer());
-  return parent.is_object() || (parent.is_array() && (pointer.back() == "-" ||
-                                                      pointer.back() == std::to_string(parent.size())));
+  return parent.is_object() ||
+         (parent.is_array() &&
+          (pointer.back() == "-" || pointer.back() == std::to_string(parent.size())));
 }
 
 Result<void> check_count(const JsonView& edits) {
@@ -44,8 +45,8 @@ Result<void> check_count(const JsonView& edits) {
 
 std::filesystem::path resolve_parent(const std::filesystem::path& child, const std::string& name) {
   const auto folder = child.parent_path();
-  for (const auto& candidate : {folder / (name + ".json"),
-                                folder / ".." / "engines" / (name + ".json"), folder / name}) {
+  for (const auto& candidate :
+       {folder / (name + ".json"), folder / ".." / "engines" / (name + ".json"), folder / name}) {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(candidate, ignored)) {
       return candidate.lexically_normal();
@@ -118,8 +119,8 @@ Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
   }
   const auto parent = resolve_parent(file, *name);
   if (parent.empty()) {
-    return extends->error(fmt::format(
-        "no contract \"{}\" beside this file, in ../engines, or at that path", *name));
+    return extends->error(
+        fmt::format("no contract \"{}\" beside this file, in ../engines, or at that path", *name));
   }
   auto below = read_below(parent, chain);
   if (!below) {
@@ -167,9 +168,11 @@ Result<void> ContractDocument::edit(const JsonView& child, const std::string& ve
     }
     const bool exists = !text.ends_with("/-") && stands_at(json_, *pointer);
     if (exists != (verb == "replace")) {
-      return value.error(exists ? fmt::format("{} stands in the extended contract already, expected "
-                                              "`replace` instead of `add`", text)
-                                : fmt::format("the extended contract has no {}", text));
+      return value.error(exists
+                             ? fmt::format("{} stands in the extended contract already, expected "
+                                           "`replace` instead of `add`",
+                                           text)
+                             : fmt::format("the extended contract has no {}", text));
     }
     if (!exists && !can_stand_at(json_, *pointer)) {
       return value.error(fmt::format("nothing can stand at {} in the extended contract", text));

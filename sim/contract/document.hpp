@@ -1,8 +1,8 @@
 // A contract file with `extends` resolved: one JSON document that remembers who wrote what.
 #pragma once
 
-#include <filesystem>
 #include <array>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>

@@ -31,10 +31,15 @@ std::string SymbolTable::listing() const {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kReserved = {"and", "or", "not", "min", "max", "ceil_div"};
+constexpr std::array<std::string_view, 6> kReserved = {"and", "or",  "not",
+                                                       "min", "max", "ceil_div"};
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 }  // namespace
 
@@ -163,17 +168,20 @@ class Formula::Parser {
   std::int32_t negation() {
     const std::int32_t column = token_column_;
     if (take("not")) {
-      return nested([&] {
-        return make({.op = Op::logical_not, .a = negation(), .column = column});
-      });
+      return nested(
+          [&] { return make({.op = Op::logical_not, .a = negation(), .column = column}); });
     }
     return comparison();
   }
 
   std::int32_t comparison() {
-    static constexpr std::array<std::pair<std::string_view, Op>, 6> kOperators = {{
-        {"==", Op::equal}, {"!=", Op::not_equal}, {"<=", Op::less_equal},
-        {">=", Op::greater_equal}, {"<", Op::less}, {">", Op::greater}}};
+    static constexpr std::array<std::pair<std::string_view, Op>, 6> kOperators = {
+        {{"==", Op::equal},
+         {"!=", Op::not_equal},
+         {"<=", Op::less_equal},
+         {">=", Op::greater_equal},
+         {"<", Op::less},
+         {">", Op::greater}}};
     const std::int32_t left = sum();
     for (const auto& [token, op] : kOperators) {
       const std::int32_t column = token_column_;
@@ -189,11 +197,9 @@ class Formula::Parser {
     return left_chain({{"+", Op::add}, {"-", Op::subtract}}, [this] { return product(); });
   }
   std::int32_t product() {
-    return left_chain({{"*", Op::multiply},
-                       {"//", Op::floor_divide},
-                       {"/", Op::exact_divide},
-                       {"%", Op::modulo}},
-                      [this] { return unary(); });
+    return left_chain(
+        {{"*", Op::multiply}, {"//", Op::floor_divide}, {"/", Op::exact_divide}, {"%", Op::modulo}},
+        [this] { return unary(); });
   }
 
   template <class Operand>
@@ -371,7 +377,8 @@ void Formula::compile(std::int32_t index, int depth) {
   if (right.op == Op::constant) {
     emit({.kind = Step::Kind::binary_constant, .op = node.op, .value = right.value});
   } else if (right.op == Op::symbol) {
-    emit({.kind = Step::Kind::binary_symbol, .op = node.op,
+    emit({.kind = Step::Kind::binary_symbol,
+          .op = node.op,
           .target = static_cast<std::int32_t>(right.value)});
   } else {
     compile(node.b, depth + 1);
@@ -411,10 +418,10 @@ template <class Op>
   }
   // Counts are small and not negative; dividing them as 32-bit numbers takes a third of the time.
   const bool narrow = ((left | right) >> 32) == 0;
-  const std::int64_t quotient =
-      narrow ? static_cast<std::int64_t>(static_cast<std::uint32_t>(left) /
-                                         static_cast<std::uint32_t>(right))
-             : left / right;
+  const std::int64_t quotient = narrow
+                                    ? static_cast<std::int64_t>(static_cast<std::uint32_t>(left) /
+                                                                static_cast<std::uint32_t>(right))
+                                    : left / right;
   const std::int64_t remainder = left - quotient * right;
   const bool apart = remainder != 0 && ((left < 0) != (right < 0));
   switch (op) {
@@ -497,12 +504,8 @@ bool Formula::run(std::int32_t index, std::span<const std::int64_t> values, std:
   const Node& node = nodes_[static_cast<std::size_t>(index)];
   std::int64_t left = 0;
   switch (node.op) {
-    case Op::constant:
-      out = node.value;
-      return true;
-    case Op::symbol:
-      out = values[static_cast<std::size_t>(node.value)];
-      return true;
+    case Op::constant: out = node.value; return true;
+    case Op::symbol: out = values[static_cast<std::size_t>(node.value)]; return true;
     case Op::choose:
       return run(node.a, values, left, failure) &&
              run(left != 0 ? node.b : node.c, values, out, failure);
@@ -526,8 +529,7 @@ bool Formula::run(std::int32_t index, std::span<const std::int64_t> values, std:
       }
       out = left == 0 ? 1 : 0;
       return true;
-    default:
-      return run_binary(node, values, out, failure);
+    default: return run_binary(node, values, out, failure);
   }
 }
 
@@ -575,9 +577,7 @@ bool Formula::run_binary(const Node& node, std::span<const std::int64_t> values,
     return stop(right == 0 ? "division by zero" : "overflow");
   }
   switch (node.op) {
-    case Op::exact_divide:
-      out = left / right;
-      return left % right == 0 ? true : stop("remainder");
+    case Op::exact_divide: out = left / right; return left % right == 0 ? true : stop("remainder");
     case Op::floor_divide: return store(floor_div(left, right));
     case Op::modulo: return store(floor_mod(left, right));
     case Op::ceil_divide: return store(ceil_div(left, right));
@@ -590,8 +590,8 @@ bool Formula::run_binary(const Node& node, std::span<const std::int64_t> values,
 std::string Formula::print(const std::vector<Node>& nodes, std::int32_t root,
                            const std::function<std::string(int)>& name) {
   static constexpr std::array<std::string_view, 22> kText = {
-      "", "", "-", "not ", " + ", " - ", "*", "/", "//", " % ", " == ",
-      " != ", " < ", " <= ", " > ", " >= ", " and ", " or ", "?", "min", "max", "ceil_div"};
+      "",     "",    "-",    "not ", " + ",  " - ",   "*",    "/", "//",  " % ", " == ",
+      " != ", " < ", " <= ", " > ",  " >= ", " and ", " or ", "?", "min", "max", "ceil_div"};
   const Node& node = nodes[static_cast<std::size_t>(root)];
   const auto text = kText[static_cast<std::size_t>(node.op)];
   const auto inner = [&](std::int32_t child) {
@@ -624,10 +624,9 @@ Formula::Stop Formula::explain(std::span<const std::int64_t> values) const {
   std::string what =
       kind == "remainder"
           ? fmt::format("{} does not divide {} exactly", failure.right, failure.left)
-          : kind == "overflow"
-                ? fmt::format("the result of {} and {} does not fit 64 bits", failure.left,
-                              failure.right)
-                : fmt::format("{} is divided by zero", failure.left);
+      : kind == "overflow"
+          ? fmt::format("the result of {} and {} does not fit 64 bits", failure.left, failure.right)
+          : fmt::format("{} is divided by zero", failure.left);
   const std::string used = used_values(values);
   return {{fmt::format("{} at column {} of \"{}\"{}", what, failure.column, text_,
                        used.empty() ? "" : " with " + used),

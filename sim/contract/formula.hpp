@@ -104,10 +104,28 @@ class Formula {
 
   // --- the tree, for those who rewrite formulas ------------------------------------------------
   enum class Op : std::uint8_t {
-    constant, symbol, negate, logical_not,
-    add, subtract, multiply, exact_divide, floor_divide, modulo,
-    equal, not_equal, less, less_equal, greater, greater_equal,
-    logical_and, logical_or, choose, minimum, maximum, ceil_divide,
+    constant,
+    symbol,
+    negate,
+    logical_not,
+    add,
+    subtract,
+    multiply,
+    exact_divide,
+    floor_divide,
+    modulo,
+    equal,
+    not_equal,
+    less,
+    less_equal,
+    greater,
+    greater_equal,
+    logical_and,
+    logical_or,
+    choose,
+    minimum,
+    maximum,
+    ceil_divide,
   };
   /// Operands are numbers of nodes; a leaf keeps its constant or symbol number in `value`.
   struct Node {
@@ -126,15 +144,21 @@ class Formula {
   /// One step of the compiled form: a postfix program on a stack of values.
   struct Step {
     enum class Kind : std::uint8_t {
-      constant, symbol, unary, binary,
-      binary_constant, binary_symbol,  ///< the right operand stands in the step
-      truth, jump, jump_if,
+      constant,
+      symbol,
+      unary,
+      binary,
+      binary_constant,
+      binary_symbol,  ///< the right operand stands in the step
+      truth,
+      jump,
+      jump_if,
     };
     Kind kind = Kind::constant;
     Op op = Op::constant;
-    bool on = false;           ///< jump_if: the truth value that jumps
-    bool keep = false;         ///< jump_if: the value stays on the stack when it jumps, as 0 or 1
-    std::int32_t target = 0;   ///< jumps: the step to go on with; symbols: the number
+    bool on = false;          ///< jump_if: the truth value that jumps
+    bool keep = false;        ///< jump_if: the value stays on the stack when it jumps, as 0 or 1
+    std::int32_t target = 0;  ///< jumps: the step to go on with; symbols: the number
     std::int64_t value = 0;
   };
   struct Failure {

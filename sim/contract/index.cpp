@@ -43,12 +43,12 @@ bool without_loop_index(const Contract& contract, const Formula& formula) {
 bool same_on_ranks(const Contract& contract, const Formula& formula) {
   const auto& used = formula.used_symbols();
   return std::all_of(used.begin(), used.end(), [&](const Formula::Used& each) {
-    const auto let = std::find_if(contract.lets.begin(), contract.lets.end(), [&](const Let& one) {
-      return one.symbol == each.symbol;
-    });
-    return let != contract.lets.end() ? let->phase == Phase::deployment
-                                      : each.symbol < symbol::tp_rank ||
-                                            (each.symbol >= symbol::r && each.symbol < symbol::count);
+    const auto let = std::find_if(contract.lets.begin(), contract.lets.end(),
+                                  [&](const Let& one) { return one.symbol == each.symbol; });
+    return let != contract.lets.end()
+               ? let->phase == Phase::deployment
+               : each.symbol < symbol::tp_rank ||
+                     (each.symbol >= symbol::r && each.symbol < symbol::count);
   });
 }
 
@@ -108,14 +108,14 @@ void index_formulas(Contract& contract) {
     const Phase phase = contract.phase_of(*all[i]);
     const bool kept = i >= contract.lets.size() && phase != Phase::adapter &&
                       without_loop_index(contract, *all[i]);
-    all[i]->set_memo({.number = kept ? contract.memo_count++ : -1,
-                      .of_rank = phase == Phase::tp_rank});
+    all[i]->set_memo(
+        {.number = kept ? contract.memo_count++ : -1, .of_rank = phase == Phase::tp_rank});
   }
   contract.lora_b.same_for_adapters = all_formulas(
       contract.lora_b.copies, [](const Formula& formula) { return formula.memo().number >= 0; });
-  contract.lora_a.same_on_ranks = all_formulas(
-      contract.lora_a.copies,
-      [&](const Formula& formula) { return same_on_ranks(contract, formula); });
+  contract.lora_a.same_on_ranks = all_formulas(contract.lora_a.copies, [&](const Formula& formula) {
+    return same_on_ranks(contract, formula);
+  });
 }
 
 }  // namespace tplora

@@ -117,8 +117,10 @@ class Compiler {
   /// A formula is a JSON string, or an integer for a constant.
   Formula formula(const JsonView& view) {
     if (++formulas_ > kMaxFormulas) {
-      take(Result<void>(view.error(fmt::format("found more than {} formulas in one contract, expected "
-                                               "at most that many", kMaxFormulas))));
+      take(Result<void>(
+          view.error(fmt::format("found more than {} formulas in one contract, expected "
+                                 "at most that many",
+                                 kMaxFormulas))));
     }
     if (error_) {
       return {};
@@ -162,8 +164,11 @@ class Compiler {
 
   void bug_record(const JsonView& bug) {
     static constexpr std::array<Word<std::string_view>, 5> kVerdicts = {
-        {{"refused", "refused"}, {"crash", "crash"}, {"silent", "silent"},
-         {"consistent", "consistent"}, {"not_applicable", "not_applicable"}}};
+        {{"refused", "refused"},
+         {"crash", "crash"},
+         {"silent", "silent"},
+         {"consistent", "consistent"},
+         {"not_applicable", "not_applicable"}}};
     static constexpr std::array<Word<std::string_view>, 2> kShapeChecks = {
         {{"pass", "pass"}, {"fail", "fail"}}};
     take(bug.only_keys({"links", "symptom", "expect"}));
@@ -198,9 +203,10 @@ class Compiler {
       const bool group = std::any_of(used.begin(), used.end(),
                                      [](const auto& each) { return each.symbol == symbol::T; });
       if (!error_ && (group || contract_.phase_of(claim.that) != Phase::deployment)) {
-        take(Result<void>(item.error("a claim is about model and deployment, expected symbols that "
-                                     "are the same on every tp_rank and for every adapter (tp_size "
-                                     "for T)")));
+        take(
+            Result<void>(item.error("a claim is about model and deployment, expected symbols that "
+                                    "are the same on every tp_rank and for every adapter (tp_size "
+                                    "for T)")));
       }
       contract_.claims.push_back(std::move(claim));
     }
@@ -265,8 +271,9 @@ class Compiler {
       check.phase = contract_.phase_of(check.that);
       if (!error_ && check.when == Check::When::build &&
           contract_.phase_of(check.that) == Phase::adapter) {
-        take(Result<void>(item.error("a check at build time cannot use an adapter's symbols, "
-                                     "expected \"when\": \"load\"")));
+        take(
+            Result<void>(item.error("a check at build time cannot use an adapter's symbols, "
+                                    "expected \"when\": \"load\"")));
       }
       contract_.checks.push_back(std::move(check));
     }
@@ -307,8 +314,8 @@ class Compiler {
     }
     for (const auto& [name, view] : take(member->members())) {
       if (!is_symbol_name(name) || contract_.symbols.find(name)) {
-        take(Result<void>(view.error(fmt::format(
-            "\"{}\" cannot name a loop index, expected a new name", name))));
+        take(Result<void>(
+            view.error(fmt::format("\"{}\" cannot name a loop index, expected a new name", name))));
         return list;
       }
       Formula count = formula(view);
@@ -373,9 +380,9 @@ class Compiler {
       const bool misplaced =
           kind == Section::lora_a ? copy.source == Source::fused : copy.source == Source::shared;
       if (misplaced && !error_) {  // with an error, there may be no "src"
-        take(Result<void>(item.find("src")->expected(
-            kind == Section::lora_a ? "\"q\", \"k\", \"v\" or \"shared\""
-                                    : "\"q\", \"k\", \"v\" or \"fused\"")));
+        take(Result<void>(item.find("src")->expected(kind == Section::lora_a
+                                                         ? "\"q\", \"k\", \"v\" or \"shared\""
+                                                         : "\"q\", \"k\", \"v\" or \"fused\"")));
       }
       copy.buffer = kind == Section::weight ? 0 : buffer_number(item, "to", list);
       copy.from = formula(item, "from");
@@ -415,9 +422,9 @@ class Compiler {
         return copy.source == part || copy.source == whole;
       });
       if (!taken) {
-        take(Result<void>(list.error(fmt::format(
-            "no copy takes rows of {0}, expected one with \"src\": \"{0}\" or \"{1}\"",
-            source_name(part), source_name(whole)))));
+        take(Result<void>(list.error(
+            fmt::format("no copy takes rows of {0}, expected one with \"src\": \"{0}\" or \"{1}\"",
+                        source_name(part), source_name(whole)))));
         return;
       }
     }
@@ -542,9 +549,8 @@ Phase Contract::phase_of(const Formula& formula) const {
   Phase latest = Phase::deployment;
   for (const auto& used : formula.used_symbols()) {
     // A contract's own T or t takes the place of the predefined one.
-    const auto let = std::find_if(lets.rbegin(), lets.rend(), [&](const Let& each) {
-      return each.symbol == used.symbol;
-    });
+    const auto let = std::find_if(lets.rbegin(), lets.rend(),
+                                  [&](const Let& each) { return each.symbol == used.symbol; });
     if (let != lets.rend()) {
       latest = std::max(latest, let->phase);
     } else if (used.symbol < symbol::count) {
@@ -578,8 +584,9 @@ Result<Contract> read_contract(const std::filesystem::path& file) {
 }
 
 Result<Contract> parse_contract(std::string_view text, const std::filesystem::path& file) {
-  return ContractDocument::parse(text, file).and_then(
-      [&](const ContractDocument& document) { return compile(document, file); });
+  return ContractDocument::parse(text, file).and_then([&](const ContractDocument& document) {
+    return compile(document, file);
+  });
 }
 
 namespace {
@@ -614,10 +621,11 @@ Result<std::filesystem::path> find_contract(const std::string& argument,
   if (argument.ends_with(".json") || argument.find('/') != std::string::npos) {
     return std::filesystem::path(argument);
   }
-  return fail(fmt::format("engine \"{}\" is not known, expected a path to a contract file or one "
-                          "of: {}, {}",
-                          argument, fmt::join(names_in(configs / "engines"), ", "),
-                          fmt::join(names_in(configs / "bugs"), ", ")));
+  return fail(
+      fmt::format("engine \"{}\" is not known, expected a path to a contract file or one "
+                  "of: {}, {}",
+                  argument, fmt::join(names_in(configs / "engines"), ", "),
+                  fmt::join(names_in(configs / "bugs"), ", ")));
 }
 
 }  // namespace tplora

@@ -7,9 +7,9 @@ namespace tplora {
 SymbolTable predefined_symbols() {
   SymbolTable table;
   for (const char* name :
-       {"hidden", "H", "KV", "D", "Dv", "gate", "H_config", "KV_config", "D_config", "tp_size",
-        "dp_size", "R", "slots", "tokens", "T", "tp_rank", "t", "r", "alpha", "has_q", "has_k",
-        "has_v"}) {
+       {"hidden",   "H",       "KV",      "D",     "Dv",    "gate",   "H_config", "KV_config",
+        "D_config", "tp_size", "dp_size", "R",     "slots", "tokens", "T",        "tp_rank",
+        "t",        "r",       "alpha",   "has_q", "has_k", "has_v"}) {
     table.add(name);
   }
   ensure(table.size() == symbol::count, "names and numbers of the predefined symbols agree");

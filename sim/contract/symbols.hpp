@@ -9,17 +9,33 @@ namespace tplora {
 namespace symbol {
 enum : int {
   // of the layer
-  hidden, H, KV, D, Dv, gate,
+  hidden,
+  H,
+  KV,
+  D,
+  Dv,
+  gate,
   // the config's global values, 0 where the key is absent
-  H_config, KV_config, D_config,
+  H_config,
+  KV_config,
+  D_config,
   // of the deployment
-  tp_size, dp_size, R, slots, tokens,
+  tp_size,
+  dp_size,
+  R,
+  slots,
+  tokens,
   // the group a layer is built on
   T,
   // of one tp_rank: itself, and its place in the group
-  tp_rank, t,
+  tp_rank,
+  t,
   // of one adapter
-  r, alpha, has_q, has_k, has_v,
+  r,
+  alpha,
+  has_q,
+  has_k,
+  has_v,
   count,
 };
 }  // namespace symbol

@@ -37,16 +37,18 @@ std::int64_t nonzero_budget(Tensor tensor, std::int64_t cols) {
 
 std::uint32_t random_word(const DataSpec& spec, TensorId id, std::uint64_t index) {
   const std::uint64_t counter = index / 4;
-  const auto words =
-      philox4x32_10({static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
-                     id.word(), 0},
-                    {static_cast<std::uint32_t>(spec.seed), static_cast<std::uint32_t>(spec.seed >> 32)});
+  const auto words = philox4x32_10(
+      {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32), id.word(),
+       0},
+      {static_cast<std::uint32_t>(spec.seed), static_cast<std::uint32_t>(spec.seed >> 32)});
   return words[index % 4];
 }
 
 }  // namespace
 
-std::string_view data_kind_name(DataKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
+std::string_view data_kind_name(DataKind kind) {
+  return kKinds[static_cast<std::size_t>(kind)];
+}
 
 std::optional<DataKind> data_kind_of(std::string_view name) {
   const auto found = std::find(kKinds.begin(), kKinds.end(), name);
@@ -73,7 +75,8 @@ Adapter Generator::adapter(const AdapterSpec& adapter, std::int32_t number) cons
   std::array<std::vector<float>, 3> b;
   const auto make = [&](Tensor tensor, Part part, std::int64_t rows, std::int64_t cols) {
     std::vector<float> values(static_cast<std::size_t>(rows * cols));
-    fill({tensor, part, number}, {.cols = cols, .rows = rows, .block_cols = cols}, values.data(), cols);
+    fill({tensor, part, number}, {.cols = cols, .rows = rows, .block_cols = cols}, values.data(),
+         cols);
     return values;
   };
   for (const Part part : kParts) {
@@ -101,8 +104,11 @@ void Generator::fill_panel(TensorId id, std::int64_t first_row, std::int64_t row
     for (std::int64_t col = 0; col < cols; col += kChunk) {
       const std::int64_t width = std::min(kChunk, cols - col);
       fill(id,
-           {.cols = cols, .first_row = first_row + block * kPanelRows, .rows = some,
-            .first_col = col, .block_cols = width},
+           {.cols = cols,
+            .first_row = first_row + block * kPanelRows,
+            .rows = some,
+            .first_col = col,
+            .block_cols = width},
            chunk.data(), kChunk);
       float* const to = panel.block(block) + col * kPanelRows;
       for (std::int64_t k = 0; k < width; ++k) {
@@ -131,9 +137,7 @@ void Generator::fill_row(TensorId id, std::int64_t cols, std::int64_t row, std::
                  .dtype = spec_.dtype},
                 static_cast<std::uint64_t>(row * cols + first_col), count, out);
       return;
-    case DataKind::integers:
-      fill_integers(id, cols, row, first_col, count, out);
-      return;
+    case DataKind::integers: fill_integers(id, cols, row, first_col, count, out); return;
     case DataKind::labels:
       for (std::int64_t j = 0; j < count; ++j) {
         out[j] = label(id, cols, row, first_col + j);
@@ -170,8 +174,7 @@ float Generator::label(TensorId id, std::int64_t cols, std::int64_t row, std::in
   switch (id.tensor) {
     case Tensor::x: return col == row % std::min<std::int64_t>(8, cols) ? 1.0F : 0.0F;
     case Tensor::bias: return 0.0F;
-    case Tensor::weight:
-      return col % 2 == 0 ? digit(fused_row(id.part, row), col / 2 % 4) : 0.0F;
+    case Tensor::weight: return col % 2 == 0 ? digit(fused_row(id.part, row), col / 2 % 4) : 0.0F;
     case Tensor::lora_a:  // selects the column of B that holds the digit
       return col % 2 == 1 && col / 2 % 4 == row ? 1.0F : 0.0F;
     case Tensor::lora_b:

@@ -1,6 +1,8 @@
 // One source for every SIMD target: Highway compiles this file once for each and picks at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "sim/data/wide.cpp"
+#include "sim/data/wide.hpp"
+
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -8,7 +10,6 @@
 #include <array>
 #include <bit>
 
-#include "sim/data/wide.hpp"
 #include "sim/numerics/philox.hpp"
 
 #ifndef TPLORA_WIDE_MASKS
@@ -36,15 +37,17 @@ namespace hn = hwy::HWY_NAMESPACE;
 #if HWY_TARGET == HWY_SCALAR
 
 // One lane holds no pair of words: the plain definition serves.
-std::int64_t CounterLanes() { return 1; }
+std::int64_t CounterLanes() {
+  return 1;
+}
 
 void Counters(const WideStream& stream, std::uint64_t counter, std::int64_t count, float* out) {
   for (std::int64_t i = 0; i < count; ++i) {
     const std::uint64_t index = counter + static_cast<std::uint64_t>(i);
-    const auto words = philox4x32_10({static_cast<std::uint32_t>(index),
-                                      static_cast<std::uint32_t>(index >> 32), stream.tensor_word, 0},
-                                     {static_cast<std::uint32_t>(stream.seed),
-                                      static_cast<std::uint32_t>(stream.seed >> 32)});
+    const auto words = philox4x32_10(
+        {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+         stream.tensor_word, 0},
+        {static_cast<std::uint32_t>(stream.seed), static_cast<std::uint32_t>(stream.seed >> 32)});
     for (std::size_t j = 0; j < words.size(); ++j) {
       out[4 * i + static_cast<std::int64_t>(j)] = wide_value(stream, words[j]);
     }
@@ -111,7 +114,9 @@ void Counters(const WideStream& stream, std::uint64_t counter, std::int64_t coun
   }
 }
 
-std::int64_t CounterLanes() { return static_cast<std::int64_t>(hn::Lanes(D64())); }
+std::int64_t CounterLanes() {
+  return static_cast<std::int64_t>(hn::Lanes(D64()));
+}
 
 #endif
 

@@ -10,8 +10,8 @@ namespace tplora {
 /// Which stretch of which random stream, and how words become values.
 struct WideStream {
   std::uint64_t seed = 0;
-  std::uint32_t tensor_word = 0;    ///< word 2 of the counter
-  int lowest_exponent = 0;          ///< values have exponents lowest_exponent + 0..7
+  std::uint32_t tensor_word = 0;  ///< word 2 of the counter
+  int lowest_exponent = 0;        ///< values have exponents lowest_exponent + 0..7
   ScalarType dtype = ScalarType::bf16;
 };
 

@@ -54,9 +54,9 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
   }
   const bool failed = worst != analysis_.failures.end();
   analysis_.shape_check = !failed;
-  analysis_.verdict = failed                          ? worst->verdict
+  analysis_.verdict = failed                         ? worst->verdict
                       : analysis_.violations.empty() ? Verdict::consistent
-                                                      : Verdict::silent;
+                                                     : Verdict::silent;
   again_ = false;
   return analysis_;
 }
@@ -100,9 +100,8 @@ const Analyser::PlannedLoad& Analyser::plan_load(Planner& planner, const LayoutC
   auto& planned = planned_[rank];
   RankState& state = analysis_.ranks[rank];
   const AdapterShape& shape = input.adapters[adapter];
-  const auto alike = std::find_if(planned.begin(), planned.end(), [&](const PlannedLoad& other) {
-    return other.shape == shape;
-  });
+  const auto alike = std::find_if(planned.begin(), planned.end(),
+                                  [&](const PlannedLoad& other) { return other.shape == shape; });
   const auto place = static_cast<std::size_t>(alike - planned.begin());
   state.load_of[adapter] = static_cast<std::int32_t>(place);
   if (alike != planned.end()) {

@@ -62,16 +62,15 @@ void compare_columns(const RankBuild& build, const IntervalMap& expected, std::i
         return;
       }
       const int copy = copy_at(build.weight, 0, piece.at);
-      violations.push_back(
-          {.law = Law::cover,
-           .side = Violation::Side::weight,
-           .tp_rank = build.tp_rank,
-           .part = want.space >= 0 ? static_cast<Part>(want.space) : Part::v,
-           .first_row = want.space >= 0 ? want.from + skipped : 0,
-           .rows = piece.rows,
-           .column = piece.at,
-           .holder = base_holder(piece),
-           .cause = {Section::weight, std::max(copy, 0), Field::from}});
+      violations.push_back({.law = Law::cover,
+                            .side = Violation::Side::weight,
+                            .tp_rank = build.tp_rank,
+                            .part = want.space >= 0 ? static_cast<Part>(want.space) : Part::v,
+                            .first_row = want.space >= 0 ? want.from + skipped : 0,
+                            .rows = piece.rows,
+                            .column = piece.at,
+                            .holder = base_holder(piece),
+                            .cause = {Section::weight, std::max(copy, 0), Field::from}});
     });
   });
 }
@@ -79,16 +78,16 @@ void compare_columns(const RankBuild& build, const IntervalMap& expected, std::i
 /// Rows of the base layer that no column holds, told on the rank whose columns end too early.
 Violation missing_columns(const Contract& contract, const RankBuild& build, Part part,
                           std::int64_t first_row, std::int64_t rows) {
-  return {.law = Law::cover,
-          .side = Violation::Side::weight,
-          .tp_rank = build.tp_rank,
-          .part = part,
-          .first_row = first_row,
-          .rows = rows,
-          .column = build.width,
-          .holder = {},
-          .cause = {Section::weight, static_cast<int>(contract.weight.copies.size()) - 1,
-                    Field::rows}};
+  return {
+      .law = Law::cover,
+      .side = Violation::Side::weight,
+      .tp_rank = build.tp_rank,
+      .part = part,
+      .first_row = first_row,
+      .rows = rows,
+      .column = build.width,
+      .holder = {},
+      .cause = {Section::weight, static_cast<int>(contract.weight.copies.size()) - 1, Field::rows}};
 }
 
 void check_view(const Contract& contract, const QkvGeometry& geometry,
@@ -103,9 +102,8 @@ void check_view(const Contract& contract, const QkvGeometry& geometry,
     }
     // What lies behind the last rank's columns is missing.
     expected.visit(begin, std::max(begin, geometry.total_rows()), [&](const Segment& want) {
-      violations.push_back(
-          missing_columns(contract, group.back().build, static_cast<Part>(want.space), want.from,
-                          want.rows));
+      violations.push_back(missing_columns(contract, group.back().build,
+                                           static_cast<Part>(want.space), want.from, want.rows));
     });
     return;
   }
@@ -115,8 +113,7 @@ void check_view(const Contract& contract, const QkvGeometry& geometry,
     compare_columns(build, expected, 0, violations);
     const std::int64_t width = expected.empty() ? 0 : expected.segments().back().end();
     if (width > build.width) {
-      violations.push_back(
-          missing_columns(contract, build, Part::v, 0, width - build.width));
+      violations.push_back(missing_columns(contract, build, Part::v, 0, width - build.width));
     }
   }
 }
@@ -230,8 +227,8 @@ void check_coverage(const QkvGeometry& geometry, std::span<const RankState> grou
       }
     }
   };
-  compare(Part::q, std::vector<std::int64_t>(
-                       static_cast<std::size_t>(geometry.num_attention_heads), 1));
+  compare(Part::q,
+          std::vector<std::int64_t>(static_cast<std::size_t>(geometry.num_attention_heads), 1));
   compare(Part::k, replicas_of(geometry, group));
 }
 
@@ -313,17 +310,15 @@ class DeltaCheck {
     std::int64_t row = launch_->b_at + (column.at - launch_->out);
     std::int64_t at = column.at;
     while (at < column.end()) {
-      const std::int64_t steps = row < slot_rows    ? 0  // the usual case, without a division
+      const std::int64_t steps = row < slot_rows  ? 0  // the usual case, without a division
                                  : slot_rows == 0 ? slots_
                                                   : row / slot_rows;
       const std::int64_t slot = std::min(live_.slot + steps, slots_);
       const std::int64_t local = row - steps * slot_rows;
       const std::int64_t rows =
           slot == slots_ ? column.end() - at : std::min(column.end() - at, slot_rows - local);
-      const Segment part_of_column{.at = at,
-                                   .rows = rows,
-                                   .space = column.space,
-                                   .from = column.from + (at - column.at)};
+      const Segment part_of_column{
+          .at = at, .rows = rows, .space = column.space, .from = column.from + (at - column.at)};
       check_in_slot(part_of_column, slot, local);
       at += rows;
       row += rows;
@@ -388,8 +383,7 @@ class DeltaCheck {
   void check_cell(const Segment& column, std::int64_t slot, const Segment& b, const Segment& a,
                   std::int64_t index, bool wanted) {
     const std::int32_t own = pool_space(live_.adapter, column.space);
-    const std::int32_t own_a =
-        live_.shape.shared_a ? pool_space(live_.adapter, kSharedA) : own;
+    const std::int32_t own_a = live_.shape.shared_a ? pool_space(live_.adapter, kSharedA) : own;
     const bool a_right = a.space == own_a && a.from == index;
     const bool b_right = b.space == own && b.from == column.from;
     if (slot != live_.slot) {
@@ -456,9 +450,9 @@ class DeltaCheck {
     }
     rank_.build.columns.visit(begin, end, [&](const Segment& column) {
       if (column.space >= 0 && live_.shape.has(static_cast<Part>(column.space))) {
-        report_rows(column, Law::identity, Violation::Side::kernel, {.kind = kind},
-                    {Section::kernel, entry,
-                     kind == Holder::Kind::nothing ? Field::rows : Field::out});
+        report_rows(
+            column, Law::identity, Violation::Side::kernel, {.kind = kind},
+            {Section::kernel, entry, kind == Holder::Kind::nothing ? Field::rows : Field::out});
       }
     });
   }
@@ -516,11 +510,12 @@ class DeltaCheck {
     violation.tp_rank = rank_.build.tp_rank;
     violation.adapter = live_.adapter;
     violation.slot = live_.slot;
-    const bool seen = std::any_of(violations_.begin(), violations_.end(), [&](const Violation& old) {
-      return old.tp_rank == violation.tp_rank && old.adapter == violation.adapter &&
-             old.law == violation.law && old.column == violation.column &&
-             old.rows == violation.rows && old.side == violation.side;
-    });
+    const bool seen =
+        std::any_of(violations_.begin(), violations_.end(), [&](const Violation& old) {
+          return old.tp_rank == violation.tp_rank && old.adapter == violation.adapter &&
+                 old.law == violation.law && old.column == violation.column &&
+                 old.rows == violation.rows && old.side == violation.side;
+        });
     if (!seen) {
       violations_.push_back(violation);
     }

@@ -344,8 +344,7 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     failed_ = let_failure;
     return failure(Verdict::crash);
   }
-  const bool good = copy_b(build, load) && copy_a(adapter, build, load) &&
-launches(load) &&
+  const bool good = copy_b(build, load) && copy_a(adapter, build, load) && launches(load) &&
                     eval(contract_.scaling_numerator, load.scaling_numerator) &&
                     eval(contract_.scaling_denominator, load.scaling_denominator);
   if (!good) {

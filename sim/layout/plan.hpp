@@ -40,8 +40,31 @@ struct AdapterShape {
 
 /// Which formula of a contract something follows from.
 struct FormulaRef {
-  enum class Section { let, check, owns, weight, lora_b_buffer, lora_b, lora_a_buffer, lora_a, kernel };
-  enum class Field { value, from, rows, at, a_at, b_at, out, depth, first_q, q_heads, first_kv, kv_heads };
+  enum class Section {
+    let,
+    check,
+    owns,
+    weight,
+    lora_b_buffer,
+    lora_b,
+    lora_a_buffer,
+    lora_a,
+    kernel
+  };
+  enum class Field {
+    value,
+    from,
+    rows,
+    at,
+    a_at,
+    b_at,
+    out,
+    depth,
+    first_q,
+    q_heads,
+    first_kv,
+    kv_heads
+  };
   Section section = Section::let;
   int index = 0;  ///< place in that section's list
   Field field = Field::value;
@@ -61,7 +84,9 @@ struct Piece {
 
 /// Row spaces of the maps below: the parts' logical rows, and the one A of a fused adapter.
 inline constexpr std::int32_t kSharedA = 3;
-[[nodiscard]] constexpr std::int32_t space_of(Part part) { return static_cast<std::int32_t>(part); }
+[[nodiscard]] constexpr std::int32_t space_of(Part part) {
+  return static_cast<std::int32_t>(part);
+}
 
 /// What a rank is before any adapter: its group, its heads, its base weight, its buffers.
 struct RankBuild {
@@ -70,7 +95,7 @@ struct RankBuild {
   std::int64_t group_rank = 0;  ///< t
   std::int64_t first_q = 0, q_heads = 0, first_kv = 0, kv_heads = 0;
   std::vector<Piece> weight;
-  IntervalMap columns;  ///< local output column -> logical row (space: Part) of the base weight
+  IntervalMap columns;     ///< local output column -> logical row (space: Part) of the base weight
   std::int64_t width = 0;  ///< local output columns
   std::vector<std::int64_t> b_rows;  ///< rows of each lora_b buffer, one slot
   std::vector<std::int64_t> a_rows;  ///< rows of each lora_a buffer, one slot
@@ -87,7 +112,8 @@ struct KernelLaunch {
 struct RankLoad {
   std::vector<Piece> b_pieces, a_pieces;
   std::vector<IntervalMap> b_maps;  ///< for each buffer: slice row -> logical row (space: Part)
-  std::vector<IntervalMap> a_maps;  ///< for each buffer: row -> adapter row (space: Part or kSharedA)
+  std::vector<IntervalMap>
+      a_maps;  ///< for each buffer: row -> adapter row (space: Part or kSharedA)
   std::vector<std::int64_t> slice_rows;  ///< rows of each buffer's slice, as concatenated
   std::vector<KernelLaunch> launches;
   std::int64_t scaling_numerator = 1, scaling_denominator = 1;
@@ -211,11 +237,11 @@ class Planner {
   Detail detail_;
   bool deployment_failed_ = false;
   bool failed_on_every_rank_ = false;
-  bool checks_of_rank_ = false;  ///< a check evaluated last may differ between ranks
-  Formula::Stop deployment_stop_;  ///< with deployment_failed_: why
+  bool checks_of_rank_ = false;             ///< a check evaluated last may differ between ranks
+  Formula::Stop deployment_stop_;           ///< with deployment_failed_: why
   std::optional<std::int64_t> group_rank_;  ///< t, where a contract makes it the same on all ranks
-  std::int64_t group_size_ = 0;  ///< T before any formula of a rank
-  Formula::Stop failed_;  ///< why the last evaluation failed
+  std::int64_t group_size_ = 0;             ///< T before any formula of a rank
+  Formula::Stop failed_;                    ///< why the last evaluation failed
   std::int64_t lora_rank_ = 0;
   std::int64_t loop_steps_ = 0;  ///< of the build or load under way
   std::int64_t pieces_ = 0;      ///< since this planner was made

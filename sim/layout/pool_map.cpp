@@ -13,7 +13,8 @@ IntervalMap& zero_rows(IntervalMap& map, std::int64_t rows) {
 
 /// `segment` of a slice, as the pool stores it for this adapter. False: the rows are left alone.
 bool stored(const Contract& contract, const AdapterShape& shape, int adapter, Segment& segment) {
-  if (segment.space < 0 || segment.space == kSharedA || shape.targets[static_cast<std::size_t>(segment.space)]) {
+  if (segment.space < 0 || segment.space == kSharedA ||
+      shape.targets[static_cast<std::size_t>(segment.space)]) {
     segment.space = segment.space < 0 ? segment.space : pool_space(adapter, segment.space);
     return true;
   }

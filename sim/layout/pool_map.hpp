@@ -15,8 +15,12 @@ namespace tplora {
 [[nodiscard]] constexpr std::int32_t pool_space(int adapter, std::int32_t part_space) {
   return adapter * 4 + part_space;
 }
-[[nodiscard]] constexpr int adapter_of_space(std::int32_t space) { return space / 4; }
-[[nodiscard]] constexpr std::int32_t part_of_space(std::int32_t space) { return space % 4; }
+[[nodiscard]] constexpr int adapter_of_space(std::int32_t space) {
+  return space / 4;
+}
+[[nodiscard]] constexpr std::int32_t part_of_space(std::int32_t space) {
+  return space % 4;
+}
 
 /// Columns [begin, end) of a B buffer's slot, all with the same rows. Column c of a row holds
 /// column c of the adapter's B, so only the row needs a map.

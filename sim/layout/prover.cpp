@@ -38,10 +38,10 @@ void place(const ProofPoint& point, LayoutCase& input) {
 }
 
 TpClass class_of(std::int64_t T, std::int64_t KV) {
-  return T == KV              ? TpClass::equal
-         : T < KV             ? (KV % T == 0 ? TpClass::below : TpClass::uneven)
-         : T % KV == 0        ? TpClass::above
-                              : TpClass::uneven;
+  return T == KV       ? TpClass::equal
+         : T < KV      ? (KV % T == 0 ? TpClass::below : TpClass::uneven)
+         : T % KV == 0 ? TpClass::above
+                       : TpClass::uneven;
 }
 
 std::array<std::int64_t, 3> triple(TpClass kind, const ProofPoint& p, std::int64_t T) {
@@ -53,15 +53,17 @@ std::array<std::int64_t, 3> triple(TpClass kind, const ProofPoint& p, std::int64
 class Worker {
  public:
   Worker(const Contract& contract, const ProofRange& range)
-      : contract_(contract), range_(range), input_(proof_case(contract, {})),
+      : contract_(contract),
+        range_(range),
+        input_(proof_case(contract, {})),
         analyser_(Detail::verdicts) {}
 
   Proof run(std::int64_t H, std::int64_t KV) {
     for (const std::int64_t D : range_.head_dims) {
       for (const std::int64_t Dv : {D, D + 1}) {
         for (const std::int64_t gate : {1, 2}) {
-          ProofPoint point{.H = H, .KV = KV, .D = D, .Dv = Dv, .gate = gate,
-                           .dp_size = range_.dp_size};
+          ProofPoint point{
+              .H = H, .KV = KV, .D = D, .Dv = Dv, .gate = gate, .dp_size = range_.dp_size};
           for (point.tp_size = range_.dp_size; point.tp_size <= range_.max_tp_size;
                point.tp_size += range_.dp_size) {
             at(point);
@@ -173,16 +175,18 @@ void add(Proof& sum, Proof& part) {
 
 }  // namespace
 
-bool smaller(const ProofPoint& a, const ProofPoint& b) { return order(a) < order(b); }
+bool smaller(const ProofPoint& a, const ProofPoint& b) {
+  return order(a) < order(b);
+}
 
 LayoutCase proof_case(const Contract& contract, const ProofPoint& point) {
   using Kind = PoolStep::Kind;
   const AdapterShape adapter{.shared_a = contract.takes_fused_adapters()};
-  LayoutCase input{.geometry = {},
-                   .deployment = {.slots = 2},
-                   .adapters = {adapter, adapter, adapter},
-                   .steps = {{Kind::load, 2, 0}, {Kind::evict, 2, 0}, {Kind::load, 0, 0},
-                             {Kind::load, 1, 1}}};
+  LayoutCase input{
+      .geometry = {},
+      .deployment = {.slots = 2},
+      .adapters = {adapter, adapter, adapter},
+      .steps = {{Kind::load, 2, 0}, {Kind::evict, 2, 0}, {Kind::load, 0, 0}, {Kind::load, 1, 1}}};
   input.geometry.hidden_size = kProofHidden;
   place(point, input);
   return input;

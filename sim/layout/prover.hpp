@@ -51,8 +51,8 @@ inline constexpr std::int64_t kProofHidden = 16;
 
 /// How tp_size stands to KV.
 enum class TpClass { below, equal, above, uneven };
-inline constexpr std::array<TpClass, 4> kTpClasses = {TpClass::below, TpClass::equal, TpClass::above,
-                                                      TpClass::uneven};
+inline constexpr std::array<TpClass, 4> kTpClasses = {TpClass::below, TpClass::equal,
+                                                      TpClass::above, TpClass::uneven};
 
 /// The consistent points of one TpClass. Where one of tp_size and KV divides the other, a plan's
 /// formulas are sums and products of three whole numbers (and D, Dv, gate, t): below of KV/T, T and

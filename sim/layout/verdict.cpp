@@ -23,6 +23,8 @@ std::optional<Verdict> verdict_of(std::string_view name) {
   return std::nullopt;
 }
 
-std::string_view law_name(Law law) { return kLaws[static_cast<std::size_t>(law)]; }
+std::string_view law_name(Law law) {
+  return kLaws[static_cast<std::size_t>(law)];
+}
 
 }  // namespace tplora

@@ -14,16 +14,12 @@ std::int64_t class_default(const ConfigContext& context, Key key) {
     return 0;
   }
   switch (key) {
-    case Key::hidden_size:
-      return context.nested ? context.defaults->hidden_size : 0;
+    case Key::hidden_size: return context.nested ? context.defaults->hidden_size : 0;
     case Key::num_attention_heads:
       return context.nested ? context.defaults->num_attention_heads : 0;
-    case Key::num_key_value_heads:
-      return context.defaults->num_key_value_heads;
-    case Key::head_dim:
-      return context.defaults->head_dim;
-    case Key::num_hidden_layers:
-      return 0;
+    case Key::num_key_value_heads: return context.defaults->num_key_value_heads;
+    case Key::head_dim: return context.defaults->head_dim;
+    case Key::num_hidden_layers: return 0;
   }
   return 0;
 }

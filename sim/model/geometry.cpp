@@ -40,24 +40,18 @@ std::optional<std::int64_t> weight_elements(const QkvGeometry& g) {
 
 std::string_view part_name(Part part) {
   switch (part) {
-    case Part::q:
-      return "q";
-    case Part::k:
-      return "k";
-    case Part::v:
-      return "v";
+    case Part::q: return "q";
+    case Part::k: return "k";
+    case Part::v: return "v";
   }
   return "?";
 }
 
 std::string_view row_order_name(RowOrder order) {
   switch (order) {
-    case RowOrder::blocks:
-      return "blocks";
-    case RowOrder::per_group:
-      return "per_group";
-    case RowOrder::per_head:
-      return "per_head";
+    case RowOrder::blocks: return "blocks";
+    case RowOrder::per_group: return "per_group";
+    case RowOrder::per_head: return "per_head";
   }
   return "?";
 }
@@ -73,24 +67,18 @@ std::optional<RowOrder> row_order_of(std::string_view name) {
 
 std::string_view fusion_name(Fusion fusion) {
   switch (fusion) {
-    case Fusion::separate:
-      return "separate";
-    case Fusion::qkv:
-      return "qkv";
-    case Fusion::kv:
-      return "kv";
+    case Fusion::separate: return "separate";
+    case Fusion::qkv: return "qkv";
+    case Fusion::kv: return "kv";
   }
   return "?";
 }
 
 std::string_view gate_layout_name(GateLayout layout) {
   switch (layout) {
-    case GateLayout::none:
-      return "none";
-    case GateLayout::per_head:
-      return "per_head";
-    case GateLayout::halves:
-      return "halves";
+    case GateLayout::none: return "none";
+    case GateLayout::per_head: return "per_head";
+    case GateLayout::halves: return "halves";
   }
   return "?";
 }
@@ -101,12 +89,9 @@ std::int64_t QkvGeometry::heads(Part part) const {
 
 std::int64_t QkvGeometry::rows_per_head(Part part) const {
   switch (part) {
-    case Part::q:
-      return q_multiplier * head_dim;
-    case Part::k:
-      return head_dim;
-    case Part::v:
-      return v_head_dim;
+    case Part::q: return q_multiplier * head_dim;
+    case Part::k: return head_dim;
+    case Part::v: return v_head_dim;
   }
   return 0;
 }

@@ -12,7 +12,8 @@
 namespace tplora {
 namespace {
 
-constexpr std::string_view kForm = "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1]";
+constexpr std::string_view kForm =
+    "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1]";
 
 struct InlineKey {
   std::string_view name;

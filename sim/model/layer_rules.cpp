@@ -62,16 +62,11 @@ Result<std::vector<LayerKind>> attention_among(const ConfigContext& context,
 
 std::string_view pattern_word(char letter) {
   switch (letter) {
-    case 'M':
-      return "mamba";
-    case '*':
-      return "attention";
-    case '-':
-      return "mlp";
-    case 'E':
-      return "moe";
-    default:
-      return "";
+    case 'M': return "mamba";
+    case '*': return "attention";
+    case '-': return "mlp";
+    case 'E': return "moe";
+    default: return "";
   }
 }
 

@@ -15,7 +15,8 @@ namespace tplora {
 /// - a path ending in ".json";
 /// - a name "org/name" of the collection: the file `models`/org/name.json;
 /// - any other path that exists (a directory is refused with a sentence);
-/// - an inline geometry "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1]": one layer.
+/// - an inline geometry "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1]": one
+/// layer.
 ///
 /// Post-condition: model.name == argument; every geometry is valid. Refused: what read_json_file
 /// and read_config refuse; an unknown name, with near names; a name that would leave `models`.

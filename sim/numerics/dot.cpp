@@ -1,14 +1,14 @@
 // One source for every SIMD target: Highway compiles this file once for each and picks at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "sim/numerics/dot.cpp"
+#include "sim/numerics/dot.hpp"
+
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-
-#include "sim/numerics/dot.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace tplora {
@@ -121,7 +121,9 @@ namespace tplora {
 
 HWY_EXPORT(Fp32Chain);
 
-std::string_view accumulator_name(Accumulator) { return "fp32_chain"; }
+std::string_view accumulator_name(Accumulator) {
+  return "fp32_chain";
+}
 
 std::optional<Accumulator> accumulator_of(std::string_view name) {
   return name == "fp32_chain" ? std::optional(Accumulator::fp32_chain) : std::nullopt;

@@ -7,7 +7,8 @@ namespace tplora {
 void Panel::resize(std::int64_t rows, std::int64_t cols) {
   rows_ = rows;
   cols_ = cols;
-  const auto size = static_cast<std::size_t>((rows + kPanelRows - 1) / kPanelRows * kPanelRows * cols);
+  const auto size =
+      static_cast<std::size_t>((rows + kPanelRows - 1) / kPanelRows * kPanelRows * cols);
   if (values_.size() < size) {
     values_.resize(size);
   }

@@ -17,8 +17,8 @@ constexpr std::array kScale = {Step::scale};
 constexpr std::array<RoundingProgram, 11> kPrograms = {{
     {"llama_cpp", "ggml-org/llama.cpp: base + scale * (B * (A * x)), activations in fp32", kNone,
      kNone, kNone, kNone, kScale, kNone},
-    {"peft_bf16", "peft tuners/lora/layer.py with adapters kept in the model's dtype", kNone, kRound,
-     kRound, kNone, kRoundScaleRound, kRound},
+    {"peft_bf16", "peft tuners/lora/layer.py with adapters kept in the model's dtype", kNone,
+     kRound, kRound, kNone, kRoundScaleRound, kRound},
     {"peft_default", "peft tuners/lora/layer.py with autocast_adapter_dtype, its default", kNone,
      kRound, kNone, kNone, kScale, kRound},
     {"peft_mixed", "peft tuners/lora/layer.py with adapter_names: a batch of several adapters",
@@ -27,8 +27,9 @@ constexpr std::array<RoundingProgram, 11> kPrograms = {{
      kRound, kRound, kNone, kNone, kRound},
     {"sglang_jax", "sgl-project/sglang-jax srt/lora, commit cddbf6f1", kNone, kRound, kRound,
      kScaleRound, kRound, kRound},
-    {"sglang_torch_native", "sgl-project/sglang lora/backend torch_native, on CUDA: scaling in fp32",
-     kNone, kRound, kRound, kScaleRound, kRound, kRound},
+    {"sglang_torch_native",
+     "sgl-project/sglang lora/backend torch_native, on CUDA: scaling in fp32", kNone, kRound,
+     kRound, kScaleRound, kRound, kRound},
     {"sglang_triton", "sgl-project/sglang python/sglang/srt/lora/triton_ops", kNone, kRound, kRound,
      kNone, kScaleRound, kRound},
     {"tpu_inference", "vllm-project/tpu-inference lora: the shrink buffer has x's dtype",
@@ -41,7 +42,9 @@ constexpr std::array<RoundingProgram, 11> kPrograms = {{
 
 }  // namespace
 
-std::span<const RoundingProgram> programs() { return kPrograms; }
+std::span<const RoundingProgram> programs() {
+  return kPrograms;
+}
 
 const RoundingProgram* find_program(std::string_view name) {
   const auto* const found =

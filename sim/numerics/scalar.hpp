@@ -16,7 +16,9 @@ enum class ScalarType { bf16, fp16, fp32 };
 [[nodiscard]] std::optional<ScalarType> scalar_type_of(std::string_view name);
 
 /// The one NaN that is ever stored: 0x7fc00000.
-[[nodiscard]] inline float canonical_nan() { return std::bit_cast<float>(0x7fc00000U); }
+[[nodiscard]] inline float canonical_nan() {
+  return std::bit_cast<float>(0x7fc00000U);
+}
 
 [[nodiscard]] inline bool same_bits(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);

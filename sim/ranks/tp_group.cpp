@@ -65,8 +65,7 @@ TpGroup::TpGroup(const Contract& contract, const Deployment& deployment, const A
   }
 }
 
-void TpGroup::load_adapters(std::span<const Adapter> adapters,
-                            std::span<const AdapterShape> shapes,
+void TpGroup::load_adapters(std::span<const Adapter> adapters, std::span<const AdapterShape> shapes,
                             std::span<const PoolStep> steps) {
   for (const RankState& rank : analysis_.ranks) {
     pools_.emplace_back(rank.build, deployment_, batch_.hidden_size, canonical_nan());
@@ -176,8 +175,8 @@ void TpGroup::shrink(std::size_t rank, const LiveAdapter& live,
       for (std::int64_t i = 0; i < rows; ++i) {
         for (std::int64_t j = 0; j < count; ++j) {
           u[buffer][static_cast<std::size_t>((row + i) * count + j)] =
-              apply(arithmetic_.program->shrink, dots[static_cast<std::size_t>(j * rows + i)],
-                    1.0F, arithmetic_.dtype);
+              apply(arithmetic_.program->shrink, dots[static_cast<std::size_t>(j * rows + i)], 1.0F,
+                    arithmetic_.dtype);
         }
       }
     }
@@ -224,15 +223,12 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
       }
     }
     panel.pack(block.data(), some, one.depth, one.depth);
-    const DotShape shape{.tokens = count,
-                         .x_stride = one.depth,
-                         .first_row = 0,
-                         .rows = some,
-                         .out_stride = some};
+    const DotShape shape{
+        .tokens = count, .x_stride = one.depth, .first_row = 0, .rows = some, .out_stride = some};
     dot_rows(arithmetic_.accumulator, inputs.data(), panel, shape, dots.data());
     for (std::int64_t j = 0; j < count; ++j) {
-      float* const out = outputs_[rank].data() + tokens[static_cast<std::size_t>(j)] * width +
-                         one.out + row;
+      float* const out =
+          outputs_[rank].data() + tokens[static_cast<std::size_t>(j)] * width + one.out + row;
       for (std::int64_t i = 0; i < some; ++i) {
         const float delta = apply(program.delta, dots[static_cast<std::size_t>(j * some + i)],
                                   scaling, arithmetic_.dtype);

@@ -8,8 +8,8 @@ namespace tplora::fuzz {
 
 void config(std::string_view bytes) {
   const auto json = parse_json(bytes, "config.json");
-  const auto model =
-      json ? read_config(JsonView(*json, "config.json"), "fuzz") : Result<Model>(fail(json.error()));
+  const auto model = json ? read_config(JsonView(*json, "config.json"), "fuzz")
+                          : Result<Model>(fail(json.error()));
   if (!model) {
     return check_error(model.error(), "config.json");
   }

@@ -16,8 +16,11 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 /// Values of all symbols: each list is repeated until there are enough.
 std::vector<std::vector<std::int64_t>> value_sets() {
   std::vector<std::vector<std::int64_t>> sets;
-  for (const auto& pattern : {std::array<std::int64_t, 4>{0, 0, 0, 0}, {1, 2, 3, 4},
-                              {2048, 16, 2, 256}, {kLeast, -1, kMost, 1}, {-1, kLeast, 0, kMost}}) {
+  for (const auto& pattern : {std::array<std::int64_t, 4>{0, 0, 0, 0},
+                              {1, 2, 3, 4},
+                              {2048, 16, 2, 256},
+                              {kLeast, -1, kMost, 1},
+                              {-1, kLeast, 0, kMost}}) {
     auto& values = sets.emplace_back();
     for (std::size_t i = 0; i < symbol::count; ++i) {
       values.push_back(pattern[i % pattern.size()]);

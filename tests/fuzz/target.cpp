@@ -23,6 +23,8 @@ void check_error(const Error& error, std::string_view whose) {
   check(text.find(whose) != std::string::npos, "an Error names the file it is about");
 }
 
-ConfigFolders configs() { return {TPLORA_FUZZ_CONFIGS}; }
+ConfigFolders configs() {
+  return {TPLORA_FUZZ_CONFIGS};
+}
 
 }  // namespace tplora::fuzz

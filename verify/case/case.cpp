@@ -70,8 +70,7 @@ std::string print_case(const Case& one) {
   return line;
 }
 
-void set_standard_scenario(Case& one, std::int64_t first_lora_rank,
-                           std::int64_t second_lora_rank) {
+void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t second_lora_rank) {
   const auto adapter = [](const char* name, std::int64_t lora_rank) {
     AdapterSpec spec;
     spec.name = name;

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "sim/base/result.hpp"
 #include "sim/adapter/adapter.hpp"
+#include "sim/base/result.hpp"
 #include "sim/data/generator.hpp"
 #include "sim/layout/analysis.hpp"
 #include "sim/numerics/dot.hpp"
@@ -40,8 +40,8 @@ struct Case {
 /// resident after the steps.
 [[nodiscard]] Result<Case> parse_case(const std::string& line);
 
-/// The canonical line: a blank in a path stands as %20, a percent sign as %25; every key that is not at its default where it has one, in fixed order.
-/// parse_case(print_case(c)) == c.
+/// The canonical line: a blank in a path stands as %20, a percent sign as %25; every key that is
+/// not at its default where it has one, in fixed order. parse_case(print_case(c)) == c.
 [[nodiscard]] std::string print_case(const Case& one);
 
 /// Two adapters of the given lora_ranks loaded side by side after a slot's earlier tenant has

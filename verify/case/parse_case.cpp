@@ -1,5 +1,3 @@
-#include "verify/case/case.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <sstream>
 
 #include "sim/base/printable.hpp"
+#include "verify/case/case.hpp"
 
 namespace tplora {
 namespace {
@@ -74,8 +73,8 @@ Result<void> parse_targets(const std::string& text, AdapterSpec& spec) {
     spec.targets[part] = true;
     last = part;
   }
-  return letters.empty() ? Result<void>(fail(fmt::format(
-                               "case line: adapter {} targets nothing", excerpt(spec.name))))
+  return letters.empty() ? Result<void>(fail(fmt::format("case line: adapter {} targets nothing",
+                                                         excerpt(spec.name))))
                          : Result<void>();
 }
 
@@ -95,14 +94,14 @@ Result<AdapterSpec> parse_adapter(const std::string& text) {
   spec.targets = {true, true, true};
   spec.name = fields.front();
   const bool named = !spec.name.empty() &&
-                     std::all_of(spec.name.begin(), spec.name.end(), [](unsigned char c) {
-                       return std::isalnum(c) != 0 || c == '_';
-                     });
+                     std::all_of(spec.name.begin(), spec.name.end(),
+                                 [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
   if (!named || fields.size() != 4 || !fields[1].starts_with("r") ||
       !fields[2].starts_with("alpha")) {
-    return fail(fmt::format(
-        "case line: adapter \"{}\": expected name:r<lora_rank>:alpha<lora_alpha>:<q, k, v or fused>",
-        excerpt(text)));
+    return fail(
+        fmt::format("case line: adapter \"{}\": expected name:r<lora_rank>:alpha<lora_alpha>:<q, "
+                    "k, v or fused>",
+                    excerpt(text)));
   }
   const auto lora_rank = number("lora_rank of " + spec.name, fields[1].substr(1), 1, kMaxLoraRank);
   const auto alpha = number("lora_alpha of " + spec.name, fields[2].substr(5), 1, 1 << 20);
@@ -134,8 +133,10 @@ Result<PoolStep> parse_step(const Case& one, const std::string& text) {
   const std::size_t at = rest.find('@');
   if ((verb != "load" && verb != "evict") || rest.empty() ||
       (verb == "load") != (at != std::string::npos)) {
-    return fail(fmt::format("case line: step \"{}\": expected load:<adapter>@<slot> or "
-                            "evict:<adapter>", excerpt(text)));
+    return fail(
+        fmt::format("case line: step \"{}\": expected load:<adapter>@<slot> or "
+                    "evict:<adapter>",
+                    excerpt(text)));
   }
   const auto adapter = adapter_number(one, rest.substr(0, at));
   if (!adapter) {
@@ -220,21 +221,21 @@ Result<void> check_residents(const Case& one) {
   }
   for (const int adapter : one.tokens) {
     if (!resident.contains(adapter)) {
-      return fail(fmt::format(
-          "case line: a token uses adapter {}, which no slot holds after the steps",
-          excerpt(one.adapters[static_cast<std::size_t>(adapter)].name)));
+      return fail(
+          fmt::format("case line: a token uses adapter {}, which no slot holds after the steps",
+                      excerpt(one.adapters[static_cast<std::size_t>(adapter)].name)));
     }
   }
   return {};
 }
 
 Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) {
-  static const std::set<std::string> kKeys = {"model",    "layer",  "engine", "tp",   "dp",
-                                              "R",        "slots",  "adapters", "tokens", "steps",
-                                              "dtype",    "accumulator", "data", "seed"};
+  static const std::set<std::string> kKeys = {"model", "layer",       "engine",   "tp",     "dp",
+                                              "R",     "slots",       "adapters", "tokens", "steps",
+                                              "dtype", "accumulator", "data",     "seed"};
   if (line.size() > kMaxLineBytes) {
-    return fail(fmt::format("case line: found {} bytes, expected at most {}", line.size(),
-                            kMaxLineBytes));
+    return fail(
+        fmt::format("case line: found {} bytes, expected at most {}", line.size(), kMaxLineBytes));
   }
   std::map<std::string, std::string> pairs;
   std::istringstream words(line);
@@ -246,8 +247,8 @@ Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) 
       return fail(fmt::format("case line: found \"{}\", expected key=value", excerpt(word)));
     }
     if (!kKeys.contains(key)) {
-      return fail(fmt::format("case line: unknown key \"{}\", expected one of: {}",
-                              excerpt(key), fmt::join(kKeys, ", ")));
+      return fail(fmt::format("case line: unknown key \"{}\", expected one of: {}", excerpt(key),
+                              fmt::join(kKeys, ", ")));
     }
     if (!pairs.emplace(key, word.substr(equals + 1)).second) {
       return fail(fmt::format("case line: the key \"{}\" stands twice", key));
@@ -262,8 +263,8 @@ Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) 
 }
 
 template <class Value>
-Result<Value> word_of(const std::string& key, const std::string& text,
-                      std::optional<Value> found, const std::string& expected) {
+Result<Value> word_of(const std::string& key, const std::string& text, std::optional<Value> found,
+                      const std::string& expected) {
   if (!found) {
     return fail(fmt::format("case line: {}={}: expected {}", key, excerpt(text), expected));
   }
@@ -321,8 +322,7 @@ Result<Case> parse_case(const std::string& line) {
   word("accumulator", one.accumulator, accumulator_of, "fp32_chain");
   word("data", one.data, data_kind_of, "labels, integers or wide");
   with("seed", [&](const std::string& text) -> Result<void> {
-    const auto [end, code] =
-        std::from_chars(text.data(), text.data() + text.size(), one.seed);
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), one.seed);
     return code == std::errc() && end == text.data() + text.size()
                ? Result<void>()
                : Result<void>(fail(fmt::format(
@@ -339,8 +339,8 @@ Result<Case> parse_case(const std::string& line) {
         return fail(adapter.error());
       }
       if (adapter_number(one, adapter->name)) {
-        return fail(fmt::format("case line: two adapters are called \"{}\"",
-                                excerpt(adapter->name)));
+        return fail(
+            fmt::format("case line: two adapters are called \"{}\"", excerpt(adapter->name)));
       }
       one.adapters.push_back(*adapter);
     }

@@ -73,8 +73,8 @@ Result<void> read_scope(const JsonView& view, Pin& pin) {
 }
 
 Result<Pin> read_pin(const JsonView& view) {
-  if (auto keys = view.only_keys(
-          {"models", "layer", "engine", "tp", "when", "verdict", "reason", "link"});
+  if (auto keys =
+          view.only_keys({"models", "layer", "engine", "tp", "when", "verdict", "reason", "link"});
       !keys) {
     return fail(keys.error());
   }
@@ -91,7 +91,8 @@ Result<Pin> read_pin(const JsonView& view) {
   if (!verdict_of(*verdict)) {
     return view.find("verdict")->expected("a verdict: consistent, silent, crash or refused");
   }
-  pin.expect = {.verdict = *verdict_of(*verdict), .shape_check = "", .reason = *reason, .link = *link};
+  pin.expect = {
+      .verdict = *verdict_of(*verdict), .shape_check = "", .reason = *reason, .link = *link};
   return pin;
 }
 
@@ -99,9 +100,8 @@ Result<bool> matches(const Pin& pin, const std::string& model, const PreparedCas
   const Case& one = item.one;
   const bool named = one.model == model && one.engine == pin.engine &&
                      (pin.layer.empty() || one.layer == pin.layer) &&
-                     (pin.tp_sizes.empty() ||
-                      std::find(pin.tp_sizes.begin(), pin.tp_sizes.end(), one.tp_size) !=
-                          pin.tp_sizes.end());
+                     (pin.tp_sizes.empty() || std::find(pin.tp_sizes.begin(), pin.tp_sizes.end(),
+                                                        one.tp_size) != pin.tp_sizes.end());
   if (!named || !item.geometry || item.expect.verdict == Verdict::refused) {
     return false;
   }
@@ -117,9 +117,10 @@ Result<void> check_work(const Pin& pin, const JsonView& view, const Suite& suite
   comparisons += pin.models.size() * suite.cases.size();
   return comparisons <= kMaxComparisons
              ? Result<void>()
-             : view.error(fmt::format("the pins up to here name so many models that {} cases take more "
-                                      "than {} comparisons, expected at most that many",
-                                      suite.cases.size(), kMaxComparisons));
+             : view.error(
+                   fmt::format("the pins up to here name so many models that {} cases take more "
+                               "than {} comparisons, expected at most that many",
+                               suite.cases.size(), kMaxComparisons));
 }
 
 Result<void> apply(const Pin& pin, const JsonView& view, Suite& suite) {
@@ -136,8 +137,8 @@ Result<void> apply(const Pin& pin, const JsonView& view, Suite& suite) {
       }
     }
     if (!used) {
-      return view.error(fmt::format("no case of this suite has model {} and is where this pin holds",
-                                    model));
+      return view.error(
+          fmt::format("no case of this suite has model {} and is where this pin holds", model));
     }
   }
   return {};

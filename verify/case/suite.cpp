@@ -72,9 +72,8 @@ Result<void> check_adapters(const Case& one, const Contract& contract) {
   for (const AdapterSpec& adapter : one.adapters) {
     if (adapter.shared_a != contract.takes_fused_adapters()) {
       return fail(fmt::format("adapter {}: engine {} takes {} adapters, expected {}:r{}:alpha{}:{}",
-                              adapter.name, contract.name,
-                              adapter.shared_a ? "separate" : "fused", adapter.name,
-                              adapter.lora_rank, adapter.lora_alpha,
+                              adapter.name, contract.name, adapter.shared_a ? "separate" : "fused",
+                              adapter.name, adapter.lora_rank, adapter.lora_alpha,
                               adapter.shared_a ? "qkv" : "fused"));
     }
   }
@@ -128,7 +127,8 @@ class SuiteReader {
       : root_(json, file.string()), configs_(configs), library_(configs) {}
 
   Result<Suite> read() {
-    if (auto keys = root_.only_keys({"format", "name", "about", "cases", "pins", "digest"}); !keys) {
+    if (auto keys = root_.only_keys({"format", "name", "about", "cases", "pins", "digest"});
+        !keys) {
       return fail(keys.error());
     }
     const auto format = root_.at("format").and_then([](const JsonView& v) { return v.string(); });
@@ -175,8 +175,8 @@ class SuiteReader {
   };
 
   Result<void> add_entry(const JsonView& view) {
-    auto keys = view.only_keys(
-        {"models", "engines", "bugs", "tp", "case", "numbers", "refused_when"});
+    auto keys =
+        view.only_keys({"models", "engines", "bugs", "tp", "case", "numbers", "refused_when"});
     if (!keys) {
       return keys;
     }
@@ -259,16 +259,17 @@ class SuiteReader {
     line_bytes_ += cases * line.size();
     return line_bytes_ <= kMaxLineBytes
                ? Result<void>()
-               : where.error(fmt::format("found more than {} MiB of case lines, expected at most that "
-                                         "many in a suite",
-                                         kMaxLineBytes >> 20U));
+               : where.error(
+                     fmt::format("found more than {} MiB of case lines, expected at most that "
+                                 "many in a suite",
+                                 kMaxLineBytes >> 20U));
   }
 
   Result<std::vector<PreparedCase>> cases_of(const JsonView& where, const Entry& entry,
                                              const std::string& model, const std::string& engine,
                                              std::int64_t tp_size) {
-    const auto one = parse_case(
-        fmt::format("model={} engine={} tp={} {}", model, engine, tp_size, entry.line));
+    const auto one =
+        parse_case(fmt::format("model={} engine={} tp={} {}", model, engine, tp_size, entry.line));
     if (!one) {
       return where.error(one.error().text());
     }
@@ -414,8 +415,10 @@ Result<PreparedCase> prepare(Case one, const ConfigFolders& configs) {
     with_qkv += item.geometry ? 1 : 0;
   }
   if (with_qkv > 1) {
-    return fail(fmt::format("model {} has several layer kinds with a qkv projection, expected "
-                            "layer=... with one of: {}", one.model, kinds));
+    return fail(
+        fmt::format("model {} has several layer kinds with a qkv projection, expected "
+                    "layer=... with one of: {}",
+                    one.model, kinds));
   }
   return *only;
 }

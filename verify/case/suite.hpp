@@ -28,7 +28,7 @@ struct PreparedCase {
   Case one;
   std::shared_ptr<const Contract> contract;
   std::optional<QkvGeometry> geometry;
-  std::string kind;                 ///< the layer kind's name
+  std::string kind;                  ///< the layer kind's name
   std::vector<std::int64_t> layers;  ///< indices of the layers of this kind
   std::string why_no_qkv;
   CheckpointForm checkpoint;
@@ -59,8 +59,8 @@ struct ConfigFolders {
 [[nodiscard]] Result<Suite> parse_suite(std::string_view text, const std::filesystem::path& file,
                                         const ConfigFolders& configs);
 
-/// Resolves one case for `replay` and `layout`: its engine, its model, its layer kind. With an empty
-/// `layer`, the model must have only one kind with a qkv projection.
+/// Resolves one case for `replay` and `layout`: its engine, its model, its layer kind. With an
+/// empty `layer`, the model must have only one kind with a qkv projection.
 [[nodiscard]] Result<PreparedCase> prepare(Case one, const ConfigFolders& configs);
 
 /// Every layer kind of the case's model, as one case each.

@@ -62,9 +62,8 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
     if (!options.filter.empty()) {
       suite->digest.clear();  // pinned for the whole suite
     }
-    std::erase_if(suite->cases, [&](const PreparedCase& item) {
-      return !matches(item, options.filter);
-    });
+    std::erase_if(suite->cases,
+                  [&](const PreparedCase& item) { return !matches(item, options.filter); });
     RunOptions run;
     run.jobs = options.jobs;
     if (isatty(STDERR_FILENO) != 0) {
@@ -125,8 +124,8 @@ int list_command(const std::string& kind, const ConfigFolders& configs) {
       names.emplace_back(program.name);
     }
   } else {
-    return bad_input({fmt::format("list {}: expected models, engines, bugs, programs or suites",
-                                  kind), ""});
+    return bad_input(
+        {fmt::format("list {}: expected models, engines, bugs, programs or suites", kind), ""});
   }
   for (const std::string& name : names) {
     fmt::print("{}\n", name);

@@ -28,22 +28,22 @@ Result<void> check_options(const LayoutOptions& options) {
   const auto positive = [](const char* name, std::int64_t value, std::int64_t most) {
     return value >= 1 && value <= most
                ? Result<void>()
-               : Result<void>(fail(
-                     fmt::format("{} {}: expected a number from 1 to {}", name, value, most)));
+               : Result<void>(
+                     fail(fmt::format("{} {}: expected a number from 1 to {}", name, value, most)));
   };
   return positive("--tp", options.tp_size, 1024)
       .and_then([&] { return positive("--dp", options.dp_size, 1024); })
       .and_then([&] { return positive("--lora-rank", options.lora_rank, 4096); })
       .and_then([&] {
-        return positive("--max-lora-rank",
-                        options.max_lora_rank == 0 ? 1 : options.max_lora_rank, 4096);
+        return positive("--max-lora-rank", options.max_lora_rank == 0 ? 1 : options.max_lora_rank,
+                        4096);
       })
       .and_then([&] {
         return options.slots >= 2 && options.slots <= 256
                    ? Result<void>()
-                   : Result<void>(fail(fmt::format(
-                         "--slots {}: expected 2 to 256, an adapter and its neighbour",
-                         options.slots)));
+                   : Result<void>(fail(
+                         fmt::format("--slots {}: expected 2 to 256, an adapter and its neighbour",
+                                     options.slots)));
       })
       .and_then([&] {
         return options.tp_size % options.dp_size == 0

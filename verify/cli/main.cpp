@@ -20,7 +20,8 @@ constexpr const char* kDescription =
     "compares bit for bit with an unsharded reference, and says where and why a layout is wrong.";
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent; prove: silent inside the "
+    "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent; prove: silent inside "
+    "the "
     "claims); 2 bad input; 3 nothing was run or all of it vacuous (layout: refused or not "
     "applicable; prove: consistent nowhere).\n"
     "Example: tplora verify configs/suites/default.json\n"
@@ -69,14 +70,15 @@ std::string default_configs() {
   const bool is_installed = std::filesystem::is_directory(installed, ignored);
   const std::filesystem::path configs =
       is_installed ? installed : std::filesystem::path(TPLORA_SOURCE_DIR "/configs");
-  const auto near = is_installed ? std::filesystem::path()
-                                 : std::filesystem::relative(configs, ignored);
+  const auto near =
+      is_installed ? std::filesystem::path() : std::filesystem::relative(configs, ignored);
   return near.empty() || near.string().starts_with("..") ? configs.string() : near.string();
 }
 
 void add_prove(CLI::App& app, ProveOptions& options) {
   CLI::App* prove = app.add_subcommand(
-      "prove", "The laws over every geometry and tp_size in a range, or the smallest counterexample");
+      "prove",
+      "The laws over every geometry and tp_size in a range, or the smallest counterexample");
   prove->add_option("engines", options.engines,
                     "Names from configs/engines or configs/bugs, or contract files (default: every "
                     "engine)");

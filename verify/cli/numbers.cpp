@@ -23,8 +23,8 @@ class Side {
   Side(const PreparedCase& item, const Arithmetic& arithmetic, const Batch& batch)
       : item_(item), input_(layout_case(item.one, *item.geometry)) {
     analysis_ = &analyser_.run(*item.contract, input_);
-    group_ = std::make_unique<TpGroup>(*item.contract, input_.deployment, *analysis_, arithmetic,
-                                       batch);
+    group_ =
+        std::make_unique<TpGroup>(*item.contract, input_.deployment, *analysis_, arithmetic, batch);
   }
 
   void accept_panel(Part part, std::int64_t first_row, const Panel& panel,
@@ -63,8 +63,8 @@ class Side {
     const std::span<const RankState> group(analysis_->ranks.data() + first,
                                            static_cast<std::size_t>(group_size));
     std::array<bool, 3> delta_seen = {false, false, false};
-    const auto owned = owned_rows(*item_.contract, *item_.geometry, group,
-                                  static_cast<std::size_t>(rank - first));
+    const auto owned =
+        owned_rows(*item_.contract, *item_.geometry, group, static_cast<std::size_t>(rank - first));
     for (const OwnedRows& rows : owned) {
       compare_rows(reference, rank, first + rows.source, rows, outcome);
       auto& seen = delta_seen[static_cast<std::size_t>(rows.part)];
@@ -72,8 +72,8 @@ class Side {
     }
     for (const Part part : kParts) {
       if (!delta_seen[static_cast<std::size_t>(part)] && targeted(part)) {
-        outcome.why_vacuous = fmt::format("zeroing the {} delta on tp_rank {} changes no output bit",
-                                          part_name(part), rank);
+        outcome.why_vacuous = fmt::format(
+            "zeroing the {} delta on tp_rank {} changes no output bit", part_name(part), rank);
       }
     }
   }
@@ -194,10 +194,8 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
   const PreparedCase& first = *cases.front();
   const QkvGeometry& geometry = *first.geometry;
   const Case& one = first.one;
-  const Generator generator({.kind = one.data,
-                             .dtype = one.dtype,
-                             .seed = one.seed,
-                             .geometry = geometry});
+  const Generator generator(
+      {.kind = one.data, .dtype = one.dtype, .seed = one.seed, .geometry = geometry});
   const Arithmetic arithmetic{.accumulator = one.accumulator,
                               .program = find_program(first.contract->program),
                               .dtype = one.dtype};
@@ -225,10 +223,10 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
     for (std::int64_t row = 0; row < rows; row += kWeightRows) {
       const std::int64_t some = std::min(kWeightRows, rows - row);
       generator.fill_panel({Tensor::weight, part, 0}, row, some, panel);
-      const auto some_bias = bias.empty() ? std::span<const float>()
-                                          : std::span<const float>(bias).subspan(
-                                                static_cast<std::size_t>(row),
-                                                static_cast<std::size_t>(some));
+      const auto some_bias =
+          bias.empty() ? std::span<const float>()
+                       : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
+                                                              static_cast<std::size_t>(some));
       reference.accept_panel(part, row, panel, some_bias);
       for (const auto& side : sides) {
         side->accept_panel(part, row, panel, some_bias);

@@ -29,7 +29,7 @@ struct NumericDifference {
 struct NumericOutcome {
   enum class State {
     not_run,
-    equal,    ///< every output bit of every rank is the reference's
+    equal,  ///< every output bit of every rank is the reference's
     different,
     vacuous,  ///< equal, but it could not have come out otherwise
   };
@@ -44,7 +44,8 @@ struct NumericOutcome {
 /// Runs the numbers of cases that share geometry, adapters, batch, data, program and seed (see
 /// numeric_key): the base weights pass by once, in panels, for the reference and for every case.
 /// Precondition: each case's verdict is consistent or silent.
-[[nodiscard]] std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& cases);
+[[nodiscard]] std::vector<NumericOutcome> run_numbers(
+    const std::vector<const PreparedCase*>& cases);
 
 /// Cases with equal keys may share one pass of the weights.
 [[nodiscard]] std::string weights_key(const PreparedCase& item);

@@ -61,8 +61,9 @@ Result<void> fill(const std::optional<ProofPoint>& point, ProofReport& report,
 }
 
 Error bad_claim(const Contract& contract) {
-  return {"a claim has no value at some point of the range, expected divisions that always work out",
-          contract.file + "#/claims"};
+  return {
+      "a claim has no value at some point of the range, expected divisions that always work out",
+      contract.file + "#/claims"};
 }
 
 Result<ProofReport> prove_one(const std::string& engine, const ProveOptions& options,
@@ -110,7 +111,8 @@ Result<ProofReport> prove_one(const std::string& engine, const ProveOptions& opt
 int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
   if (options.max_heads < 1 || options.max_heads > 256 || options.max_tp_size < 1 ||
       options.max_tp_size > 256 || options.dp_size < 1 || options.dp_size > options.max_tp_size) {
-    return bad_input({"--max-heads and --max-tp: expected 1 to 256, and --dp at most --max-tp", ""});
+    return bad_input(
+        {"--max-heads and --max-tp: expected 1 to 256, and --dp at most --max-tp", ""});
   }
   const std::vector<std::string> engines =
       options.engines.empty() ? list_contracts(configs.root, "engines") : options.engines;

@@ -35,7 +35,8 @@ std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases,
                               std::map<std::string, std::size_t>& first_of) {
   std::map<std::string, Pass> passes;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (runs_numbers(cases[i], outcomes[i].verdict) && first_of.emplace(numeric_key(cases[i]), i).second) {
+    if (runs_numbers(cases[i], outcomes[i].verdict) &&
+        first_of.emplace(numeric_key(cases[i]), i).second) {
       Pass& pass = passes[weights_key(cases[i])];
       pass.cases.push_back(i);
       pass.cost = cost(cases[i]);
@@ -79,18 +80,18 @@ void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
   outcome.verdict = Verdict::silent;
   const std::string scaling = wrong_scaling(item);
   Finding finding;
-  finding.cause = fmt::format("every row stands where it must, and {} of {} outputs differ from the "
-                              "reference{}{}",
-                              outcome.numbers.wrong, outcome.numbers.compared,
-                              scaling.empty() ? "" : ": ", scaling);
+  finding.cause = fmt::format(
+      "every row stands where it must, and {} of {} outputs differ from the "
+      "reference{}{}",
+      outcome.numbers.wrong, outcome.numbers.compared, scaling.empty() ? "" : ": ", scaling);
   finding.cause_place =
       scaling.empty() ? item.contract->file : item.contract->scaling_denominator.place();
   outcome.findings.push_back(std::move(finding));
 }
 
 bool as_expected(const CaseOutcome& outcome, const Expectation& expect) {
-  const bool shape = expect.shape_check.empty() ||
-                     (expect.shape_check == "pass") == outcome.shape_check;
+  const bool shape =
+      expect.shape_check.empty() || (expect.shape_check == "pass") == outcome.shape_check;
   return outcome.verdict == expect.verdict && shape;
 }
 
@@ -179,22 +180,20 @@ std::vector<std::string> describe_sources(const PreparedCase& item,
         case Holder::Kind::zeros: what = "zeros"; break;
         case Holder::Kind::outside: what = "memory outside the pool"; break;
         case Holder::Kind::rows:
-          what = fmt::format("adapter {}'s {} rows {}-{}",
-                             names[static_cast<std::size_t>(holder.adapter)],
-                             holder.part_space == kSharedA
-                                 ? "shared A"
-                                 : part_name(static_cast<Part>(holder.part_space)),
-                             holder.first_row, holder.first_row + from.rows - 1);
+          what = fmt::format(
+              "adapter {}'s {} rows {}-{}", names[static_cast<std::size_t>(holder.adapter)],
+              holder.part_space == kSharedA ? "shared A"
+                                            : part_name(static_cast<Part>(holder.part_space)),
+              holder.first_row, holder.first_row + from.rows - 1);
           break;
         default: what = "nothing that was loaded"; break;
       }
-      const std::string slot =
-          holder.slot >= 0 && holder.slot != source.slot ? fmt::format(" of slot {}", holder.slot)
-                                                         : "";
-      lines.push_back(fmt::format("{} delta of adapter {} (slot {}) came from {}{}",
-                                  part_name(difference.part),
-                                  names[static_cast<std::size_t>(source.adapter)], source.slot,
-                                  what, slot));
+      const std::string slot = holder.slot >= 0 && holder.slot != source.slot
+                                   ? fmt::format(" of slot {}", holder.slot)
+                                   : "";
+      lines.push_back(
+          fmt::format("{} delta of adapter {} (slot {}) came from {}{}", part_name(difference.part),
+                      names[static_cast<std::size_t>(source.adapter)], source.slot, what, slot));
     }
   }
   return lines;

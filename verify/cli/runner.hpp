@@ -34,7 +34,7 @@ struct RunOptions {
 
 /// All cases, in order. Refused: as in check_laws.
 [[nodiscard]] Result<std::vector<CaseOutcome>> run_cases(const std::vector<PreparedCase>& cases,
-                                                 const RunOptions& options);
+                                                         const RunOptions& options);
 
 /// "v of adapter a (slot 0): from adapter b's q rows 0-255 of slot 1": one line for each source of
 /// a wrong value.

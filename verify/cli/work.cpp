@@ -12,8 +12,9 @@ constexpr double kMaxMultiplications = 4398046511104.0;  // 2^42: tens of minute
 constexpr double kMaxFloats = 2147483648.0;              // 2^31
 
 double sum(const std::vector<std::int64_t>& rows) {
-  return std::accumulate(rows.begin(), rows.end(), 0.0,
-                         [](double all, std::int64_t one) { return all + static_cast<double>(one); });
+  return std::accumulate(rows.begin(), rows.end(), 0.0, [](double all, std::int64_t one) {
+    return all + static_cast<double>(one);
+  });
 }
 
 }  // namespace
@@ -34,14 +35,14 @@ NumericWork numeric_work(const PreparedCase& item, const Analysis& analysis) {
     adapters += static_cast<double>(adapter.lora_rank) * (3 * hidden + 2 * rows);
   }
   return {.multiplications = columns / 2 * hidden * tokens,
-          .floats = tokens * (hidden + columns) + adapters +
-                    static_cast<double>(item.one.slots) * slot};
+          .floats =
+              tokens * (hidden + columns) + adapters + static_cast<double>(item.one.slots) * slot};
 }
 
 Result<void> check_work(const PreparedCase& item, const NumericWork& work) {
   const auto refuse = [&](const char* what, double found, double most) -> Result<void> {
-    return fail(fmt::format("a case takes {:.2g} {}, expected at most {:.2g}: {}", found, what, most,
-                            print_case(item.one)),
+    return fail(fmt::format("a case takes {:.2g} {}, expected at most {:.2g}: {}", found, what,
+                            most, print_case(item.one)),
                 item.contract->file);
   };
   if (work.multiplications > kMaxMultiplications) {

@@ -11,7 +11,7 @@ namespace tplora {
 /// Upper bounds, in floating point since a case may ask for more than 64 bits count.
 struct NumericWork {
   double multiplications = 0;  ///< of the weights, in the reference and on all ranks
-  double floats = 0;           ///< held at the same time: inputs, outputs, adapters, slots of all ranks
+  double floats = 0;  ///< held at the same time: inputs, outputs, adapters, slots of all ranks
 };
 
 /// Precondition: the case has a geometry and `analysis` is of it, without failures.

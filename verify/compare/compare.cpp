@@ -26,7 +26,8 @@ void note(Difference& difference, std::int64_t token, std::int64_t row, float ex
 }  // namespace
 
 Difference compare_bits(const MatrixView& expected, const MatrixView& got) {
-  ensure(expected.rows() == got.rows() && expected.cols() == got.cols(), "equal shapes are compared");
+  ensure(expected.rows() == got.rows() && expected.cols() == got.cols(),
+         "equal shapes are compared");
   Difference difference;
   for (std::int64_t token = 0; token < expected.rows(); ++token) {
     for (std::int64_t row = 0; row < expected.cols(); ++row) {

@@ -27,8 +27,7 @@ std::string rows_text(const QkvGeometry& geometry, std::int32_t space, std::int6
 /// Turns violations into words; knows names and can evaluate formulas on a rank again.
 class Narrator {
  public:
-  Narrator(const Contract& contract, const LayoutCase& input,
-           const std::vector<std::string>& names)
+  Narrator(const Contract& contract, const LayoutCase& input, const std::vector<std::string>& names)
       : contract_(contract),
         input_(input),
         names_(names),
@@ -101,10 +100,11 @@ class Narrator {
       return fmt::format("{} owners", v.holder.first_row);
     }
     const Holder& holder = v.holder;
-    const std::string where = holder.slot >= 0 && holder.slot != v.slot
-                                  ? fmt::format(" of slot {}, read past the end of slot {}",
-                                                holder.slot, v.slot)
-                                  : holder.slot >= 0 ? fmt::format(" in slot {}", holder.slot) : "";
+    const std::string where =
+        holder.slot >= 0 && holder.slot != v.slot
+            ? fmt::format(" of slot {}, read past the end of slot {}", holder.slot, v.slot)
+        : holder.slot >= 0 ? fmt::format(" in slot {}", holder.slot)
+                           : "";
     switch (holder.kind) {
       case Holder::Kind::zeros: return "zeros" + where;
       case Holder::Kind::outside: return "memory outside the pool";
@@ -116,9 +116,9 @@ class Narrator {
     }
     const bool a_side = v.side == Violation::Side::lora_a;
     if (a_side && holder.adapter >= 0) {
-      const std::string part =
-          holder.part_space == kSharedA ? "shared"
-                                        : std::string(part_name(static_cast<Part>(holder.part_space)));
+      const std::string part = holder.part_space == kSharedA
+                                   ? "shared"
+                                   : std::string(part_name(static_cast<Part>(holder.part_space)));
       return fmt::format("adapter {}'s A of {} from row {}{}", name(holder.adapter), part,
                          holder.first_row, where);
     }
@@ -138,8 +138,8 @@ class Narrator {
     if (b || v.cause.section == FormulaRef::Section::lora_a) {
       for (const Piece& piece : b ? load_.b_pieces : load_.a_pieces) {
         if (piece.copy == v.cause.index && piece.rows != piece.wanted_rows) {
-          text += fmt::format("; {} of the {} rows wanted are there", piece.rows,
-                              piece.wanted_rows);
+          text +=
+              fmt::format("; {} of the {} rows wanted are there", piece.rows, piece.wanted_rows);
           break;
         }
       }

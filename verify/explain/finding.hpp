@@ -19,13 +19,14 @@ struct Finding {
   std::string part;  ///< "q", "k", "v", or empty where a whole rank is concerned
   std::int64_t first_head = -1, last_head = -1;
   std::int64_t first_row = -1, last_row = -1;
-  std::int64_t first_column = -1, last_column = -1;  ///< of the rank's output; -1: none in particular
-  std::string adapter;    ///< the adapter whose delta is concerned; empty: the base layer
-  std::int64_t slot = -1;  ///< its slot
-  std::string expected;   ///< what should stand there
-  std::string found;      ///< what stands there
-  std::string cause;      ///< the formula responsible, with its values
-  std::string cause_place;  ///< file and JSON pointer of that formula
+  std::int64_t first_column = -1,
+               last_column = -1;  ///< of the rank's output; -1: none in particular
+  std::string adapter;            ///< the adapter whose delta is concerned; empty: the base layer
+  std::int64_t slot = -1;         ///< its slot
+  std::string expected;           ///< what should stand there
+  std::string found;              ///< what stands there
+  std::string cause;              ///< the formula responsible, with its values
+  std::string cause_place;        ///< file and JSON pointer of that formula
 
   /// One sentence with all of it, for one rank.
   [[nodiscard]] std::string message() const;
@@ -39,9 +40,9 @@ struct Finding {
 
 /// Findings that differ only in tp_rank, heads and rows, told once.
 struct Story {
-  Finding first;                     ///< on the lowest tp_rank that has it
-  std::vector<std::int64_t> ranks;   ///< ascending
-  std::vector<std::int64_t> heads;   ///< heads concerned, ascending
+  Finding first;                                            ///< on the lowest tp_rank that has it
+  std::vector<std::int64_t> ranks;                          ///< ascending
+  std::vector<std::int64_t> heads;                          ///< heads concerned, ascending
   std::vector<std::pair<std::int64_t, std::int64_t>> rows;  ///< first and last, merged, ascending
 };
 

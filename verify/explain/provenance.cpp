@@ -37,8 +37,8 @@ FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
     if (step.kind == PoolStep::Kind::load) {
       const auto number = static_cast<std::size_t>(step.adapter);
       const AdapterShape& shape = input.adapters[number];
-      pool.load(contract, rank.load(number), shape,
-                LabelledAdapter(step.adapter, shape.lora_rank), step.slot);
+      pool.load(contract, rank.load(number), shape, LabelledAdapter(step.adapter, shape.lora_rank),
+                step.slot);
     }
   }
   return pool;
@@ -123,7 +123,8 @@ class Tracer {
       const Label b = pools_[own_].b(launch.b, live_.slot, b_row, q);
       const Label a = a_label(launch, q);
       const std::int32_t a_space = live_.shape.shared_a ? kSharedA : space;
-      if (q < wanted ? !(b == Label::of(live_.adapter, space, row, q)) : !a.is_zero() && !b.is_zero()) {
+      if (q < wanted ? !(b == Label::of(live_.adapter, space, row, q))
+                     : !a.is_zero() && !b.is_zero()) {
         return holder_of(b, slot);
       }
       if (q < wanted && !(a == Label::of(live_.adapter, a_space, q, 0))) {
@@ -157,8 +158,7 @@ class Tracer {
 
 std::vector<Provenance> trace_delta(const Contract& contract, const LayoutCase& input,
                                     const Analysis& analysis, std::int64_t tp_rank,
-                                    const LiveAdapter& live, std::int64_t begin,
-                                    std::int64_t end) {
+                                    const LiveAdapter& live, std::int64_t begin, std::int64_t end) {
   return Tracer(contract, input, analysis, tp_rank, live).trace(begin, end);
 }
 

@@ -42,8 +42,8 @@ std::vector<Slot> slots_of(const Contract& c) {
     put(fmt::format("/checks/{}/that", i),
         c.checks[i].when == Check::When::load ? Phase::adapter : Phase::tp_rank);
   }
-  for (const char* pointer : {"/owns/q_heads/0", "/owns/q_heads/1", "/owns/kv_heads/0",
-                              "/owns/kv_heads/1"}) {
+  for (const char* pointer :
+       {"/owns/q_heads/0", "/owns/q_heads/1", "/owns/kv_heads/0", "/owns/kv_heads/1"}) {
     put(pointer, Phase::tp_rank);
   }
   put_copies("weight", c.weight.copies, Phase::tp_rank);
@@ -73,9 +73,8 @@ SymbolTable scope_of(const Contract& contract, const Formula& formula) {
   SymbolTable table = contract.symbols;
   for (int number = table.size(); number < contract.value_count; ++number) {
     const auto& used = formula.used_symbols();
-    const auto loop = std::find_if(used.begin(), used.end(), [&](const Formula::Used& each) {
-      return each.symbol == number;
-    });
+    const auto loop = std::find_if(
+        used.begin(), used.end(), [&](const Formula::Used& each) { return each.symbol == number; });
     table.add(loop == used.end() ? fmt::format("unused_{}", number) : loop->name);
   }
   return table;
@@ -152,11 +151,16 @@ class Generator {
   }
 
   void lists() {
-    entries("/checks", [](auto& c) -> auto& { return c.checks; }, false);
-    entries("/weight/copies", [](auto& c) -> auto& { return c.weight.copies; }, true);
-    entries("/lora_b/copies", [](auto& c) -> auto& { return c.lora_b.copies; }, true);
-    entries("/lora_a/copies", [](auto& c) -> auto& { return c.lora_a.copies; }, true);
-    entries("/kernel", [](auto& c) -> auto& { return c.kernel; }, true);
+    entries(
+        "/checks", [](auto& c) -> auto& { return c.checks; }, false);
+    entries(
+        "/weight/copies", [](auto& c) -> auto& { return c.weight.copies; }, true);
+    entries(
+        "/lora_b/copies", [](auto& c) -> auto& { return c.lora_b.copies; }, true);
+    entries(
+        "/lora_a/copies", [](auto& c) -> auto& { return c.lora_a.copies; }, true);
+    entries(
+        "/kernel", [](auto& c) -> auto& { return c.kernel; }, true);
     sources();
   }
 
@@ -174,7 +178,7 @@ class Generator {
       }
     }
     for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {
-      const auto other_buffer = [&](int KernelEntry::* field, std::size_t count, const char* name) {
+      const auto other_buffer = [&](int KernelEntry::*field, std::size_t count, const char* name) {
         for (int other = 0; other < static_cast<int>(count); ++other) {
           Contract changed = contract_;
           int& buffer = changed.kernel[i].*field;
@@ -205,12 +209,18 @@ class Generator {
                         std::pair{FusedOrder::per_group, "per_group"}};
     const auto past_end = {std::pair{PastEnd::clip, "clip"}, std::pair{PastEnd::error, "error"},
                            std::pair{PastEnd::zero, "zero"}};
-    word<FusedOrder>("/weight/order", [](auto& c) -> auto& { return c.weight.order; }, order);
-    word<FusedOrder>("/lora_b/order", [](auto& c) -> auto& { return c.lora_b.order; }, order);
-    word<FusedOrder>("/view/order", [](auto& c) -> auto& { return c.view.order; }, order);
-    word<PastEnd>("/weight/past_end", [](auto& c) -> auto& { return c.weight.past_end; }, past_end);
-    word<PastEnd>("/lora_b/past_end", [](auto& c) -> auto& { return c.lora_b.past_end; }, past_end);
-    word<PastEnd>("/lora_a/past_end", [](auto& c) -> auto& { return c.lora_a.past_end; }, past_end);
+    word<FusedOrder>(
+        "/weight/order", [](auto& c) -> auto& { return c.weight.order; }, order);
+    word<FusedOrder>(
+        "/lora_b/order", [](auto& c) -> auto& { return c.lora_b.order; }, order);
+    word<FusedOrder>(
+        "/view/order", [](auto& c) -> auto& { return c.view.order; }, order);
+    word<PastEnd>(
+        "/weight/past_end", [](auto& c) -> auto& { return c.weight.past_end; }, past_end);
+    word<PastEnd>(
+        "/lora_b/past_end", [](auto& c) -> auto& { return c.lora_b.past_end; }, past_end);
+    word<PastEnd>(
+        "/lora_a/past_end", [](auto& c) -> auto& { return c.lora_a.past_end; }, past_end);
     word<Fit>("/lora_b/fit", [](auto& c) -> auto& { return c.lora_b.fit; },
               {{Fit::exact, "exact"}, {Fit::corner, "corner"}});
     word<Gather>("/lora_a/gather", [](auto& c) -> auto& { return c.lora_a.gather; },

@@ -25,11 +25,10 @@ bool scaling_is_right(const Analysis& analysis, std::int64_t tp_size) {
     return load.scaling_numerator * shape.lora_rank == load.scaling_denominator * shape.lora_alpha;
   };
   return std::all_of(analysis.live.begin(), analysis.live.end(), [&](const LiveAdapter& live) {
-    return std::all_of(analysis.ranks.begin(), analysis.ranks.begin() + tp_size,
-                       [&](const RankState& rank) {
-                         return exact(rank.load(static_cast<std::size_t>(live.adapter)),
-                                      live.shape);
-                       });
+    return std::all_of(
+        analysis.ranks.begin(), analysis.ranks.begin() + tp_size, [&](const RankState& rank) {
+          return exact(rank.load(static_cast<std::size_t>(live.adapter)), live.shape);
+        });
   });
 }
 
@@ -57,8 +56,9 @@ bool same_places(const RankLoad& a, const RankLoad& b) {
 bool same_depths(const RankLoad& a, const RankLoad& b) {
   const auto x = working(a.launches);
   const auto y = working(b.launches);
-  return std::equal(x.begin(), x.end(), y.begin(), y.end(),
-                    [](const KernelLaunch& p, const KernelLaunch& q) { return p.depth == q.depth; });
+  return std::equal(
+      x.begin(), x.end(), y.begin(), y.end(),
+      [](const KernelLaunch& p, const KernelLaunch& q) { return p.depth == q.depth; });
 }
 
 /// The rows of a slice that hold something.
@@ -74,8 +74,8 @@ std::vector<IntervalMap> without_zeros(const std::vector<IntervalMap>& maps) {
   return result;
 }
 
-/// The worst difference between two consistent plans of a rank. Where A is gathered, which rank holds
-/// which of its rows reaches no output: that the gathered rows are right is law 2.
+/// The worst difference between two consistent plans of a rank. Where A is gathered, which rank
+/// holds which of its rows reaches no output: that the gathered rows are right is law 2.
 Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gathered) {
   const RankBuild& x = a.build;
   const RankBuild& y = b.build;
@@ -85,7 +85,8 @@ Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gather
   }
   Judge::Sentence worst{Fate::equivalent, ""};
   const auto spare = [&](bool differs, const char* reason) {
-    worst = differs && worst.fate == Fate::equivalent ? Judge::Sentence{Fate::spare, reason} : worst;
+    worst =
+        differs && worst.fate == Fate::equivalent ? Judge::Sentence{Fate::spare, reason} : worst;
   };
   spare(x.b_rows != y.b_rows, "the length of a lora_b buffer");
   spare(x.a_rows != y.a_rows, "the length of a lora_a buffer");
@@ -123,17 +124,26 @@ Judge::Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_
   for (std::int64_t H = max_heads; H >= 1; --H) {
     for (std::int64_t KV = 1; KV <= H; ++KV) {
       for (std::int64_t tp_size = 1; H % KV == 0 && tp_size <= max_tp_size; ++tp_size) {
-        for (const auto& [D, Dv, gate, less] :
-             {std::array<std::int64_t, 4>{3, 3, 1, 1}, {3, 3, 2, 0}, {4, 5, 1, 1}, {8, 8, 2, 1},
-              {8, 8, 1, 0}, {1, 1, 1, 1}, {5, 4, 2, 1}}) {
+        for (const auto& [D, Dv, gate, less] : {std::array<std::int64_t, 4>{3, 3, 1, 1},
+                                                {3, 3, 2, 0},
+                                                {4, 5, 1, 1},
+                                                {8, 8, 2, 1},
+                                                {8, 8, 1, 0},
+                                                {1, 1, 1, 1},
+                                                {5, 4, 2, 1}}) {
           for (const std::int64_t dp_size : {1, 2}) {
             if (dp_size == 2 && (!dp || tp_size % 2 != 0)) {
               continue;
             }
-            LayoutCase input = proof_case(
-                contract, {.H = H, .KV = KV, .D = D, .Dv = Dv, .gate = gate, .tp_size = tp_size,
-                           .dp_size = dp_size, .lora_rank = 2 * tp_size - less,
-                           .max_lora_rank = 2 * tp_size});
+            LayoutCase input = proof_case(contract, {.H = H,
+                                                     .KV = KV,
+                                                     .D = D,
+                                                     .Dv = Dv,
+                                                     .gate = gate,
+                                                     .tp_size = tp_size,
+                                                     .dp_size = dp_size,
+                                                     .lora_rank = 2 * tp_size - less,
+                                                     .max_lora_rank = 2 * tp_size});
             add(contract, analyser, input);
             if (!contract.takes_fused_adapters()) {
               for (const std::array<bool, 3> targets :
@@ -144,9 +154,11 @@ Judge::Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_
               }
             }
             if (config) {
-              for (const std::array<std::int64_t, 3> values :
-                   {std::array<std::int64_t, 3>{H, 0, D}, {H, KV, 0}, {2 * H, 2 * KV, D},
-                    {H, 1, D}, {2 * H, KV, 0}}) {
+              for (const std::array<std::int64_t, 3> values : {std::array<std::int64_t, 3>{H, 0, D},
+                                                               {H, KV, 0},
+                                                               {2 * H, 2 * KV, D},
+                                                               {H, 1, D},
+                                                               {2 * H, KV, 0}}) {
                 LayoutCase other = input;
                 other.geometry.config_num_attention_heads = values[0];
                 other.geometry.config_num_key_value_heads = values[1];
@@ -164,9 +176,8 @@ Judge::Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_
 
 // Where the original is consistent a mutant is caught soonest.
 void Judge::sort_points() {
-  std::stable_partition(points_.begin(), points_.end(), [](const Point& point) {
-    return point.verdict == Verdict::consistent;
-  });
+  std::stable_partition(points_.begin(), points_.end(),
+                        [](const Point& point) { return point.verdict == Verdict::consistent; });
 }
 
 void Judge::add(const Contract& contract, Analyser& analyser, LayoutCase input) {
@@ -225,8 +236,7 @@ Judge::Sentence Judge::compare_plans(const Contract& mutant) const {
     const Analysis& b = of_mutant.run(mutant, point.input);
     for (std::size_t rank = 0; rank < static_cast<std::size_t>(point.input.deployment.tp_size);
          ++rank) {
-      Sentence found =
-          difference(a.ranks[rank], b.ranks[rank], gathered);
+      Sentence found = difference(a.ranks[rank], b.ranks[rank], gathered);
       if (found.fate > worst.fate) {
         worst = std::move(found);
       }
@@ -258,8 +268,8 @@ MutantScore score_mutants(const Contract& contract, const MutantOptions& options
   for (std::size_t i = 0; i < mutants.size(); ++i) {
     ++score.fates[sentences[i].fate];
     if (sentences[i].fate >= Fate::spare) {
-      score.named.push_back({sentences[i].fate, mutants[i].place, mutants[i].what,
-                             std::move(sentences[i].reason)});
+      score.named.push_back(
+          {sentences[i].fate, mutants[i].place, mutants[i].what, std::move(sentences[i].reason)});
     }
   }
   return score;

@@ -18,16 +18,16 @@ enum class Fate {
   scaling,       ///< all places agree, and the delta's factor is not alpha / lora_rank
   bad_contract,  ///< a formula has no value or counts below zero: refused as a description
   equivalent,    ///< at every point of the range both plan the same
-  spare,         ///< the plans differ only in what reaches no output: buffer rows, zeros, contractions
-                 ///< over zeros, the rank that holds a row of a gathered A
-  survived,      ///< the plans differ in what reaches an output, and nothing notices
+  spare,     ///< the plans differ only in what reaches no output: buffer rows, zeros, contractions
+             ///< over zeros, the rank that holds a row of a gathered A
+  survived,  ///< the plans differ in what reaches an output, and nothing notices
 };
 [[nodiscard]] std::string_view fate_name(Fate fate);
 
-/// The points at which mutants of one contract are judged: those of a proof's range inside its claims,
-/// each with the standard scenario and with one in which the adapter that follows a full one leaves
-/// out a part. A contract that looks at dp_size or at the config's global values gets points where
-/// these differ from tp_size and the layer.
+/// The points at which mutants of one contract are judged: those of a proof's range inside its
+/// claims, each with the standard scenario and with one in which the adapter that follows a full
+/// one leaves out a part. A contract that looks at dp_size or at the config's global values gets
+/// points where these differ from tp_size and the layer.
 class Judge {
  public:
   Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_tp_size);

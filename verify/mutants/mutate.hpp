@@ -18,9 +18,9 @@ struct Mutant {
 };
 
 /// Rewritten forms of a formula, as text, each once and none equal to the formula: every symbol
-/// exchanged for each of `exchange`, every operator for its neighbours, every constant one more and one
-/// less, every term dropped, the branches of ?: swapped or taken alone, the whole one more and one
-/// less. `names` are the symbols by number, loop indices included.
+/// exchanged for each of `exchange`, every operator for its neighbours, every constant one more and
+/// one less, every term dropped, the branches of ?: swapped or taken alone, the whole one more and
+/// one less. `names` are the symbols by number, loop indices included.
 [[nodiscard]] std::vector<std::string> formula_mutants(const Formula& formula,
                                                        const SymbolTable& names,
                                                        const std::vector<int>& exchange);

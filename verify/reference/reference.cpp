@@ -80,10 +80,9 @@ void Reference::add_delta(Part part, std::int64_t token, const Adapter& adapter)
     return;
   }
   const std::int64_t hidden = input_.geometry.hidden_size;
-  const std::vector<float> u =
-      shrink(input_.x.subspan(static_cast<std::size_t>(token * hidden),
-                              static_cast<std::size_t>(hidden)),
-             adapter, part);
+  const std::vector<float> u = shrink(
+      input_.x.subspan(static_cast<std::size_t>(token * hidden), static_cast<std::size_t>(hidden)),
+      adapter, part);
   std::vector<float> b = adapter.b(part);
   for (float& value : b) {
     value = apply(program.load_b, value, scaling, input_.dtype);
@@ -91,13 +90,11 @@ void Reference::add_delta(Part part, std::int64_t token, const Adapter& adapter)
   Panel panel(width, lora_rank);
   panel.pack(b.data(), width, lora_rank, lora_rank);
   std::vector<float> dots(static_cast<std::size_t>(width));
-  dot_rows(input_.accumulator, u.data(), panel,
-           DotShape{.tokens = 1,
-                    .x_stride = lora_rank,
-                    .first_row = 0,
-                    .rows = width,
-                    .out_stride = width},
-           dots.data());
+  dot_rows(
+      input_.accumulator, u.data(), panel,
+      DotShape{
+          .tokens = 1, .x_stride = lora_rank, .first_row = 0, .rows = width, .out_stride = width},
+      dots.data());
   for (std::int64_t row = 0; row < width; ++row) {
     const float delta =
         apply(program.delta, dots[static_cast<std::size_t>(row)], scaling, input_.dtype);

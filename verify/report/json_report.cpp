@@ -13,8 +13,8 @@ Json piece_json(const DescribedPiece& piece) {
     holds.push_back(
         {{"part", rows.part}, {"head", rows.head}, {"from", rows.from}, {"rows", rows.rows}});
   }
-  return {{"part", piece.part},   {"buffer", piece.buffer}, {"to", piece.to},
-          {"from", piece.from},   {"rows", piece.rows},     {"wanted_rows", piece.wanted_rows},
+  return {{"part", piece.part},       {"buffer", piece.buffer}, {"to", piece.to},
+          {"from", piece.from},       {"rows", piece.rows},     {"wanted_rows", piece.wanted_rows},
           {"holds", std::move(holds)}};
 }
 

@@ -54,13 +54,13 @@ std::string part_at(const PreparedCase& item, const RankBuild& build, std::int64
 DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
   const RankBuild& build = rank.build;
   const QkvGeometry& geometry = *item.geometry;
-  DescribedRank described{.tp_rank = build.tp_rank,
-                          .b_buffer_rows = std::accumulate(build.b_rows.begin(),
-                                                           build.b_rows.end(), std::int64_t{0}),
-                          .b_slice_rows = 0,
-                          .weight = {},
-                          .b = {},
-                          .a = {}};
+  DescribedRank described{
+      .tp_rank = build.tp_rank,
+      .b_buffer_rows = std::accumulate(build.b_rows.begin(), build.b_rows.end(), std::int64_t{0}),
+      .b_slice_rows = 0,
+      .weight = {},
+      .b = {},
+      .a = {}};
   const auto describe = [&](const Piece& piece, const IntervalMap& map, std::string buffer,
                             std::int64_t column, bool of_a) {
     const bool own_part = piece.source != Source::fused && piece.source != Source::shared;
@@ -99,8 +99,8 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
   }
   for (const Piece& piece : load.a_pieces) {
     const auto buffer = static_cast<std::size_t>(piece.buffer);
-    described.a.push_back(describe(piece, load.a_maps[buffer],
-                                   item.contract->lora_a.buffers[buffer].name, 0, true));
+    described.a.push_back(
+        describe(piece, load.a_maps[buffer], item.contract->lora_a.buffers[buffer].name, 0, true));
   }
   return described;
 }

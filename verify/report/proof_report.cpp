@@ -21,10 +21,11 @@ std::string counts(const Tally& tally) {
 }
 
 std::string range_text(const ProofRange& range) {
-  return fmt::format("H up to {}, KV dividing H, D in {{{}}}, Dv in {{D, D+1}}, gate 1 and 2, tp_size "
-                     "up to {}{}, R = 2*tp_size, r = R-1 and R",
-                     range.max_heads, fmt::join(range.head_dims, ", "), range.max_tp_size,
-                     range.dp_size == 1 ? "" : fmt::format(" under dp_size {}", range.dp_size));
+  return fmt::format(
+      "H up to {}, KV dividing H, D in {{{}}}, Dv in {{D, D+1}}, gate 1 and 2, tp_size "
+      "up to {}{}, R = 2*tp_size, r = R-1 and R",
+      range.max_heads, fmt::join(range.head_dims, ", "), range.max_tp_size,
+      range.dp_size == 1 ? "" : fmt::format(" under dp_size {}", range.dp_size));
 }
 
 /// The values of one of the three numbers of a class, over all that held.
@@ -61,8 +62,10 @@ std::string coverage_text(const Proof& proof) {
     text += fmt::format("    neither divides the other: {} cases\n", of(TpClass::uneven).points);
   }
   return text +
-         "    Inside one line a plan's formulas are polynomials in its three numbers, D, Dv, gate and "
-         "tp_rank:\n    one of lower degree than the full grid is wide is settled for larger models "
+         "    Inside one line a plan's formulas are polynomials in its three numbers, D, Dv, gate "
+         "and "
+         "tp_rank:\n    one of lower degree than the full grid is wide is settled for larger "
+         "models "
          "too. A formula that\n    branches on a number outside this range is not.\n";
 }
 
@@ -175,11 +178,12 @@ std::string proof_text(const ProofReport& report) {
   const Proof& proof = report.proof;
   std::string text;
   if (report.broken) {
-    text = fmt::format("{}: law {} is broken: {} of {} cases are silently wrong, {} consistent, {} "
-                       "refused, {} crash\n",
-                       report.engine, law_name(first_broken_law(*report.broken)),
-                       proof.claimed.silent, proof.claimed.points(), proof.claimed.consistent,
-                       proof.claimed.refused, proof.claimed.crash);
+    text = fmt::format(
+        "{}: law {} is broken: {} of {} cases are silently wrong, {} consistent, {} "
+        "refused, {} crash\n",
+        report.engine, law_name(first_broken_law(*report.broken)), proof.claimed.silent,
+        proof.claimed.points(), proof.claimed.consistent, proof.claimed.refused,
+        proof.claimed.crash);
   } else if (proof.claimed.consistent == 0) {
     text = fmt::format("{}: nothing is consistent: {} cases refused, {} crash\n", report.engine,
                        proof.claimed.refused, proof.claimed.crash);

@@ -16,8 +16,8 @@ struct ProofReport {
   std::string engine;  ///< as the user wrote it
   ProofRange range;
   Proof proof;
-  std::optional<LayerReport> broken;           ///< smallest silent point inside the claims
-  std::optional<LayerReport> crash;            ///< smallest crash inside the claims
+  std::optional<LayerReport> broken;            ///< smallest silent point inside the claims
+  std::optional<LayerReport> crash;             ///< smallest crash inside the claims
   std::optional<LayerReport> unclaimed_broken;  ///< smallest silent point outside
   std::optional<LayerReport> unclaimed_crash;
 };

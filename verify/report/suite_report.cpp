@@ -64,8 +64,8 @@ std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers
         "    {} on tp_ranks {}: {} outputs, tokens {}; first on tp_rank {}: rows {}-{}, token {} "
         "row {} is {:#x}, expected {:#x}\n",
         part_name(d.part), ranges(story.ranks), story.wrong, ranges(d.bits.tokens), d.tp_rank,
-        d.first_row, d.last_row, d.bits.example_token, row,
-        encode(item.one.dtype, d.bits.got), encode(item.one.dtype, d.bits.expected));
+        d.first_row, d.last_row, d.bits.example_token, row, encode(item.one.dtype, d.bits.got),
+        encode(item.one.dtype, d.bits.expected));
     for (const std::string& line : describe_sources(item, d)) {
       text += fmt::format("      tp_rank {}: {}\n", d.tp_rank, line);
     }
@@ -125,16 +125,15 @@ std::string table_text(const std::vector<PreparedCase>& cases,
       const QkvGeometry& g = *row.first->geometry;
       geometry = fmt::format("{}/{}/{}", g.num_attention_heads, g.num_key_value_heads, g.head_dim);
     }
-    text += fmt::format("{:<{}}  {:>14}    ", one.model + (one.layer.empty() ? "" : " " + one.layer),
-                        width, geometry);
+    text += fmt::format("{:<{}}  {:>14}    ",
+                        one.model + (one.layer.empty() ? "" : " " + one.layer), width, geometry);
     for (const std::int64_t size : sizes) {
       const auto found = row.marks.find(size);
       text += fmt::format("{:>4}", found == row.marks.end() ? ' ' : found->second);
     }
     text += "\n";
   }
-  return text +
-         "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
+  return text + "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
 }
 
 /// What makes two unexpected outcomes one story: the same formulas break the same laws.
@@ -198,8 +197,7 @@ std::string unexpected_text(const std::vector<PreparedCase>& cases,
                         expect.shape_check.empty() ? "" : ", shape check " + expect.shape_check,
                         case_text(item, outcomes[story.front()]));
     if (story.size() > 1) {
-      text += fmt::format("  likewise: {}\n",
-                          where_text(cases, {story.begin() + 1, story.end()}));
+      text += fmt::format("  likewise: {}\n", where_text(cases, {story.begin() + 1, story.end()}));
     }
   }
   return text;

@@ -47,9 +47,9 @@ std::string wrong_note(const DescribedPiece& piece, const std::string& adapter,
 }
 
 std::string piece_line(const DescribedPiece& piece, const std::string& wrong, Paint paint) {
-  const std::string rows =
-      piece.rows == 0 ? std::string("-")
-                      : fmt::format("{}-{}", piece.to, piece.to + piece.rows - 1);
+  const std::string rows = piece.rows == 0
+                               ? std::string("-")
+                               : fmt::format("{}-{}", piece.to, piece.to + piece.rows - 1);
   std::string note = piece.rows == piece.wanted_rows
                          ? ""
                          : fmt::format("{} of {} rows, source row {} on", piece.rows,
@@ -57,9 +57,9 @@ std::string piece_line(const DescribedPiece& piece, const std::string& wrong, Pa
   if (!wrong.empty()) {
     note += (note.empty() ? "" : ": ") + wrong;
   }
-  const std::string line = fmt::format("  {} {:<8} {:<3} {:<13} {}{}", note.empty() ? ' ' : '!',
-                                       piece.buffer, piece.part, rows, held_text(piece.holds),
-                                       note.empty() ? "" : "   <- " + note);
+  const std::string line =
+      fmt::format("  {} {:<8} {:<3} {:<13} {}{}", note.empty() ? ' ' : '!', piece.buffer,
+                  piece.part, rows, held_text(piece.holds), note.empty() ? "" : "   <- " + note);
   return paint.wrong(line, !note.empty()) + "\n";
 }
 
@@ -77,10 +77,9 @@ std::string rank_map(const PreparedCase& item, const RankState& rank,
                      const std::vector<Finding>& findings, Paint paint) {
   const DescribedRank described = describe_rank(item, rank);
   const std::string note = rank_note(described.tp_rank, findings);
-  const std::string head =
-      fmt::format("  tp_rank {}: output {} columns, LoRA-B buffer {} rows, slice {} rows{}",
-                  described.tp_rank, rank.build.width, described.b_buffer_rows,
-                  described.b_slice_rows, note);
+  const std::string head = fmt::format(
+      "  tp_rank {}: output {} columns, LoRA-B buffer {} rows, slice {} rows{}", described.tp_rank,
+      rank.build.width, described.b_buffer_rows, described.b_slice_rows, note);
   std::string text = paint.wrong(head, !note.empty()) + "\n";
   const std::string adapter =
       item.one.adapters.empty() ? std::string() : item.one.adapters.front().name;
@@ -111,7 +110,8 @@ std::string story_text(const Story& story) {
   }
   const std::string whose =
       f.adapter.empty() ? "" : fmt::format(" of adapter {} (slot {})", f.adapter, f.slot);
-  const std::string example = story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
+  const std::string example =
+      story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
   return fmt::format("    {}: {} heads {}, rows {}{}: law {}\n      {}found {}, expected {}\n",
                      where, f.part, ranges(story.heads), rows_text(story.rows), whose,
                      law_name(f.law), example, f.found, f.expected);
@@ -138,11 +138,13 @@ std::string geometry_text(const QkvGeometry& g) {
 std::string checkpoint_text(const CheckpointForm& form) {
   std::string text = form.tensors.empty() ? "not said" : std::string(form.tensors);
   if (form.fusion != Fusion::separate) {
-    text += fmt::format(", {} fused in {} order", fusion_name(form.fusion), row_order_name(form.order));
+    text +=
+        fmt::format(", {} fused in {} order", fusion_name(form.fusion), row_order_name(form.order));
   }
   if (form.gate != GateLayout::none) {
-    text += fmt::format(", output gate {}",
-                        form.gate == GateLayout::per_head ? "beside each q head" : "behind all q heads");
+    text +=
+        fmt::format(", output gate {}", form.gate == GateLayout::per_head ? "beside each q head"
+                                                                          : "behind all q heads");
   }
   return text + (form.transposed ? ", stored [in, out] (Conv1D)" : "");
 }
@@ -189,8 +191,8 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
                       one.layer.empty() ? "" : " " + one.layer, item.contract->name, one.tp_size,
                       verdict_name(analysis.verdict), geometry_text(*item.geometry));
   text += fmt::format("  checkpoint: {}\n", checkpoint_text(item.checkpoint));
-  text += fmt::format("  a shape assertion alone would {}\n",
-                      analysis.shape_check ? "pass" : "fail");
+  text +=
+      fmt::format("  a shape assertion alone would {}\n", analysis.shape_check ? "pass" : "fail");
   if (analysis.verdict != Verdict::refused) {
     text += row_map(item, analysis, findings, paint);
   }

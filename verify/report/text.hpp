@@ -16,8 +16,8 @@ struct Paint {
   }
 };
 
-/// A line for each copy of each rank: which logical rows it puts where, and what is wrong with them.
-/// LoRA-B is that of the case's first adapter.
+/// A line for each copy of each rank: which logical rows it puts where, and what is wrong with
+/// them. LoRA-B is that of the case's first adapter.
 [[nodiscard]] std::string row_map(const PreparedCase& item, const Analysis& analysis,
                                   const std::vector<Finding>& findings, Paint paint);
 
@@ -26,9 +26,9 @@ struct Paint {
 [[nodiscard]] std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown,
                                       Paint paint);
 
-/// Where two contracts differ on one layer kind: verdicts, and each rank's lines of the row map that
-/// only one of them has ("-" the first, "+" the second). Precondition: both reports are of the same
-/// model, layer kind and tp_size.
+/// Where two contracts differ on one layer kind: verdicts, and each rank's lines of the row map
+/// that only one of them has ("-" the first, "+" the second). Precondition: both reports are of the
+/// same model, layer kind and tp_size.
 [[nodiscard]] std::string difference_text(const LayerReport& first, const LayerReport& second);
 
 /// Findings under the formula that caused them, told once for all ranks, heads and rows they

@@ -171,23 +171,34 @@ class Compiler {
          {"not_applicable", "not_applicable"}}};
     static constexpr std::array<Word<std::string_view>, 2> kShapeChecks = {
         {{"pass", "pass"}, {"fail", "fail"}}};
-    take(bug.only_keys({"links", "symptom", "expect"}));
+    static constexpr std::array<Word<std::string_view>, 3> kRoles = {
+        {{"published", "published"}, {"smallest", "smallest"}, {"invisible", "invisible"}}};
+    take(bug.only_keys(
+        {"title", "links", "published", "symptom", "inferred", "lesson", "expect"}));
     BugRecord record;
+    record.title = text(bug, "title");
+    record.published = text(bug, "published");
     record.symptom = text(bug, "symptom");
+    record.inferred = optional_text(bug, "inferred", "");
+    record.lesson = text(bug, "lesson");
     if (const auto links = required(bug, "links")) {
       record.links = take(links->strings());
     }
     const auto expect = required(bug, "expect");
     for (const auto& item : expect ? take(expect->elements()) : std::vector<JsonView>()) {
-      take(item.only_keys({"model", "layer", "tp_size", "verdict", "shape_check"}));
+      take(item.only_keys(
+          {"role", "model", "layer", "tp_size", "case", "verdict", "shape_check", "finding"}));
       const auto tp_size = required(item, "tp_size");
+      const auto finding = item.find("finding");
       record.expect.push_back(
-          {.model = text(item, "model"),
+          {.role = std::string(word(item, "role", kRoles, std::string_view())),
+           .model = text(item, "model"),
            .layer = optional_text(item, "layer", ""),
            .tp_size = tp_size ? take(tp_size->positive_integer()) : 1,
+           .case_line = optional_text(item, "case", ""),
            .verdict = std::string(word(item, "verdict", kVerdicts, std::string_view())),
-           .shape_check =
-               std::string(word(item, "shape_check", kShapeChecks, std::string_view()))});
+           .shape_check = std::string(word(item, "shape_check", kShapeChecks, std::string_view())),
+           .finding = finding ? take(finding->strings()) : std::vector<std::string>()});
     }
     contract_.bug = std::move(record);
   }

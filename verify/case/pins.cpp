@@ -91,8 +91,9 @@ Result<Pin> read_pin(const JsonView& view) {
   if (!verdict_of(*verdict)) {
     return view.find("verdict")->expected("a verdict: consistent, silent, crash or refused");
   }
-  pin.expect = {
-      .verdict = *verdict_of(*verdict), .shape_check = "", .reason = *reason, .link = *link};
+  pin.expect.verdict = *verdict_of(*verdict);
+  pin.expect.reason = *reason;
+  pin.expect.link = *link;
   return pin;
 }
 

@@ -105,7 +105,8 @@ Result<std::vector<PreparedCase>> prepare_layers(const Case& one, Library& libra
                           .why_no_qkv = kind.why_no_qkv,
                           .checkpoint = kind.checkpoint,
                           .numbers = false,
-                          .expect = {}};
+                          .expect = {},
+                          .role = {}};
     prepared.one.layer = (*model)->layer_kinds.size() > 1 ? kind.kind : "";
     cases.push_back(std::move(prepared));
   }
@@ -355,7 +356,9 @@ class SuiteReader {
     if (auto room = make_room(view, 1, entry.line); !room) {
       return room;
     }
-    auto cases = cases_of(view, entry, expect.model, name, expect.tp_size);
+    Entry own = entry;
+    own.line = expect.case_line.empty() ? entry.line : expect.case_line;
+    auto cases = cases_of(view, own, expect.model, name, expect.tp_size);
     if (!cases) {
       return fail(cases.error());
     }
@@ -365,8 +368,10 @@ class SuiteReader {
       }
       item.expect = {.verdict = *verdict_of(expect.verdict),
                      .shape_check = expect.shape_check,
+                     .finding = expect.finding,
                      .reason = bug.symptom,
                      .link = bug.links.empty() ? "" : bug.links.front()};
+      item.role = expect.role;
       suite_.cases.push_back(std::move(item));
     }
     return {};

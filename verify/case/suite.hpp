@@ -18,6 +18,7 @@ namespace tplora {
 struct Expectation {
   Verdict verdict = Verdict::consistent;
   std::string shape_check;  ///< "pass", "fail", or empty: not looked at
+  std::vector<std::string> finding;  ///< each must stand in the message of some finding
   std::string reason;       ///< for an exception: why
   std::string link;
 };
@@ -34,6 +35,7 @@ struct PreparedCase {
   CheckpointForm checkpoint;
   bool numbers = false;  ///< run the numbers too, not only the laws
   Expectation expect;
+  std::string role;  ///< of a bug's case: published, smallest or invisible; else empty
 };
 
 struct Suite {

@@ -92,10 +92,22 @@ void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
 bool as_expected(const CaseOutcome& outcome, const Expectation& expect) {
   const bool shape =
       expect.shape_check.empty() || (expect.shape_check == "pass") == outcome.shape_check;
-  return outcome.verdict == expect.verdict && shape;
+  return outcome.verdict == expect.verdict && shape && missing_finding(outcome, expect).empty();
 }
 
 }  // namespace
+
+std::string missing_finding(const CaseOutcome& outcome, const Expectation& expect) {
+  for (const std::string& text : expect.finding) {
+    const bool said = std::any_of(
+        outcome.findings.begin(), outcome.findings.end(),
+        [&](const Finding& one) { return one.message().find(text) != std::string::npos; });
+    if (!said) {
+      return text;
+    }
+  }
+  return "";
+}
 
 Result<CaseOutcome> check_laws(const PreparedCase& item, Analyser& analyser) {
   CaseOutcome outcome;

@@ -28,6 +28,9 @@ struct RunOptions {
   std::function<void(const std::string&)> progress = [](const std::string&) {};
 };
 
+/// The first text that the expectation wants in a finding and no finding has; else empty.
+[[nodiscard]] std::string missing_finding(const CaseOutcome& outcome, const Expectation& expect);
+
 /// The laws of one case. What an engine would refuse is a verdict; refused here is only a contract
 /// with a formula that is undefined for the case, and numbers that no machine would finish.
 [[nodiscard]] Result<CaseOutcome> check_laws(const PreparedCase& item, Analyser& analyser);

@@ -196,6 +196,8 @@ std::string unexpected_text(const std::vector<PreparedCase>& cases,
                         verdict_name(expect.verdict),
                         expect.shape_check.empty() ? "" : ", shape check " + expect.shape_check,
                         case_text(item, outcomes[story.front()]));
+    const std::string missing = missing_finding(outcomes[story.front()], expect);
+    text += missing.empty() ? "" : fmt::format("  no finding says \"{}\"\n", missing);
     if (story.size() > 1) {
       text += fmt::format("  likewise: {}\n", where_text(cases, {story.begin() + 1, story.end()}));
     }

@@ -1,4 +1,4 @@
-// How long planning and the seven laws take: for one (model, tp_size), and over a proof's range.
+// How long planning and the laws take: for one (model, tp_size), and over a proof's range.
 #include <benchmark/benchmark.h>
 
 #include <string>

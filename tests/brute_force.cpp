@@ -76,7 +76,7 @@ class Rank {
     return *result;
   }
 
-  void load(int number, std::int64_t slot);
+  void step(const PoolStep& step);
 
   const Contract& c;
   const LayoutCase& in;
@@ -92,6 +92,9 @@ class Rank {
     std::int64_t a, b, a_at, b_at, out, rows, depth;
   };
   std::map<int, std::vector<Launch>> launches;  // by adapter
+  std::map<int, AdapterShape> shapes;           // as rescales leave them
+  std::map<int, std::map<Source, Cells>> host_b, host_a;  // where cut in place
+  std::map<int, std::vector<std::pair<std::int64_t, std::int64_t>>> factors;
 
  private:
   /// The lets of some phases, in order. Returns why the first one without a value has none.
@@ -182,7 +185,8 @@ class Rank {
   /// lora_rank -1: of weights and B. Otherwise A tensors of that many rows.
   void copies(const std::vector<Copy>& list, FusedOrder order, PastEnd past_end,
               std::vector<Cells>& out, std::vector<std::int64_t>& extent, Verdict otherwise,
-              std::int64_t lora_rank) {
+              std::int64_t lora_rank, std::map<Source, Cells>* host = nullptr) {
+    std::map<Source, Cells> taken;
     for (const Copy& copy : list) {
       loops(copy.loops, 0, otherwise, [&] {
         const auto buffer = static_cast<std::size_t>(copy.buffer);
@@ -202,6 +206,7 @@ class Rank {
         } else {
           tensor = source(g, copy.source, order);
         }
+        if (host != nullptr && host->count(copy.source) != 0) tensor = host->at(copy.source);
         const auto size = static_cast<std::int64_t>(tensor.size());
         std::int64_t at = to;
         for (std::int64_t i = from; i < from + rows; ++i) {
@@ -213,16 +218,30 @@ class Rank {
             cells.resize(static_cast<std::size_t>(at) + 1);
           cells[static_cast<std::size_t>(at)] =
               inside ? tensor[static_cast<std::size_t>(i)] : Cell{'0', -1, -1, -1, -1};
+          taken[copy.source].push_back(cells[static_cast<std::size_t>(at)]);
           ++at;
         }
+        taken[copy.source];  // nothing of it, perhaps
         extent[buffer] = std::max(extent[buffer], at);
       });
     }
+    if (host != nullptr && c.pool.cut == PoolCut::in_place) *host = std::move(taken);
   }
 };
 
-void Rank::load(int number, std::int64_t slot) {
-  const AdapterShape& shape = in.adapters[static_cast<std::size_t>(number)];
+void Rank::step(const PoolStep& step) {
+  const int number = step.adapter;
+  const std::int64_t slot = step.slot;
+  if (step.kind == PoolStep::Kind::evict) return;
+  shapes.try_emplace(number, in.adapters[static_cast<std::size_t>(number)]);
+  if (step.kind == PoolStep::Kind::rescale) shapes[number].lora_alpha = step.lora_alpha;
+  const bool rescale = step.kind == PoolStep::Kind::rescale;
+  if (step.kind == PoolStep::Kind::load) {
+    host_b.erase(number);
+    host_a.erase(number);
+    factors.erase(number);
+  }
+  const AdapterShape& shape = shapes[number];
   values[symbol::r] = shape.lora_rank;
   values[symbol::alpha] = shape.lora_alpha;
   for (int part = 0; part < 3; ++part) {
@@ -237,10 +256,17 @@ void Rank::load(int number, std::int64_t slot) {
   if (stop) throw *stop;
   std::vector<Cells> b_slices(b_rows.size()), a_slices(a_rows.size());
   std::vector<std::int64_t> b_extent(b_rows.size(), 0), a_extent(a_rows.size(), 0);
-  copies(c.lora_b.copies, c.lora_b.order, c.lora_b.past_end, b_slices, b_extent, Verdict::crash,
-         -1);
+  if (rescale) {  // the rows stay as they are, the numbers are looked up again
+    const std::int64_t num = eval(c.scaling_numerator, Verdict::crash);
+    const std::int64_t den = eval(c.scaling_denominator, Verdict::crash);
+    if (den == 0) throw Stop{Verdict::crash, Law::check, false};
+    if (c.pool.scale == PoolScale::table) factors[number] = {{num, den}};
+    return;
+  }
+  copies(c.lora_b.copies, c.lora_b.order, c.lora_b.past_end, b_slices, b_extent, Verdict::crash, -1,
+         &host_b[number]);
   copies(c.lora_a.copies, FusedOrder::blocks, c.lora_a.past_end, a_slices, a_extent, Verdict::crash,
-         shape.lora_rank);
+         shape.lora_rank, &host_a[number]);
   auto& mine = launches[number];
   mine.clear();
   for (const KernelEntry& entry : c.kernel) {
@@ -259,9 +285,12 @@ void Rank::load(int number, std::int64_t slot) {
       mine.push_back(one);
     });
   }
-  eval(c.scaling_numerator, Verdict::crash);
-  if (eval(c.scaling_denominator, Verdict::crash) == 0)
-    throw Stop{Verdict::crash, Law::check, false};
+  const std::int64_t num = eval(c.scaling_numerator, Verdict::crash);
+  const std::int64_t den = eval(c.scaling_denominator, Verdict::crash);
+  if (den == 0) throw Stop{Verdict::crash, Law::check, false};
+  auto& factor = factors[number];
+  if (c.pool.scale != PoolScale::cache) factor.clear();
+  factor.emplace_back(num, den);
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
     if (c.lora_b.fit == Fit::exact ? b_extent[i] != b_rows[i] : b_extent[i] > b_rows[i]) {
       throw Stop{Verdict::crash, Law::fit, false};
@@ -291,6 +320,13 @@ void Rank::load(int number, std::int64_t slot) {
           }
           b[{static_cast<int>(i), slot}][row][static_cast<std::size_t>(col)] = *cell;
         }
+      }
+    }
+  }
+  if (c.pool.clear == PoolClear::tail) {
+    for (std::size_t i = 0; i < b_rows.size(); ++i) {
+      for (Cells& row : b[{static_cast<int>(i), slot}]) {
+        std::fill(row.begin() + shape.lora_rank, row.end(), Cell{'0', -1, -1, -1, -1});
       }
     }
   }
@@ -430,6 +466,12 @@ class Group {
 
   void delta(const Rank& r, const LiveAdapter& live) {
     std::vector<int> deltas(r.columns.size(), 0);
+    long double factor = static_cast<long double>(live.shape.lora_rank) /
+                         static_cast<long double>(live.shape.lora_alpha);
+    for (const auto& [num, den] : r.factors.at(live.adapter)) {
+      factor *= static_cast<long double>(num) / static_cast<long double>(den);
+    }
+    if (std::abs(factor - 1) > 1e-9L) broken_.insert(Law::scaling);
     for (const Cell& base : r.columns) {
       seen_[&r].push_back({live.adapter, base, -1, {}, {}});
     }
@@ -523,9 +565,9 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
     }
     bool one_failed = false;
     for (const PoolStep& step : input.steps) {
-      if (step.kind != PoolStep::Kind::load || one_failed) continue;
+      if (one_failed) continue;
       try {
-        ranks.back().load(step.adapter, step.slot);
+        ranks.back().step(step);
       } catch (const Stop& stop) {
         stopped(stop);
         one_failed = true;
@@ -545,7 +587,7 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
     std::vector<Rank*> group;
     for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i)
       group.push_back(&ranks[i]);
-    Group(contract, input, group, result.broken).check(live_adapters(input.adapters, input.steps));
+    Group(contract, input, group, result.broken).check(live_adapters(input.adapters, input.steps, contract.pool.lookup));
   }
   result.verdict = result.broken.empty() ? Verdict::consistent : Verdict::silent;
   return result;

@@ -40,7 +40,7 @@ TEST_CASE("a bug is its engine with formulas replaced", "[contract]") {
   CHECK(bug.kernel[2].out.text() == fixed.kernel[2].out.text());
   CHECK(bug.kernel[2].out.place().ends_with("sglang.json#/kernel/2/out"));
   REQUIRE(bug.bug);
-  CHECK(bug.bug->expect.size() == 7);
+  CHECK(bug.bug->expect.size() == 9);
 }
 
 TEST_CASE("a formula's phase is that of its latest symbol", "[contract]") {

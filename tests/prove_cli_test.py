@@ -89,7 +89,7 @@ class Mutants(unittest.TestCase):
     def test_the_score_is_printed_and_nothing_survives(self):
         done = tplora("mutants", "trtllm_fused", "--max-heads", "4", "--every", "9")
         self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stdout, r"^contract +mutants +law +verdict +scaling +bad_contract +equivalent +spare +survived\n")
+        self.assertRegex(done.stdout, r"^contract +mutants +law +verdict +bad_contract +equivalent +spare +survived\n")
         row = re.search(r"^trtllm_fused +(.*)$", done.stdout, re.M).group(1).split()
         self.assertEqual(int(row[0]), sum(int(n) for n in row[1:]))
         self.assertEqual(row[-1], "0")

@@ -44,8 +44,26 @@ enum class Fit { exact, corner };
 enum class PastEnd { clip, error, zero };
 enum class Gather { none, tp };  ///< lora_a: whether shrink outputs are gathered over the group
 enum class ViewGather { none, all };  ///< view: own output, or all outputs of the group in t order
-enum class PoolClear { nothing, slot };
+enum class PoolClear {
+  nothing,
+  tail,  ///< columns of B behind the adapter's lora_rank, after the load
+  slot,  ///< all of the slot, before the load
+};
 enum class PoolAbsent { zero, keep };
+enum class PoolCut {
+  copy,      ///< a rank's slices are cut into new tensors
+  in_place,  ///< and take the place of the tensors kept on the host: the next use cuts them again
+};
+/// Where the factor of the delta stands.
+enum class PoolScale {
+  table,  ///< beside the weights, looked up when a kernel runs
+  slot,   ///< multiplied into the B rows that are put into a slot
+  cache,  ///< multiplied into the B kept on the host, again at each use
+};
+enum class PoolLookup {
+  current,  ///< tokens read the slot where their adapter is
+  first,    ///< tokens read the slot where their adapter was first put
+};
 
 /// `for: {"i": "n"}`: repeats a copy or kernel entry for i = 0 .. n-1. Several nest, first
 /// outermost.
@@ -138,6 +156,10 @@ struct LoraASection {
 struct PoolSection {
   PoolClear clear = PoolClear::nothing;  ///< what a load clears first
   PoolAbsent absent = PoolAbsent::zero;  ///< what happens to the rows of a part not targeted
+  PoolCut cut = PoolCut::copy;
+  PoolScale scale = PoolScale::table;
+  PoolLookup lookup = PoolLookup::current;
+  std::string place;  ///< file and JSON pointer, for the findings
 };
 
 struct ViewSection {

@@ -512,14 +512,26 @@ class Compiler {
   }
 
   void pool() {
-    static constexpr std::array<Word<PoolClear>, 2> kClear = {
-        {{"nothing", PoolClear::nothing}, {"slot", PoolClear::slot}}};
+    static constexpr std::array<Word<PoolClear>, 3> kClear = {{{"nothing", PoolClear::nothing},
+                                                               {"tail", PoolClear::tail},
+                                                               {"slot", PoolClear::slot}}};
+    static constexpr std::array<Word<PoolCut>, 2> kCut = {
+        {{"copy", PoolCut::copy}, {"in_place", PoolCut::in_place}}};
+    static constexpr std::array<Word<PoolScale>, 3> kScale = {{{"table", PoolScale::table},
+                                                               {"slot", PoolScale::slot},
+                                                               {"cache", PoolScale::cache}}};
+    static constexpr std::array<Word<PoolLookup>, 2> kLookup = {
+        {{"current", PoolLookup::current}, {"first", PoolLookup::first}}};
     static constexpr std::array<Word<PoolAbsent>, 2> kAbsent = {
         {{"zero", PoolAbsent::zero}, {"keep", PoolAbsent::keep}}};
     if (const auto section = required(root_, "pool")) {
-      take(section->only_keys({"clear", "absent"}));
+      take(section->only_keys({"clear", "absent", "cut", "scale", "lookup"}));
       contract_.pool = {.clear = word(*section, "clear", kClear, PoolClear::nothing),
-                        .absent = word(*section, "absent", kAbsent, PoolAbsent::zero)};
+                        .absent = word(*section, "absent", kAbsent, PoolAbsent::zero),
+                        .cut = word(*section, "cut", kCut, PoolCut::copy),
+                        .scale = word(*section, "scale", kScale, PoolScale::table),
+                        .lookup = word(*section, "lookup", kLookup, PoolLookup::current),
+                        .place = place(*section)};
     }
   }
 

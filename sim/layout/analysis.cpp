@@ -6,20 +6,33 @@
 
 namespace tplora {
 
-std::vector<LiveAdapter> live_adapters(const std::vector<AdapterShape>& adapters,
-                                       const std::vector<PoolStep>& steps) {
-  std::vector<LiveAdapter> live;
-  for (const PoolStep& step : steps) {
-    std::erase_if(live, [&](const LiveAdapter& one) { return one.slot == step.slot; });
-    if (step.kind == PoolStep::Kind::load) {
-      live.push_back({.adapter = step.adapter,
-                      .shape = adapters[static_cast<std::size_t>(step.adapter)],
-                      .slot = step.slot});
-    }
+namespace {
+
+/// The event whose slices event `event` finds in place of the adapter's tensors; -1: none.
+int cut_by(const Contract& contract, const std::vector<PoolEvent>& events, int event) {
+  if (contract.pool.cut == PoolCut::copy) {
+    return -1;
   }
-  std::sort(live.begin(), live.end(),
-            [](const LiveAdapter& a, const LiveAdapter& b) { return a.slot < b.slot; });
-  return live;
+  const PoolEvent& one = events[static_cast<std::size_t>(event)];
+  // A rescale looks at what the last use wrote.
+  return one.slot >= 0 || one.previous < 0
+             ? one.previous
+             : events[static_cast<std::size_t>(one.previous)].previous;
+}
+
+}  // namespace
+
+std::optional<PlanFailure> plan_event(Planner& planner, const Contract& contract,
+                                      const std::vector<PoolEvent>& events, int event,
+                                      const RankBuild& build, RankLoad& load) {
+  const AdapterShape& shape = events[static_cast<std::size_t>(event)].shape;
+  const int before = cut_by(contract, events, event);
+  if (before < 0) {
+    return planner.load(shape, build, load);
+  }
+  RankLoad cut;
+  plan_event(planner, contract, events, before, build, cut);
+  return planner.load(shape, build, load, &cut);
 }
 
 const Analysis& Analyser::run_again(const Contract& contract, const LayoutCase& input) {
@@ -38,7 +51,8 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
   if (detail_ == Detail::sentences || analysis_.ranks.size() < ranks) {
     analysis_.ranks.resize(ranks);
   }
-  analysis_.live = live_adapters(input.adapters, input.steps);
+  analysis_.events = pool_events(input.adapters, input.steps);
+  analysis_.live = live_adapters(input.adapters, input.steps, contract.pool.lookup);
   Planner planner(contract, input.geometry, input.deployment, detail_);
   if (build_all(planner, contract, input)) {
     check_laws(contract, input);
@@ -75,7 +89,7 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
     }
     RankState& state = analysis_.ranks[rank];
     if (!again_) {
-      state.load_of.assign(input.adapters.size(), -1);
+      state.load_of.assign(analysis_.events.size(), -1);
       planned_[rank].clear();
       if (auto failure = planner.build(static_cast<std::int64_t>(rank), state.build)) {
         analysis_.failures.push_back(*failure);
@@ -94,16 +108,22 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
   return analysis_.failures.empty();
 }
 
-// Plans one adapter's load on one rank, unless that shape is planned there already.
-const Analyser::PlannedLoad& Analyser::plan_load(Planner& planner, const LayoutCase& input,
-                                                 std::size_t rank, std::size_t adapter) {
+// Plans one event on one rank, unless its like is planned there already.
+const Analyser::PlannedLoad& Analyser::plan_load(Planner& planner, const Contract& contract,
+                                                 std::size_t rank, int event) {
   auto& planned = planned_[rank];
   RankState& state = analysis_.ranks[rank];
-  const AdapterShape& shape = input.adapters[adapter];
-  const auto alike = std::find_if(planned.begin(), planned.end(),
-                                  [&](const PlannedLoad& other) { return other.shape == shape; });
+  const PoolEvent& one = analysis_.events[static_cast<std::size_t>(event)];
+  int cuts = 0;
+  for (int at = cut_by(contract, analysis_.events, event); at >= 0;
+       at = analysis_.events[static_cast<std::size_t>(at)].previous) {
+    ++cuts;
+  }
+  const auto alike = std::find_if(planned.begin(), planned.end(), [&](const PlannedLoad& other) {
+    return other.shape == one.shape && other.cuts == cuts;
+  });
   const auto place = static_cast<std::size_t>(alike - planned.begin());
-  state.load_of[adapter] = static_cast<std::int32_t>(place);
+  state.load_of[static_cast<std::size_t>(event)] = static_cast<std::int32_t>(place);
   if (alike != planned.end()) {
     return *alike;
   }
@@ -111,7 +131,9 @@ const Analyser::PlannedLoad& Analyser::plan_load(Planner& planner, const LayoutC
     planner.build(static_cast<std::int64_t>(rank), scratch_build_);
   }
   state.loads.resize(std::max(state.loads.size(), place + 1));
-  planned.push_back({shape, planner.load(shape, state.build, state.loads[place])});
+  planned.push_back(
+      {one.shape, cuts,
+       plan_event(planner, contract, analysis_.events, event, state.build, state.loads[place])});
   return planned.back();
 }
 
@@ -126,18 +148,14 @@ std::optional<PlanFailure> Analyser::load_all(Planner& planner, const Contract& 
   if (pools) {
     state.pool.reset(state.build, input.deployment);
   }
-  for (const PoolStep& step : input.steps) {
-    if (step.kind != PoolStep::Kind::load) {
-      continue;
-    }
-    const auto adapter = static_cast<std::size_t>(step.adapter);
-    const PlannedLoad& planned = plan_load(planner, input, rank, adapter);
+  for (int event = 0; event < static_cast<int>(analysis_.events.size()); ++event) {
+    const PlannedLoad& planned = plan_load(planner, contract, rank, event);
     if (planned.failure && !first) {
       first = planned.failure;
     }
-    if (pools && !first) {
-      state.pool.load(contract, state.build, state.load(adapter), input.adapters[adapter],
-                      step.adapter, step.slot);
+    const PoolEvent& one = analysis_.events[static_cast<std::size_t>(event)];
+    if (pools && !first && one.slot >= 0) {
+      state.pool.load(contract, state.build, state.load(event), one.shape, one.adapter, one.slot);
     }
   }
   return first;
@@ -173,6 +191,10 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
       for (std::size_t i = 0; i < gathered_.size(); ++i) {
         check_delta(contract, input.deployment, group[t], analysis_.live[i], gathered_[i],
                     analysis_.violations);
+        const LiveAdapter& live = analysis_.live[i];
+        check_scaling(group[t], live,
+                      scaling_events(contract.pool.scale, analysis_.events, live.event, live.scaled),
+                      analysis_.violations);
       }
     }
     check_agreement(contract, input.geometry, group, analysis_.violations);

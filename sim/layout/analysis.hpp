@@ -8,17 +8,9 @@
 
 #include "sim/layout/laws.hpp"
 #include "sim/layout/plan.hpp"
+#include "sim/layout/pool_steps.hpp"
 
 namespace tplora {
-
-/// A change to the adapter pool, applied on every rank.
-struct PoolStep {
-  enum class Kind { load, evict };
-  Kind kind = Kind::load;
-  int adapter = 0;        ///< number in the list of adapters
-  std::int64_t slot = 0;  ///< load: where to; evict: where it was
-  friend bool operator==(const PoolStep&, const PoolStep&) = default;
-};
 
 /// What to analyse. Precondition: steps name existing adapters and slots.
 struct LayoutCase {
@@ -42,6 +34,7 @@ struct Analysis {
   /// what adapters would be loaded changes nothing.
   bool failed_before_adapters = false;
   std::vector<RankState> ranks;   ///< as far as they could be planned
+  std::vector<PoolEvent> events;  ///< what the steps do, in order
   std::vector<LiveAdapter> live;  ///< resident after the last step, by slot
 };
 
@@ -60,14 +53,15 @@ class Analyser {
   const Analysis& run_again(const Contract& contract, const LayoutCase& input);
 
  private:
-  /// Of which shape a load is planned, and how that ended.
+  /// Of which shape a load is planned, how often its tensors were cut before, and how that ended.
   struct PlannedLoad {
     AdapterShape shape;
+    int cuts = 0;
     std::optional<PlanFailure> failure;
   };
 
-  const PlannedLoad& plan_load(Planner& planner, const LayoutCase& input, std::size_t rank,
-                               std::size_t adapter);
+  const PlannedLoad& plan_load(Planner& planner, const Contract& contract, std::size_t rank,
+                               int event);
   bool build_all(Planner& planner, const Contract& contract, const LayoutCase& input);
   std::optional<PlanFailure> load_all(Planner& planner, const Contract& contract,
                                       const LayoutCase& input, std::size_t rank);
@@ -82,8 +76,10 @@ class Analyser {
   std::vector<std::vector<IntervalMap>> gathered_;  ///< by live adapter: A rows over the group
 };
 
-/// The adapters resident after `steps`, by slot.
-[[nodiscard]] std::vector<LiveAdapter> live_adapters(const std::vector<AdapterShape>& adapters,
-                                                     const std::vector<PoolStep>& steps);
+/// Plans event number `event` on the rank that `planner` built last, with the uses before it where
+/// the contract cuts in place.
+std::optional<PlanFailure> plan_event(Planner& planner, const Contract& contract,
+                                      const std::vector<PoolEvent>& events, int event,
+                                      const RankBuild& build, RankLoad& load);
 
 }  // namespace tplora

@@ -1,6 +1,7 @@
 #include "sim/layout/laws.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sim/base/checked.hpp"
 
@@ -265,7 +266,7 @@ class DeltaCheck {
       : contract_(contract),
         slots_(deployment.slots),
         rank_(rank),
-        load_(rank_.load(static_cast<std::size_t>(live.adapter))),
+        load_(rank_.load(live.event)),
         live_(live),
         violations_(violations),
         a_(contract.lora_a.gather == Gather::none ? rank.pool.slot(live.slot).a : gathered) {}
@@ -547,6 +548,7 @@ std::vector<Fault> faults_of(const QkvGeometry& geometry, const RankBuild& build
   std::vector<Fault> faults;
   for (const Violation& v : violations) {
     if (v.tp_rank == build.tp_rank && v.part == part && v.side != Violation::Side::heads &&
+        v.side != Violation::Side::scaling &&
         v.first_row < end && begin < v.first_row + v.rows) {
       faults.push_back({v.adapter, v.part, v.first_row, v.rows, v.holder});
     }
@@ -637,6 +639,31 @@ void check_delta(const Contract& contract, const Deployment& deployment, const R
                  const LiveAdapter& live, const std::vector<IntervalMap>& gathered,
                  std::vector<Violation>& violations) {
   DeltaCheck(contract, deployment, rank, live, gathered, violations).run();
+}
+
+void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
+                   std::vector<Violation>& violations) {
+  // The products of num/den against alpha/r; one that does not fit is no right factor.
+  std::int64_t left = live.shape.lora_rank;
+  std::int64_t right = live.shape.lora_alpha;
+  bool fits = true;
+  for (const int event : events) {
+    const RankLoad& load = rank.load(event);
+    fits = fits && !__builtin_mul_overflow(left, load.scaling_numerator, &left) &&
+           !__builtin_mul_overflow(right, load.scaling_denominator, &right);
+    const std::int64_t common = std::max<std::int64_t>(1, std::gcd(left, right));
+    left /= common;
+    right /= common;
+  }
+  if (!fits || left != right) {
+    violations.push_back({.law = Law::scaling,
+                          .side = Violation::Side::scaling,
+                          .tp_rank = rank.build.tp_rank,
+                          .adapter = live.adapter,
+                          .slot = live.slot,
+                          .holder = {},
+                          .cause = {Section::scaling, 0, Field::numerator}});
+  }
 }
 
 void check_agreement(const Contract& contract, const QkvGeometry& geometry,

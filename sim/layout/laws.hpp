@@ -6,6 +6,7 @@
 
 #include "sim/layout/plan.hpp"
 #include "sim/layout/pool_map.hpp"
+#include "sim/layout/pool_steps.hpp"
 
 namespace tplora {
 
@@ -28,7 +29,7 @@ struct Holder {
 
 /// One stretch of output rows for which a law is broken.
 struct Violation {
-  enum class Side { heads, weight, lora_a, lora_b, kernel };
+  enum class Side { heads, weight, lora_a, lora_b, kernel, scaling };
   Law law = Law::identity;
   Side side = Side::lora_b;
   std::int64_t tp_rank = 0;
@@ -46,23 +47,17 @@ struct Violation {
 struct RankState {
   RankBuild build;
   std::vector<RankLoad> loads;        ///< one for each shape that was loaded, then leftovers
-  std::vector<std::int32_t> load_of;  ///< by adapter number: place in loads, -1 if never loaded
+  std::vector<std::int32_t> load_of;  ///< by pool event: place in loads, -1 if not planned
   PoolMap pool;
 
-  [[nodiscard]] bool has_load(std::size_t adapter) const {
-    return adapter < load_of.size() && load_of[adapter] >= 0;
+  [[nodiscard]] bool has_load(int event) const {
+    return static_cast<std::size_t>(event) < load_of.size() &&
+           load_of[static_cast<std::size_t>(event)] >= 0;
   }
-  /// Precondition: has_load(adapter).
-  [[nodiscard]] const RankLoad& load(std::size_t adapter) const {
-    return loads[static_cast<std::size_t>(load_of[adapter])];
+  /// What the rank does at a pool event. Precondition: has_load(event).
+  [[nodiscard]] const RankLoad& load(int event) const {
+    return loads[static_cast<std::size_t>(load_of[static_cast<std::size_t>(event)])];
   }
-};
-
-/// An adapter that tokens can use: resident after the last step.
-struct LiveAdapter {
-  int adapter = 0;
-  AdapterShape shape;
-  std::int64_t slot = 0;
 };
 
 /// Where a rank's attention finds rows it owns: columns of the output of rank `source` (a place in
@@ -96,6 +91,11 @@ void gather_a(const Contract& contract, std::span<const RankState> group, const 
 void check_delta(const Contract& contract, const Deployment& deployment, const RankState& rank,
                  const LiveAdapter& live, const std::vector<IntervalMap>& gathered,
                  std::vector<Violation>& violations);
+
+/// Law 8 for one live adapter on one rank; `events` are those of scaling_events. Without rows: the
+/// violation is about all of the delta.
+void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
+                   std::vector<Violation>& violations);
 
 /// Law 5: where ranks that own the same KV head differ in what is wrong with it, the replicas
 /// differ. Adds one violation for each such rank and part.

@@ -68,6 +68,9 @@ const Formula& formula_at(const Contract& contract, const FormulaRef& ref) {
         default: return entry.rows;
       }
     }
+    case Section::scaling:
+      return ref.field == Field::denominator ? contract.scaling_denominator
+                                             : contract.scaling_numerator;
     case Section::owns:
       switch (ref.field) {
         case Field::first_q: return contract.owns.first_q;
@@ -121,6 +124,34 @@ void empty_maps(std::vector<IntervalMap>& maps, std::size_t count) {
 
 }  // namespace
 
+namespace {
+
+/// What a load took of an adapter's tensors.
+struct Slices {
+  std::span<const Piece> pieces;
+  std::span<const IntervalMap> maps;
+};
+
+/// The slices of one source tensor, one behind the other: row of that -> logical row.
+IntervalMap joined(const Slices& slices, Source source, std::int64_t& rows) {
+  IntervalMap map;
+  rows = 0;
+  for (const Piece& piece : slices.pieces) {
+    if (piece.source == source) {
+      slices.maps[static_cast<std::size_t>(piece.buffer)].visit(
+          piece.to, piece.to + piece.rows, [&](const Segment& segment) {
+            if (segment.space != kNothing) {
+              map.append(rows + segment.at - piece.to, segment.rows, segment.space, segment.from);
+            }
+          });
+      rows += piece.rows;
+    }
+  }
+  return map;
+}
+
+}  // namespace
+
 /// Where the copies of one section go.
 struct Planner::Target {
   bool of_weight = false;  ///< rows are output columns: each is written once
@@ -130,6 +161,7 @@ struct Planner::Target {
   std::vector<Piece>& pieces;
   std::span<IntervalMap> maps;      ///< one for each buffer
   std::span<std::int64_t> extents;  ///< rows used so far in each buffer
+  Slices slices = {};               ///< if not empty, the sources are these and not the adapter's
 };
 
 Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
@@ -323,7 +355,7 @@ bool Planner::allocate(const std::vector<Buffer>& buffers, std::vector<std::int6
 }
 
 std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const RankBuild& build,
-                                         RankLoad& load) {
+                                         RankLoad& load, const RankLoad* cut) {
   loop_steps_ = 0;
   values_[symbol::r] = adapter.lora_rank;
   values_[symbol::alpha] = adapter.lora_alpha;
@@ -344,7 +376,7 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     failed_ = let_failure;
     return failure(Verdict::crash);
   }
-  const bool good = copy_b(build, load) && copy_a(adapter, build, load) && launches(load) &&
+  const bool good = copy_b(build, load, cut) && copy_a(adapter, build, load, cut) && launches(load) &&
                     eval(contract_.scaling_numerator, load.scaling_numerator) &&
                     eval(contract_.scaling_denominator, load.scaling_denominator);
   if (!good) {
@@ -358,8 +390,8 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
   return check_fit(build, load);
 }
 
-bool Planner::copy_b(const RankBuild& build, RankLoad& load) {
-  const bool kept = contract_.lora_b.same_for_adapters;
+bool Planner::copy_b(const RankBuild& build, RankLoad& load, const RankLoad* cut) {
+  const bool kept = contract_.lora_b.same_for_adapters && cut == nullptr;
   if (kept && kept_b_stamp_ == rank_stamp_) {
     load.b_pieces = kept_b_.pieces;
     load.b_maps = kept_b_.maps;
@@ -371,7 +403,8 @@ bool Planner::copy_b(const RankBuild& build, RankLoad& load) {
                 .past_end = contract_.lora_b.past_end,
                 .pieces = load.b_pieces,
                 .maps = load.b_maps,
-                .extents = load.slice_rows};
+                .extents = load.slice_rows,
+                .slices = cut == nullptr ? Slices{} : Slices{cut->b_pieces, cut->b_maps}};
   if (!copy_rows(contract_.lora_b.copies, target)) {
     return false;
   }
@@ -384,8 +417,9 @@ bool Planner::copy_b(const RankBuild& build, RankLoad& load) {
   return true;
 }
 
-bool Planner::copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load) {
-  const bool kept = contract_.lora_a.same_on_ranks;
+bool Planner::copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
+                     const RankLoad* cut) {
+  const bool kept = contract_.lora_a.same_on_ranks && cut == nullptr;
   if (kept) {
     const auto found = std::find_if(kept_a_.begin(), kept_a_.end(),
                                     [&](const KeptA& one) { return one.adapter == adapter; });
@@ -402,7 +436,8 @@ bool Planner::copy_a(const AdapterShape& adapter, const RankBuild& build, RankLo
                 .past_end = contract_.lora_a.past_end,
                 .pieces = load.a_pieces,
                 .maps = load.a_maps,
-                .extents = a_extents_};
+                .extents = a_extents_,
+                .slices = cut == nullptr ? Slices{} : Slices{cut->a_pieces, cut->a_maps}};
   if (!copy_rows(contract_.lora_a.copies, target)) {
     return false;
   }
@@ -518,7 +553,10 @@ bool Planner::put_piece(const Copy& copy, Target& target, Piece& piece) {
         },
         copy.place, true);
   }
-  const std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
+  std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
+  const bool cut_before = !target.slices.pieces.empty();
+  const IntervalMap slices =
+      cut_before ? joined(target.slices, copy.source, available) : IntervalMap();
   const std::int64_t begin = std::clamp<std::int64_t>(piece.from, 0, available);
   const std::int64_t end =
       std::clamp<std::int64_t>(piece.from + piece.wanted_rows, begin, available);
@@ -538,7 +576,15 @@ bool Planner::put_piece(const Copy& copy, Target& target, Piece& piece) {
     map.overwrite(piece.to, piece.rows, kZeros, 0);
   }
   const std::int64_t at = zero_fill ? piece.to + (begin - std::min(begin, piece.from)) : piece.to;
-  put_source(copy.source, target, at, end - begin, begin, map);
+  if (cut_before) {
+    slices.visit(begin, end, [&](const Segment& segment) {
+      if (segment.space != kNothing) {
+        map.overwrite(at + segment.at - begin, segment.rows, segment.space, segment.from);
+      }
+    });
+  } else {
+    put_source(copy.source, target, at, end - begin, begin, map);
+  }
   target.extents[buffer] = std::max(target.extents[buffer], piece.to + piece.rows);
   return true;
 }
@@ -660,6 +706,10 @@ std::string Planner::describe(const Formula& formula) const {
     }
   }
   const auto result = value(formula);
+  const auto& symbols = formula.used_symbols();
+  if (symbols.size() == 1 && used == fmt::format("{} = {}", formula.text(), result.value_or(0))) {
+    return used;  // a symbol alone
+  }
   return fmt::format("{} = {}{}", formula.text(), result ? std::to_string(*result) : "undefined",
                      used.empty() ? "" : " (" + used + ")");
 }

@@ -49,7 +49,8 @@ struct FormulaRef {
     lora_b,
     lora_a_buffer,
     lora_a,
-    kernel
+    kernel,
+    scaling
   };
   enum class Field {
     value,
@@ -63,7 +64,9 @@ struct FormulaRef {
     first_q,
     q_heads,
     first_kv,
-    kv_heads
+    kv_heads,
+    numerator,
+    denominator
   };
   Section section = Section::let;
   int index = 0;  ///< place in that section's list
@@ -154,9 +157,10 @@ class Planner {
   std::optional<PlanFailure> build(std::int64_t tp_rank, RankBuild& build);
 
   /// Plans the load of an adapter on the rank built last. On a failure of fit the pieces and
-  /// slice_rows are filled in all the same.
+  /// slice_rows are filled in all the same. With `cut`, the adapter's tensors are no longer whole:
+  /// they are the slices that `cut`, an earlier load of it on this rank, took of them.
   std::optional<PlanFailure> load(const AdapterShape& adapter, const RankBuild& build,
-                                  RankLoad& load);
+                                  RankLoad& load, const RankLoad* cut = nullptr);
 
   /// "text = value (h = H/T = 4, D = 256)" for a formula, with the values of the rank built last
   /// and the adapter loaded last, loop indices at their last value.
@@ -193,8 +197,9 @@ class Planner {
   bool copy_rows(const std::vector<Copy>& copies, Target& target);
   bool copy_once(const Copy& copy, int number, Target& target);
   bool put_piece(const Copy& copy, Target& target, Piece& piece);
-  bool copy_b(const RankBuild& build, RankLoad& load);
-  bool copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load);
+  bool copy_b(const RankBuild& build, RankLoad& load, const RankLoad* cut);
+  bool copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
+              const RankLoad* cut);
   bool launches(RankLoad& load);
   std::optional<PlanFailure> check_fit(const RankBuild& build, const RankLoad& load) const;
   PlanFailure failure(Verdict verdict) const;

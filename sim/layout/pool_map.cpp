@@ -81,6 +81,8 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
     for (Band& band : bands) {
       if (band.begin < shape.lora_rank) {
         band.rows.overlay(stored_);
+      } else if (contract.pool.clear == PoolClear::tail) {
+        zero_rows(band.rows, build.b_rows[i]);
       }
     }
   }

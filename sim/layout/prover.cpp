@@ -110,7 +110,7 @@ class Worker {
     }
     ++tally.silent;
     keep_smaller(tally.smallest_silent, point);
-    std::array<bool, 8> seen = {};
+    std::array<bool, kLawCount> seen = {};
     for (const Violation& violation : analysis.violations) {
       seen[static_cast<std::size_t>(violation.law)] = true;
     }

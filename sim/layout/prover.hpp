@@ -72,7 +72,7 @@ struct ClassCoverage {
 struct Tally {
   std::int64_t consistent = 0, refused = 0, crash = 0, silent = 0;
   std::optional<ProofPoint> smallest_silent, smallest_crash;
-  std::array<std::int64_t, 8> broken = {};  ///< by Law: silent points that break it
+  std::array<std::int64_t, kLawCount> broken = {};  ///< by Law: silent points that break it
 
   [[nodiscard]] std::int64_t points() const { return consistent + refused + crash + silent; }
 };

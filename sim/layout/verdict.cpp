@@ -6,8 +6,8 @@ namespace tplora {
 namespace {
 constexpr std::array<std::string_view, 5> kVerdicts = {"not_applicable", "consistent", "silent",
                                                        "crash", "refused"};
-constexpr std::array<std::string_view, 8> kLaws = {"check", "fit",       "identity", "bounds",
-                                                   "cover", "agreement", "residue",  "pairing"};
+constexpr std::array<std::string_view, kLawCount> kLaws = {
+    "check", "fit", "identity", "bounds", "cover", "agreement", "residue", "pairing", "scaling"};
 }  // namespace
 
 std::string_view verdict_name(Verdict verdict) {

@@ -1,6 +1,7 @@
 // The outcomes of a plan and the laws it must keep.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -19,7 +20,7 @@ enum class Verdict {
 [[nodiscard]] std::string_view verdict_name(Verdict verdict);
 [[nodiscard]] std::optional<Verdict> verdict_of(std::string_view name);
 
-/// The seven laws (docs/laws.md), and `check` for a formula or assertion that fails by itself.
+/// The eight laws (docs/laws.md), and `check` for a formula or assertion that fails by itself.
 enum class Law {
   check,      ///< a formula or check of the contract fails: refused or crash, not a broken law
   fit,        ///< 1: each slice fits its buffer view as the engine asserts it
@@ -29,7 +30,9 @@ enum class Law {
   agreement,  ///< 5: replicas of a KV head are equal bit for bit
   residue,    ///< 6: nothing of an earlier tenant, a neighbour slot or unwritten memory arrives
   pairing,    ///< 7: the KV heads a rank owns are those of its query heads
+  scaling,    ///< 8: an adapter's delta is multiplied by its lora_alpha / lora_rank, once
 };
+inline constexpr std::size_t kLawCount = 9;
 [[nodiscard]] std::string_view law_name(Law law);
 
 }  // namespace tplora

@@ -58,6 +58,12 @@ void FlatPool<Element>::load(const Contract& contract, const RankLoad& load,
     }
     copy(contract, load.b_maps[i], shape, slot, shape.lora_rank, b_[i],
          [&](std::int32_t space, std::int64_t row) { return rows.b_row(space, row); });
+    if (contract.pool.clear == PoolClear::tail) {
+      for (std::int64_t row = 0; row < b_[i].rows; ++row) {
+        const auto begin = b_[i].memory.begin() + b_[i].row_begin(slot, row);
+        std::fill(begin + shape.lora_rank, begin + b_[i].cols, Element{});
+      }
+    }
   }
   for (std::size_t i = 0; i < a_.size(); ++i) {
     if (clears) {

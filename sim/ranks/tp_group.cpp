@@ -10,16 +10,20 @@ namespace {
 /// B rows packed at a time: enough to amortise a call, small enough for the cache.
 constexpr std::int64_t kExpandRows = 256;
 
-/// An adapter's values as the engine stores them: B passes through the program's load stage.
+/// An adapter's values as the engine stores them: B passes through the program's load stage, once
+/// for each of `scalings`.
 class StoredAdapter final : public AdapterRows<float> {
  public:
-  StoredAdapter(const Adapter& adapter, const Arithmetic& arithmetic, float scaling)
+  StoredAdapter(const Adapter& adapter, const Arithmetic& arithmetic,
+                std::span<const float> scalings)
       : adapter_(adapter) {
     for (const Part part : kParts) {
       auto& stored = b_[static_cast<std::size_t>(part)];
       stored.assign(adapter.b(part).begin(), adapter.b(part).end());
       for (float& value : stored) {
-        value = apply(arithmetic.program->load_b, value, scaling, arithmetic.dtype);
+        for (const float scaling : scalings) {
+          value = apply(arithmetic.program->load_b, value, scaling, arithmetic.dtype);
+        }
       }
     }
   }
@@ -65,21 +69,24 @@ TpGroup::TpGroup(const Contract& contract, const Deployment& deployment, const A
   }
 }
 
-void TpGroup::load_adapters(std::span<const Adapter> adapters, std::span<const AdapterShape> shapes,
-                            std::span<const PoolStep> steps) {
+void TpGroup::load_adapters(std::span<const Adapter> adapters) {
   for (const RankState& rank : analysis_.ranks) {
     pools_.emplace_back(rank.build, deployment_, batch_.hidden_size, canonical_nan());
   }
-  for (const PoolStep& step : steps) {
-    if (step.kind != PoolStep::Kind::load) {
-      continue;  // an eviction frees the slot's number, it does not touch memory
+  for (int event = 0; event < static_cast<int>(analysis_.events.size()); ++event) {
+    const PoolEvent& one = analysis_.events[static_cast<std::size_t>(event)];
+    if (one.slot < 0) {
+      continue;
     }
-    const auto number = static_cast<std::size_t>(step.adapter);
-    const float scaling = analysis_.ranks.front().load(number).scaling();
-    const StoredAdapter stored(adapters[number], arithmetic_, scaling);
+    std::vector<float> scalings;
+    for (const int each :
+         scaling_events(contract_.pool.scale, analysis_.events, event, event)) {
+      scalings.push_back(analysis_.ranks.front().load(each).scaling());
+    }
+    const StoredAdapter stored(adapters[static_cast<std::size_t>(one.adapter)], arithmetic_,
+                               scalings);
     for (std::size_t rank = 0; rank < pools_.size(); ++rank) {
-      pools_[rank].load(contract_, analysis_.ranks[rank].load(number), shapes[number], stored,
-                        step.slot);
+      pools_[rank].load(contract_, analysis_.ranks[rank].load(event), one.shape, stored, one.slot);
     }
   }
 }
@@ -186,8 +193,8 @@ void TpGroup::shrink(std::size_t rank, const LiveAdapter& live,
 void TpGroup::expand(std::size_t rank, const LiveAdapter& live,
                      std::span<const std::int64_t> tokens,
                      const std::vector<std::vector<float>>& u) {
-  const RankLoad& load = analysis_.ranks[rank].load(static_cast<std::size_t>(live.adapter));
-  const float scaling = load.scaling();
+  const RankLoad& load = analysis_.ranks[rank].load(live.event);
+  const float scaling = analysis_.ranks[rank].load(live.scaled).scaling();
   for (const KernelLaunch& one : load.launches) {
     launch(rank, live, scaling, tokens, one, u[static_cast<std::size_t>(one.a)]);
   }

@@ -44,9 +44,8 @@ class TpGroup {
   TpGroup(const Contract& contract, const Deployment& deployment, const Analysis& analysis,
           const Arithmetic& arithmetic, const Batch& batch);
 
-  /// Loads the adapters as the steps say. `adapters` and `shapes` by adapter number.
-  void load_adapters(std::span<const Adapter> adapters, std::span<const AdapterShape> shapes,
-                     std::span<const PoolStep> steps);
+  /// Puts the adapters into their slots as the analysis' events say. `adapters` by number.
+  void load_adapters(std::span<const Adapter> adapters);
 
   /// Rows [first_row, first_row + panel.rows()) of the base weight of `part` pass by; every rank
   /// computes the output columns that its shard makes of them. bias: one value a row of the panel,

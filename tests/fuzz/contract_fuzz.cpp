@@ -31,7 +31,8 @@ void run(const std::shared_ptr<const Contract>& contract, std::int64_t tp_size) 
                     .why_no_qkv = {},
                     .checkpoint = {},
                     .numbers = find_program(contract->program) != nullptr,
-                    .expect = {}};
+                    .expect = {},
+                    .role = {}};
   item.one.tp_size = tp_size;
   item.one.max_lora_rank = 2;
   set_standard_scenario(item.one, 2, 1);

@@ -22,6 +22,16 @@ std::string print_adapter(const AdapterSpec& spec) {
   return fmt::format("{}:r{}:alpha{}:{}", spec.name, spec.lora_rank, spec.lora_alpha, targets);
 }
 
+std::string print_step(const PoolStep& step, const std::string& adapter) {
+  switch (step.kind) {
+    case PoolStep::Kind::load: return fmt::format("load:{}@{}", adapter, step.slot);
+    case PoolStep::Kind::activate: return fmt::format("activate:{}@{}", adapter, step.slot);
+    case PoolStep::Kind::rescale: return fmt::format("rescale:{}:alpha{}", adapter, step.lora_alpha);
+    case PoolStep::Kind::evict: break;
+  }
+  return fmt::format("evict:{}", adapter);
+}
+
 }  // namespace
 
 std::string print_case(const Case& one) {
@@ -56,9 +66,7 @@ std::string print_case(const Case& one) {
   put("tokens", fmt::format("{}", fmt::join(items, ",")));
   items.clear();
   for (const PoolStep& step : one.steps) {
-    items.push_back(step.kind == PoolStep::Kind::load
-                        ? fmt::format("load:{}@{}", name_of(step.adapter), step.slot)
-                        : fmt::format("evict:{}", name_of(step.adapter)));
+    items.push_back(print_step(step, name_of(step.adapter)));
   }
   if (!items.empty()) {
     put("steps", fmt::format("{}", fmt::join(items, ",")));
@@ -93,6 +101,16 @@ std::vector<std::string> adapter_names(const Case& one) {
     names.push_back(adapter.name);
   }
   return names;
+}
+
+std::vector<AdapterSpec> adapters_after_steps(const Case& one) {
+  std::vector<AdapterSpec> adapters = one.adapters;
+  for (const PoolStep& step : one.steps) {
+    if (step.kind == PoolStep::Kind::rescale) {
+      adapters[static_cast<std::size_t>(step.adapter)].lora_alpha = step.lora_alpha;
+    }
+  }
+  return adapters;
 }
 
 AdapterShape shape_of(const AdapterSpec& adapter) {

@@ -51,6 +51,9 @@ void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t
 /// The adapters' names, by number.
 [[nodiscard]] std::vector<std::string> adapter_names(const Case& one);
 
+/// The adapters as the last rescale leaves them.
+[[nodiscard]] std::vector<AdapterSpec> adapters_after_steps(const Case& one);
+
 /// An adapter, and all of them, as contracts see them.
 [[nodiscard]] AdapterShape shape_of(const AdapterSpec& adapter);
 [[nodiscard]] std::vector<AdapterShape> shapes_of(const std::vector<AdapterSpec>& adapters);

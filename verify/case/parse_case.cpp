@@ -25,6 +25,7 @@ std::string unescaped(const std::string& text) {
   return plain;
 }
 
+constexpr std::int64_t kMaxAlpha = 1 << 20;
 constexpr std::int64_t kMaxRanks = 1024;
 constexpr std::int64_t kMaxSlots = 256;
 constexpr std::int64_t kMaxLoraRank = 4096;
@@ -104,7 +105,7 @@ Result<AdapterSpec> parse_adapter(const std::string& text) {
                     excerpt(text)));
   }
   const auto lora_rank = number("lora_rank of " + spec.name, fields[1].substr(1), 1, kMaxLoraRank);
-  const auto alpha = number("lora_alpha of " + spec.name, fields[2].substr(5), 1, 1 << 20);
+  const auto alpha = number("lora_alpha of " + spec.name, fields[2].substr(5), 1, kMaxAlpha);
   if (!lora_rank || !alpha) {
     return fail(lora_rank ? alpha.error() : lora_rank.error());
   }
@@ -125,54 +126,74 @@ Result<int> adapter_number(const Case& one, const std::string& name) {
   return fail(fmt::format("case line: no adapter is called \"{}\"", excerpt(name)));
 }
 
-/// load:name@slot or evict:name
+/// load:name@slot, activate:name@slot, evict:name or rescale:name:alphaN
 Result<PoolStep> parse_step(const Case& one, const std::string& text) {
+  using Kind = PoolStep::Kind;
+  static const std::map<std::string, std::pair<Kind, std::string>> kVerbs = {
+      {"load", {Kind::load, "@"}},
+      {"activate", {Kind::activate, "@"}},
+      {"evict", {Kind::evict, ""}},
+      {"rescale", {Kind::rescale, ":alpha"}}};
   const std::size_t colon = text.find(':');
-  const std::string verb = text.substr(0, colon);
+  const auto verb = kVerbs.find(text.substr(0, colon));
   const std::string rest = colon == std::string::npos ? "" : text.substr(colon + 1);
-  const std::size_t at = rest.find('@');
-  if ((verb != "load" && verb != "evict") || rest.empty() ||
-      (verb == "load") != (at != std::string::npos)) {
+  const std::size_t mark = rest.find_first_of("@:");
+  const std::string argument = mark == std::string::npos ? "" : rest.substr(mark);
+  if (verb == kVerbs.end() || rest.empty() || !argument.starts_with(verb->second.second) ||
+      (verb->second.second.empty() && !argument.empty())) {
     return fail(
-        fmt::format("case line: step \"{}\": expected load:<adapter>@<slot> or "
-                    "evict:<adapter>",
+        fmt::format("case line: step \"{}\": expected load:<adapter>@<slot>, "
+                    "activate:<adapter>@<slot>, evict:<adapter> or rescale:<adapter>:alpha<N>",
                     excerpt(text)));
   }
-  const auto adapter = adapter_number(one, rest.substr(0, at));
+  const auto adapter = adapter_number(one, rest.substr(0, mark));
   if (!adapter) {
     return fail(adapter.error());
   }
-  if (verb == "evict") {
-    return PoolStep{PoolStep::Kind::evict, *adapter, -1};
+  PoolStep step{.kind = verb->second.first, .adapter = *adapter};
+  if (step.kind == Kind::evict) {
+    return step;
   }
-  const auto slot = number("slot of step " + text, rest.substr(at + 1), 0, one.slots - 1);
-  if (!slot) {
-    return fail(slot.error());
+  const bool rescale = step.kind == Kind::rescale;
+  const auto value = number(fmt::format("{} of step {}", rescale ? "lora_alpha" : "slot", text),
+                            argument.substr(verb->second.second.size()), rescale ? 1 : 0,
+                            rescale ? kMaxAlpha : one.slots - 1);
+  if (!value) {
+    return fail(value.error());
   }
-  return PoolStep{PoolStep::Kind::load, *adapter, *slot};
+  (rescale ? step.lora_alpha : step.slot) = *value;
+  return step;
 }
 
 /// An eviction is of the slot that holds the adapter at that point.
 Result<void> parse_steps(const std::string& text, Case& one) {
+  using Kind = PoolStep::Kind;
   const auto items = split_list("steps", text, kMaxSteps);
   if (!items) {
     return fail(items.error());
   }
   std::map<int, std::int64_t> slot_of;
+  std::set<int> on_host;
   for (const std::string& item : *items) {
     auto step = parse_step(one, item);
     if (!step) {
       return fail(step.error());
     }
+    const bool writes = step->kind == Kind::load || step->kind == Kind::activate;
     const bool resident = slot_of.contains(step->adapter);
-    if (resident == (step->kind == PoolStep::Kind::load)) {
+    if (step->kind != Kind::rescale && resident == writes) {
       return fail(fmt::format("case line: step \"{}\": the adapter is {}resident at that point",
                               excerpt(item), resident ? "already " : "not "));
     }
-    if (step->kind == PoolStep::Kind::load) {
+    if (step->kind != Kind::load && !on_host.contains(step->adapter)) {
+      return fail(fmt::format("case line: step \"{}\": the adapter was not loaded before",
+                              excerpt(item)));
+    }
+    if (writes) {
       std::erase_if(slot_of, [&](const auto& entry) { return entry.second == step->slot; });
       slot_of[step->adapter] = step->slot;
-    } else {
+      on_host.insert(step->adapter);
+    } else if (step->kind == Kind::evict) {
       step->slot = slot_of[step->adapter];
       slot_of.erase(step->adapter);
     }

@@ -55,12 +55,28 @@ class Library {
                                 contract->program),
                     contract->file + "#/program");
       }
+      if (auto scale = check_scale(*contract); !scale) {
+        return fail(scale.error());
+      }
       entry = std::make_shared<const Contract>(std::move(*contract));
     }
     return entry;
   }
 
  private:
+  /// The rounding program says where the factor is multiplied; pool.scale must not contradict it.
+  static Result<void> check_scale(const Contract& contract) {
+    const auto steps = find_program(contract.program)->load_b;
+    const bool folds = std::find(steps.begin(), steps.end(), Step::scale) != steps.end();
+    if (folds == (contract.pool.scale != PoolScale::table)) {
+      return {};
+    }
+    return fail(fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
+                            contract.program, folds ? "when B is put into a slot" : "in its kernels",
+                            folds ? "\"slot\" or \"cache\"" : "\"table\""),
+                contract.pool.place + "/scale");
+  }
+
   const ConfigFolders& configs_;
   std::optional<std::vector<std::string>> all_models_;
   std::map<std::string, std::shared_ptr<const Model>> models_;

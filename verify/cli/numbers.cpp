@@ -33,8 +33,7 @@ class Side {
   }
 
   NumericOutcome finish(const Reference& reference, std::span<const Adapter> adapters) {
-    const auto shapes = shapes_of(item_.one.adapters);
-    group_->load_adapters(adapters, shapes, input_.steps);
+    group_->load_adapters(adapters);
     group_->finish();
     NumericOutcome outcome;
     const auto ranks = static_cast<std::int64_t>(analysis_->ranks.size());
@@ -202,8 +201,9 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
   const std::vector<float> x = generator.x(static_cast<std::int64_t>(one.tokens.size()));
   const Batch batch{.x = x, .hidden_size = geometry.hidden_size, .adapter_of_token = one.tokens};
   std::vector<Adapter> adapters;
-  for (std::size_t i = 0; i < one.adapters.size(); ++i) {
-    adapters.push_back(generator.adapter(one.adapters[i], static_cast<std::int32_t>(i)));
+  const std::vector<AdapterSpec> specs = adapters_after_steps(one);
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    adapters.push_back(generator.adapter(specs[i], static_cast<std::int32_t>(i)));
   }
   Reference reference({.geometry = geometry,
                        .dtype = one.dtype,

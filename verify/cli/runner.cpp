@@ -51,41 +51,17 @@ std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases,
   return list;
 }
 
-/// The first adapter whose scaling in the engine is not alpha / lora_rank, as a sentence.
-std::string wrong_scaling(const PreparedCase& item) {
-  const LayoutCase input = layout_case(item.one, *item.geometry);
-  Planner planner(*item.contract, input.geometry, input.deployment);
-  RankBuild build;
-  RankLoad load;
-  planner.build(0, build);
-  for (const AdapterSpec& adapter : item.one.adapters) {
-    planner.load(shape_of(adapter), build, load);
-    if (load.scaling() != adapter.scaling()) {
-      return fmt::format("adapter {} is scaled by {} / {}, expected alpha / lora_rank = {} / {}",
-                         adapter.name, planner.describe(item.contract->scaling_numerator),
-                         planner.describe(item.contract->scaling_denominator), adapter.lora_alpha,
-                         adapter.lora_rank);
-    }
-  }
-  return "";
-}
-
-/// The laws are about places. Numbers that differ although every law holds are a finding of their
-/// own.
+/// Numbers that differ although every law holds are a finding of their own.
 void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
   if (outcome.numbers.state != NumericOutcome::State::different ||
       outcome.verdict != Verdict::consistent) {
     return;
   }
   outcome.verdict = Verdict::silent;
-  const std::string scaling = wrong_scaling(item);
   Finding finding;
-  finding.cause = fmt::format(
-      "every row stands where it must, and {} of {} outputs differ from the "
-      "reference{}{}",
-      outcome.numbers.wrong, outcome.numbers.compared, scaling.empty() ? "" : ": ", scaling);
-  finding.cause_place =
-      scaling.empty() ? item.contract->file : item.contract->scaling_denominator.place();
+  finding.cause = fmt::format("every law holds, and {} of {} outputs differ from the reference",
+                              outcome.numbers.wrong, outcome.numbers.compared);
+  finding.cause_place = item.contract->file;
   outcome.findings.push_back(std::move(finding));
 }
 

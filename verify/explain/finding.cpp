@@ -27,9 +27,11 @@ std::string rows_text(const QkvGeometry& geometry, std::int32_t space, std::int6
 /// Turns violations into words; knows names and can evaluate formulas on a rank again.
 class Narrator {
  public:
-  Narrator(const Contract& contract, const LayoutCase& input, const std::vector<std::string>& names)
+  Narrator(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+           const std::vector<std::string>& names)
       : contract_(contract),
         input_(input),
+        analysis_(analysis),
         names_(names),
         planner_(contract, input.geometry, input.deployment) {}
 
@@ -37,6 +39,13 @@ class Narrator {
     Finding finding;
     finding.law = v.law;
     finding.tp_rank = v.tp_rank;
+    if (v.law == Law::scaling) {
+      finding.adapter = name(v.adapter);
+      finding.slot = v.slot;
+      finding.cause = scaling(v);
+      finding.cause_place = contract_.scaling_numerator.place();
+      return finding;
+    }
     finding.part = part_name(v.part);
     const bool heads = v.side == Violation::Side::heads;
     const std::int64_t head_rows = input_.geometry.rows_per_head(v.part);
@@ -128,10 +137,49 @@ class Narrator {
                               : fmt::format("adapter {}'s {}{}", name(holder.adapter), rows, where);
   }
 
+  [[nodiscard]] const LiveAdapter& live(const Violation& v) const {
+    return *std::find_if(analysis_.live.begin(), analysis_.live.end(),
+                         [&](const LiveAdapter& one) { return one.adapter == v.adapter; });
+  }
+
+  [[nodiscard]] std::string scaling(const Violation& v) {
+    planner_.build(v.tp_rank, build_);
+    const LiveAdapter& one = live(v);
+    const auto events =
+        scaling_events(contract_.pool.scale, analysis_.events, one.event, one.scaled);
+    std::string factors;
+    for (const int event : events) {
+      plan_event(planner_, contract_, analysis_.events, event, build_, load_);
+      factors += fmt::format("{}({}) / ({})", factors.empty() ? "" : " times ",
+                             planner_.describe(contract_.scaling_numerator),
+                             planner_.describe(contract_.scaling_denominator));
+    }
+    const std::string again =
+        events.size() > 1
+            ? fmt::format(", once for each of its {} uses since it was read [{}/scale]",
+                          events.size(), contract_.pool.place)
+            : "";
+    return fmt::format("adapter {} is scaled by {}{}, expected alpha / lora_rank = {} / {}",
+                       name(v.adapter), factors, again, one.shape.lora_alpha, one.shape.lora_rank);
+  }
+
   [[nodiscard]] std::string cause(const Violation& v) {
     planner_.build(v.tp_rank, build_);
+    std::string before;
     if (v.adapter >= 0) {
-      planner_.load(input_.adapters[static_cast<std::size_t>(v.adapter)], build_, load_);
+      const LiveAdapter& one = live(v);
+      plan_event(planner_, contract_, analysis_.events, one.event, build_, load_);
+      const PoolEvent& event = analysis_.events[static_cast<std::size_t>(one.event)];
+      if (contract_.pool.cut == PoolCut::in_place && event.previous >= 0) {
+        before = fmt::format("; the host's copy of adapter {} was cut for this rank before, and is "
+                             "cut again [{}/cut]",
+                             name(v.adapter), contract_.pool.place);
+      }
+      if (contract_.pool.lookup == PoolLookup::first && event.slot != one.slot) {
+        before += fmt::format("; adapter {} is in slot {} now, and its tokens still read slot {} "
+                              "[{}/lookup]",
+                              name(v.adapter), event.slot, one.slot, contract_.pool.place);
+      }
     }
     std::string text = planner_.describe(formula_at(contract_, v.cause));
     const bool b = v.cause.section == FormulaRef::Section::lora_b;
@@ -144,11 +192,12 @@ class Narrator {
         }
       }
     }
-    return text;
+    return text + before;
   }
 
   const Contract& contract_;
   const LayoutCase& input_;
+  const Analysis& analysis_;
   const std::vector<std::string>& names_;
   Planner planner_;
   RankBuild build_;
@@ -183,7 +232,7 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
     finding.cause_place = failure.place;
     findings.push_back(std::move(finding));
   }
-  Narrator narrator(contract, input, names);
+  Narrator narrator(contract, input, analysis, names);
   for (const Violation& violation : analysis.violations) {
     findings.push_back(narrator.tell(violation));
   }

@@ -31,14 +31,13 @@ class LabelledAdapter final : public AdapterRows<Label> {
 };
 
 FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
-                              const RankState& rank) {
+                              const std::vector<PoolEvent>& events, const RankState& rank) {
   FlatPool<Label> pool(rank.build, input.deployment, 1, Label{Label::kOutside});
-  for (const PoolStep& step : input.steps) {
-    if (step.kind == PoolStep::Kind::load) {
-      const auto number = static_cast<std::size_t>(step.adapter);
-      const AdapterShape& shape = input.adapters[number];
-      pool.load(contract, rank.load(number), shape, LabelledAdapter(step.adapter, shape.lora_rank),
-                step.slot);
+  for (int event = 0; event < static_cast<int>(events.size()); ++event) {
+    const PoolEvent& one = events[static_cast<std::size_t>(event)];
+    if (one.slot >= 0) {
+      pool.load(contract, rank.load(event), one.shape,
+                LabelledAdapter(one.adapter, one.shape.lora_rank), one.slot);
     }
   }
   return pool;
@@ -81,15 +80,15 @@ class Tracer {
     const bool gathers = contract.lora_a.gather == Gather::tp;
     for (std::int64_t peer = gathers ? first : tp_rank;
          peer < (gathers ? first + group_size : tp_rank + 1); ++peer) {
-      pools_.push_back(
-          labelled_pool(contract, input, analysis.ranks[static_cast<std::size_t>(peer)]));
+      pools_.push_back(labelled_pool(contract, input, analysis.events,
+                                     analysis.ranks[static_cast<std::size_t>(peer)]));
     }
     own_ = gathers ? static_cast<std::size_t>(tp_rank - first) : 0;
   }
 
   [[nodiscard]] std::vector<Provenance> trace(std::int64_t begin, std::int64_t end) const {
     std::vector<Provenance> list;
-    const RankLoad& load = rank_.load(static_cast<std::size_t>(live_.adapter));
+    const RankLoad& load = rank_.load(live_.event);
     for (const KernelLaunch& launch : load.launches) {
       const std::int64_t from = std::max(begin, launch.out);
       const std::int64_t stop = std::min({end, launch.out + launch.rows, rank_.build.width});

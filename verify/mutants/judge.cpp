@@ -20,18 +20,6 @@ bool mentions(const Contract& contract, int number) {
   });
 }
 
-bool scaling_is_right(const Analysis& analysis, std::int64_t tp_size) {
-  const auto exact = [](const RankLoad& load, const AdapterShape& shape) {
-    return load.scaling_numerator * shape.lora_rank == load.scaling_denominator * shape.lora_alpha;
-  };
-  return std::all_of(analysis.live.begin(), analysis.live.end(), [&](const LiveAdapter& live) {
-    return std::all_of(
-        analysis.ranks.begin(), analysis.ranks.begin() + tp_size, [&](const RankState& rank) {
-          return exact(rank.load(static_cast<std::size_t>(live.adapter)), live.shape);
-        });
-  });
-}
-
 /// Launches that do something, in one order.
 std::vector<KernelLaunch> working(const std::vector<KernelLaunch>& launches) {
   std::vector<KernelLaunch> list;
@@ -90,9 +78,9 @@ Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gather
   };
   spare(x.b_rows != y.b_rows, "the length of a lora_b buffer");
   spare(x.a_rows != y.a_rows, "the length of a lora_a buffer");
-  for (std::size_t adapter = 0; adapter < a.load_of.size(); ++adapter) {
-    const RankLoad& p = a.load(adapter);
-    const RankLoad& q = b.load(adapter);
+  for (int event = 0; event < static_cast<int>(a.load_of.size()); ++event) {
+    const RankLoad& p = a.load(event);
+    const RankLoad& q = b.load(event);
     const bool a_differs = without_zeros(p.a_maps) != without_zeros(q.a_maps);
     spare(a_differs && a_gathered, "which rank holds which rows of a gathered A");
     if (without_zeros(p.b_maps) != without_zeros(q.b_maps) || (a_differs && !a_gathered)) {
@@ -110,8 +98,8 @@ Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gather
 }  // namespace
 
 std::string_view fate_name(Fate fate) {
-  constexpr std::array<std::string_view, 7> kNames = {
-      "law", "verdict", "scaling", "bad_contract", "equivalent", "spare", "survived"};
+  constexpr std::array<std::string_view, 6> kNames = {"law",        "verdict", "bad_contract",
+                                                      "equivalent", "spare",   "survived"};
   return kNames[static_cast<std::size_t>(fate)];
 }
 
@@ -192,7 +180,6 @@ void Judge::add(const Contract& contract, Analyser& analyser, LayoutCase input) 
 
 Judge::Sentence Judge::judge(const Contract& mutant) const {
   Analyser analyser(Detail::verdicts);
-  bool scaling = false;
   bool verdict = false;
   bool bad = false;
   for (const Point& point : points_) {
@@ -215,10 +202,9 @@ Judge::Sentence Judge::judge(const Contract& mutant) const {
       return {Fate::law, ""};
     }
     verdict = verdict || analysis.verdict != point.verdict;
-    scaling = scaling || (good && !scaling_is_right(analysis, point.input.deployment.tp_size));
   }
-  if (bad || verdict || scaling) {
-    return {bad ? Fate::bad_contract : verdict ? Fate::verdict : Fate::scaling, ""};
+  if (bad || verdict) {
+    return {bad ? Fate::bad_contract : Fate::verdict, ""};
   }
   return compare_plans(mutant);
 }

@@ -15,7 +15,6 @@ namespace tplora {
 enum class Fate {
   law,           ///< somewhere the original keeps every law and the mutant breaks one
   verdict,       ///< somewhere one of them refuses or crashes by a check and the other does not
-  scaling,       ///< all places agree, and the delta's factor is not alpha / lora_rank
   bad_contract,  ///< a formula has no value or counts below zero: refused as a description
   equivalent,    ///< at every point of the range both plan the same
   spare,     ///< the plans differ only in what reaches no output: buffer rows, zeros, contractions

@@ -9,7 +9,7 @@
 namespace tplora {
 namespace {
 
-constexpr std::array kFates = {Fate::law,        Fate::verdict, Fate::scaling, Fate::bad_contract,
+constexpr std::array kFates = {Fate::law,        Fate::verdict, Fate::bad_contract,
                                Fate::equivalent, Fate::spare,   Fate::survived};
 
 std::string line(const std::string& name, const std::map<Fate, std::int64_t>& fates,

@@ -77,10 +77,14 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
   for (const Piece& piece : build.weight) {
     described.weight.push_back(describe(piece, build.columns, "weight", piece.to, false));
   }
-  if (!rank.has_load(0)) {
+  const auto events = pool_events(shapes_of(item.one.adapters), item.one.steps);
+  const auto first = std::find_if(events.begin(), events.end(),
+                                  [](const PoolEvent& one) { return one.adapter == 0; });
+  const int event = static_cast<int>(first - events.begin());
+  if (first == events.end() || !rank.has_load(event)) {
     return described;
   }
-  const RankLoad& load = rank.load(0);
+  const RankLoad& load = rank.load(event);
   described.b_slice_rows =
       std::accumulate(load.slice_rows.begin(), load.slice_rows.end(), std::int64_t{0});
   // A B piece feeds the columns of the first launch that reads its first row.

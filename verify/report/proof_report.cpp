@@ -165,7 +165,7 @@ Json report_json(const ProofReport& report) {
 }  // namespace
 
 Law first_broken_law(const LayerReport& report) {
-  Law first = Law::pairing;
+  Law first = Law::scaling;
   bool any = false;
   for (const Finding& finding : report.findings) {
     first = any ? std::min(first, finding.law) : finding.law;

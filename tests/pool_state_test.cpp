@@ -1,0 +1,215 @@
+// What a sequence of steps leaves in the pool, and what the laws say of it.
+#include <fmt/format.h>
+
+#include <random>
+
+#include "tests/brute_force.hpp"
+#include "tests/support.hpp"
+#include "verify/cli/runner.hpp"
+
+using namespace tplora;
+
+namespace {
+
+/// The engine with words of its pool section changed.
+std::string edited(const test::TemporaryFolder& folder, const std::string& engine,
+                   const std::string& edits) {
+  return folder
+      .write(engine + "-edited.json",
+             fmt::format(R"({{"format": "tplora-contract/1", "extends": "{}", {}}})",
+                         (test::configs().root / ("engines/" + engine + ".json")).string(), edits))
+      .string();
+}
+
+CaseOutcome run(const std::string& engine, const std::string& rest) {
+  const auto one =
+      parse_case("model=H=4,KV=2,D=2,hidden=16 engine=" + engine + " tp=4 R=4 " + rest);
+  if (!one) {
+    FAIL(one.error().text());
+  }
+  auto item = prepare(*one, test::configs());
+  if (!item) {
+    FAIL(item.error().text());
+  }
+  item->numbers = true;
+  auto outcomes = run_cases({*item}, {});
+  if (!outcomes) {
+    FAIL(outcomes.error().text());
+  }
+  // The numbers are an independent witness: they differ exactly where a law is broken.
+  using State = NumericOutcome::State;
+  const State state = outcomes->front().numbers.state;
+  CHECK((state == State::different) == (outcomes->front().verdict == Verdict::silent));
+  CHECK(state != State::vacuous);
+  return outcomes->front();
+}
+
+std::string told(const CaseOutcome& outcome) {
+  std::string text;
+  for (const Finding& finding : outcome.findings) {
+    text += finding.message() + "\n";
+  }
+  return text;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  CAPTURE(text, part);
+  return text.find(part) != std::string::npos;
+}
+
+const std::string kAgain =
+    "slots=1 adapters=a:r2:alpha4:qkv,b:r4:alpha4:qkv steps=load:a@0,load:b@0,activate:a@0 "
+    "tokens=a,a,a,a";
+
+}  // namespace
+
+TEST_CASE("a host's copy that is cut in place is cut again at the next use", "[state]") {
+  const test::TemporaryFolder folder;
+  CHECK(run("vllm", kAgain).verdict == Verdict::consistent);
+  const std::string engine = edited(folder, "vllm", R"("add": {"/pool/cut": "in_place"})");
+  const CaseOutcome outcome = run(engine, kAgain);
+  CHECK(outcome.verdict == Verdict::silent);
+  CHECK(outcome.shape_check);
+  CHECK(has(told(outcome), "tp_rank 1, q head 1, rows 2-3 of adapter a (slot 0): found zeros"));
+  CHECK(has(told(outcome), "the host's copy of adapter a was cut for this rank before"));
+  CHECK(!has(told(outcome), "tp_rank 0, "));  // whose cut is the front, and stays
+  // One use is not enough to see it, and reading the adapter afresh mends it.
+  CHECK(run(engine, "slots=1 adapters=a:r2:alpha4:qkv tokens=a,a,a,a").verdict ==
+        Verdict::consistent);
+  CHECK(run(engine,
+            "slots=1 adapters=a:r2:alpha4:qkv,b:r4:alpha4:qkv "
+            "steps=load:a@0,load:b@0,load:a@0 tokens=a,a,a,a")
+            .verdict == Verdict::consistent);
+}
+
+TEST_CASE("a factor multiplied into the host's copy arrives once for each use", "[state]") {
+  const test::TemporaryFolder folder;
+  const CaseOutcome outcome =
+      run(edited(folder, "vllm", R"("replace": {"/pool/scale": "cache"})"), kAgain);
+  CHECK(outcome.verdict == Verdict::silent);
+  CHECK(has(told(outcome),
+            "adapter a is scaled by (alpha = 4) / (r = 2) times (alpha = 4) / (r = 2), once for "
+            "each of its 2 uses"));
+}
+
+TEST_CASE("a rescale reaches a table at once and a slot at the next use", "[state]") {
+  const std::string steps = "slots=2 adapters=a:r2:alpha4:qkv tokens=a,a,a,a steps=load:a@0,";
+  CHECK(run("sglang", steps + "rescale:a:alpha16").verdict == Verdict::consistent);
+  const CaseOutcome late = run("vllm", steps + "rescale:a:alpha16");
+  CHECK(late.verdict == Verdict::silent);
+  CHECK(has(told(late), "scaled by (alpha = 4) / (r = 2), expected alpha / lora_rank = 16 / 2"));
+  CHECK(run("vllm", steps + "rescale:a:alpha16,evict:a,activate:a@1").verdict ==
+        Verdict::consistent);
+}
+
+TEST_CASE("a wrong scaling formula is a broken law, whatever the numbers round to", "[state]") {
+  const test::TemporaryFolder folder;
+  const CaseOutcome outcome = run(edited(folder, "sglang", R"("replace": {"/scaling/den": "1"})"),
+                                  "adapters=a:r4:alpha16:qkv tokens=a,a,a,a");
+  CHECK(outcome.verdict == Verdict::silent);
+  CHECK(outcome.findings.size() == 4);  // one a rank
+  CHECK(has(told(outcome), "adapter a is scaled by (alpha = 16) / (1 = 1), expected alpha / "
+                           "lora_rank = 16 / 4"));
+}
+
+TEST_CASE("columns behind a smaller lora_rank keep the earlier tenant unless cleared", "[state]") {
+  const test::TemporaryFolder folder;
+  const std::string steps =
+      "slots=1 adapters=a:r2:alpha2:qkv,z:r4:alpha4:qkv steps=load:z@0,load:a@0 tokens=a,a,a,a";
+  const std::string deep = R"("replace": {"/kernel/0/depth": "R", "/kernel/1/depth": "R",
+                              "/kernel/2/depth": "R", "/kernel/1/a_at": "R", "/kernel/2/a_at": "2*R",
+                              "/lora_a/copies/1/at": "R", "/lora_a/copies/2/at": "2*R"%})";
+  const auto with = [&](const std::string& more) {
+    std::string text = deep;
+    text.replace(text.find('%'), 1, more);
+    return run(edited(folder, "sglang", text), steps);
+  };
+  const CaseOutcome stale = with("");
+  CHECK(stale.verdict == Verdict::silent);
+  CHECK(has(told(stale), "law residue"));
+  CHECK(with(R"(, "/pool/clear": "tail")").verdict == Verdict::consistent);
+  CHECK(with(R"(, "/pool/clear": "slot")").verdict == Verdict::consistent);
+}
+
+TEST_CASE("tokens that read the slot where their adapter was read another adapter", "[state]") {
+  const test::TemporaryFolder folder;
+  const std::string steps =
+      "slots=2 adapters=a:r2:alpha4:qkv,b:r2:alpha2:qkv "
+      "steps=load:a@0,evict:a,load:b@0,activate:a@1 tokens=a,a,b,b";
+  CHECK(run("sglang", steps).verdict == Verdict::consistent);
+  const CaseOutcome outcome =
+      run(edited(folder, "sglang", R"("add": {"/pool/lookup": "first"})"), steps);
+  CHECK(outcome.verdict == Verdict::silent);
+  CHECK(has(told(outcome), "of adapter a (slot 0): found adapter b's q rows 0-1 (head 0) in slot 0"));
+  CHECK(has(told(outcome), "adapter a is in slot 1 now, and its tokens still read slot 0"));
+}
+
+TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {
+  const test::TemporaryFolder folder;
+  std::mt19937 random(7);  // a fixed seed: the same sequences everywhere
+  const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  const std::vector<std::string> clear = {"nothing", "tail", "slot"};
+  const std::vector<std::string> scale = {"table", "slot", "cache"};
+  int silent = 0, consistent = 0;
+  for (int i = 0; i < 600; ++i) {
+    const auto name = i % 2 == 0 ? "sglang" : "vllm_fully_sharded";
+    Contract contract = test::contract(name);
+    contract.pool.clear = static_cast<PoolClear>(pick(3));
+    contract.pool.absent = static_cast<PoolAbsent>(pick(2));
+    contract.pool.cut = static_cast<PoolCut>(pick(2));
+    contract.pool.scale = static_cast<PoolScale>(pick(3));
+    contract.pool.lookup = static_cast<PoolLookup>(pick(2));
+    LayoutCase input{.geometry = test::geometry({4, 2, 2}),
+                     .deployment = {.tp_size = std::int64_t{1} << pick(3),
+                                    .max_lora_rank = 4,
+                                    .slots = 2,
+                                    .tokens = 4},
+                     .adapters = {},
+                     .steps = {}};
+    for (int a = 0; a < 3; ++a) {
+      input.adapters.push_back({.lora_rank = 1 + pick(4), .lora_alpha = 1 + pick(3),
+                                .targets = {true, pick(2) == 0, true}});
+    }
+    std::vector<bool> loaded(3, false);
+    for (int step = 0; step < 5; ++step) {
+      const int adapter = pick(3);
+      const bool known = loaded[static_cast<std::size_t>(adapter)];
+      const int kind = known ? pick(3) : 0;
+      loaded[static_cast<std::size_t>(adapter)] = true;
+      input.steps.push_back(
+          {.kind = kind == 0   ? PoolStep::Kind::load
+                   : kind == 1 ? PoolStep::Kind::activate
+                               : PoolStep::Kind::rescale,
+           .adapter = adapter,
+           .slot = kind == 2 ? -1 : pick(2),
+           .lora_alpha = 1 + pick(3)});
+      if (kind < 2) {  // as parse_case asks: it is in one slot at a time
+        auto& steps = input.steps;
+        const PoolStep last = steps.back();
+        steps.pop_back();
+        for (const LiveAdapter& live : live_adapters(input.adapters, steps)) {
+          if (live.adapter == adapter) {
+            steps.push_back({PoolStep::Kind::evict, adapter, live.slot});
+          }
+        }
+        steps.push_back(last);
+      }
+    }
+    const Analysis analysis = Analyser().run(contract, input);
+    const test::BruteResult slow = test::brute_force(contract, input);
+    CAPTURE(i, name, static_cast<int>(contract.pool.cut));
+    CHECK(analysis.verdict == slow.verdict);
+    std::set<Law> laws;
+    for (const Violation& violation : analysis.violations) {
+      laws.insert(violation.law);
+    }
+    laws.erase(Law::agreement);
+    std::set<Law> expected = slow.broken;
+    expected.erase(Law::agreement);
+    CHECK(laws == expected);
+    silent += analysis.verdict == Verdict::silent ? 1 : 0;
+    consistent += analysis.verdict == Verdict::consistent ? 1 : 0;
+  }
+  CHECK(silent > 100);
+  CHECK(consistent > 100);
+}

@@ -24,6 +24,7 @@ ALLOWED = {
     "verify/case": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/numerics", "sim/adapter", "sim/data"],
     "verify/compare": ["sim/base", "sim/numerics"],
     "verify/explain": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/data", "sim/pool", "sim/ranks", "verify/compare"],
+    "verify/museum": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/case"],
     "verify/mutants": ["sim/base", "sim/model", "sim/contract", "sim/layout"],
     "verify/report": ["sim/*", "verify/*"],
     "verify/cli": ["sim/*", "verify/*"],

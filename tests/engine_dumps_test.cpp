@@ -32,8 +32,8 @@ Json read_dump(const std::filesystem::path& file) {
 
 LayoutCase layout_case(const Json& item) {
   const auto number = [&](const char* key) { return item.at(key).get<std::int64_t>(); };
-  QkvGeometry geometry = test::geometry(
-      {number("H"), number("KV"), number("D"), number("Dv"), number("gate")});
+  QkvGeometry geometry =
+      test::geometry({number("H"), number("KV"), number("D"), number("Dv"), number("gate")});
   geometry.hidden_size = number("hidden");
   geometry.config_num_attention_heads = item.value("config_H", number("H"));
   geometry.config_num_key_value_heads = item.value("config_KV", number("KV"));
@@ -109,9 +109,9 @@ std::string rank_difference(const Json& dumped, const RankState& rank) {
 std::string difference(const Contract& contract, const Json& item) {
   const Analysis analysis = Analyser().run(contract, layout_case(item));
   const auto ends = item.at("ends").get<std::string>();
-  const std::string ours = analysis.failures.empty()                ? "loaded"
+  const std::string ours = analysis.failures.empty()              ? "loaded"
                            : analysis.verdict == Verdict::refused ? "refused"
-                                                                    : "crash";
+                                                                  : "crash";
   if (ends != ours) {
     return fmt::format("the engine ends with {} ({}), the contract with {} ({})", ends,
                        item.value("error", std::string("no error")), ours,

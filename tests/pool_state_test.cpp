@@ -108,8 +108,9 @@ TEST_CASE("a wrong scaling formula is a broken law, whatever the numbers round t
                                   "adapters=a:r4:alpha16:qkv tokens=a,a,a,a");
   CHECK(outcome.verdict == Verdict::silent);
   CHECK(outcome.findings.size() == 4);  // one a rank
-  CHECK(has(told(outcome), "adapter a is scaled by (alpha = 16) / (1 = 1), expected alpha / "
-                           "lora_rank = 16 / 4"));
+  CHECK(has(told(outcome),
+            "adapter a is scaled by (alpha = 16) / (1 = 1), expected alpha / "
+            "lora_rank = 16 / 4"));
 }
 
 TEST_CASE("columns behind a smaller lora_rank keep the earlier tenant unless cleared", "[state]") {
@@ -140,7 +141,8 @@ TEST_CASE("tokens that read the slot where their adapter was read another adapte
   const CaseOutcome outcome =
       run(edited(folder, "sglang", R"("add": {"/pool/lookup": "first"})"), steps);
   CHECK(outcome.verdict == Verdict::silent);
-  CHECK(has(told(outcome), "of adapter a (slot 0): found adapter b's q rows 0-1 (head 0) in slot 0"));
+  CHECK(
+      has(told(outcome), "of adapter a (slot 0): found adapter b's q rows 0-1 (head 0) in slot 0"));
   CHECK(has(told(outcome), "adapter a is in slot 1 now, and its tokens still read slot 0"));
 }
 
@@ -167,7 +169,8 @@ TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {
                      .adapters = {},
                      .steps = {}};
     for (int a = 0; a < 3; ++a) {
-      input.adapters.push_back({.lora_rank = 1 + pick(4), .lora_alpha = 1 + pick(3),
+      input.adapters.push_back({.lora_rank = 1 + pick(4),
+                                .lora_alpha = 1 + pick(3),
                                 .targets = {true, pick(2) == 0, true}});
     }
     std::vector<bool> loaded(3, false);
@@ -176,13 +179,12 @@ TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {
       const bool known = loaded[static_cast<std::size_t>(adapter)];
       const int kind = known ? pick(3) : 0;
       loaded[static_cast<std::size_t>(adapter)] = true;
-      input.steps.push_back(
-          {.kind = kind == 0   ? PoolStep::Kind::load
-                   : kind == 1 ? PoolStep::Kind::activate
-                               : PoolStep::Kind::rescale,
-           .adapter = adapter,
-           .slot = kind == 2 ? -1 : pick(2),
-           .lora_alpha = 1 + pick(3)});
+      input.steps.push_back({.kind = kind == 0   ? PoolStep::Kind::load
+                                     : kind == 1 ? PoolStep::Kind::activate
+                                                 : PoolStep::Kind::rescale,
+                             .adapter = adapter,
+                             .slot = kind == 2 ? -1 : pick(2),
+                             .lora_alpha = 1 + pick(3)});
       if (kind < 2) {  // as parse_case asks: it is in one slot at a time
         auto& steps = input.steps;
         const PoolStep last = steps.back();

@@ -177,7 +177,7 @@ struct BugRecord {
     std::int64_t tp_size = 1;
     std::string case_line;  ///< the rest of the case line; empty: what the suite says
     std::string verdict;
-    std::string shape_check;  ///< "pass" or "fail": what a shape assertion alone would say
+    std::string shape_check;           ///< "pass" or "fail": what a shape assertion alone would say
     std::vector<std::string> finding;  ///< what findings must say; each in one of their messages
   };
   std::string title;
@@ -193,6 +193,7 @@ struct BugRecord {
 struct Contract {
   std::string name;  ///< file name without its folder and .json
   std::string file;
+  std::vector<std::string> extends;  ///< names of the contracts extended, the nearest first
   std::string engine;
   std::string version;
   std::vector<std::string> source;

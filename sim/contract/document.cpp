@@ -127,6 +127,7 @@ Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
     return fail(below.error());
   }
   document = std::move(*below);
+  document.extended_.insert(document.extended_.begin(), parent.stem().string());
   if (auto applied = document.apply(root); !applied) {
     return fail(applied.error());
   }

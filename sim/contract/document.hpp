@@ -24,6 +24,8 @@ class ContractDocument {
   [[nodiscard]] const Json& json() const { return json_; }
   /// File and JSON pointer at which the value now standing at `pointer` was written.
   [[nodiscard]] std::string place(const std::string& pointer) const;
+  /// Names of the contracts extended, the nearest first.
+  [[nodiscard]] const std::vector<std::string>& extended() const { return extended_; }
 
  private:
   /// `chain`: the files that lead here, each extending the next.
@@ -38,6 +40,7 @@ class ContractDocument {
   void wrote(const std::string& pointer, const JsonView& where);
 
   Json json_;
+  std::vector<std::string> extended_;
   std::map<std::string, std::string> origin_;  ///< pointer -> place; longest prefix wins
 };
 

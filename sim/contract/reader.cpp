@@ -173,8 +173,7 @@ class Compiler {
         {{"pass", "pass"}, {"fail", "fail"}}};
     static constexpr std::array<Word<std::string_view>, 3> kRoles = {
         {{"published", "published"}, {"smallest", "smallest"}, {"invisible", "invisible"}}};
-    take(bug.only_keys(
-        {"title", "links", "published", "symptom", "inferred", "lesson", "expect"}));
+    take(bug.only_keys({"title", "links", "published", "symptom", "inferred", "lesson", "expect"}));
     BugRecord record;
     record.title = text(bug, "title");
     record.published = text(bug, "published");
@@ -512,14 +511,12 @@ class Compiler {
   }
 
   void pool() {
-    static constexpr std::array<Word<PoolClear>, 3> kClear = {{{"nothing", PoolClear::nothing},
-                                                               {"tail", PoolClear::tail},
-                                                               {"slot", PoolClear::slot}}};
+    static constexpr std::array<Word<PoolClear>, 3> kClear = {
+        {{"nothing", PoolClear::nothing}, {"tail", PoolClear::tail}, {"slot", PoolClear::slot}}};
     static constexpr std::array<Word<PoolCut>, 2> kCut = {
         {{"copy", PoolCut::copy}, {"in_place", PoolCut::in_place}}};
-    static constexpr std::array<Word<PoolScale>, 3> kScale = {{{"table", PoolScale::table},
-                                                               {"slot", PoolScale::slot},
-                                                               {"cache", PoolScale::cache}}};
+    static constexpr std::array<Word<PoolScale>, 3> kScale = {
+        {{"table", PoolScale::table}, {"slot", PoolScale::slot}, {"cache", PoolScale::cache}}};
     static constexpr std::array<Word<PoolLookup>, 2> kLookup = {
         {{"current", PoolLookup::current}, {"first", PoolLookup::first}}};
     static constexpr std::array<Word<PoolAbsent>, 2> kAbsent = {
@@ -595,6 +592,7 @@ Result<Contract> compile(const ContractDocument& document, const std::filesystem
   if (contract) {
     contract->name = file.stem().string();
     contract->file = file.string();
+    contract->extends = document.extended();
   }
   return contract;
 }

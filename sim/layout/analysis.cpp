@@ -192,9 +192,10 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
         check_delta(contract, input.deployment, group[t], analysis_.live[i], gathered_[i],
                     analysis_.violations);
         const LiveAdapter& live = analysis_.live[i];
-        check_scaling(group[t], live,
-                      scaling_events(contract.pool.scale, analysis_.events, live.event, live.scaled),
-                      analysis_.violations);
+        check_scaling(
+            group[t], live,
+            scaling_events(contract.pool.scale, analysis_.events, live.event, live.scaled),
+            analysis_.violations);
       }
     }
     check_agreement(contract, input.geometry, group, analysis_.violations);

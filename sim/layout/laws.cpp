@@ -548,8 +548,7 @@ std::vector<Fault> faults_of(const QkvGeometry& geometry, const RankBuild& build
   std::vector<Fault> faults;
   for (const Violation& v : violations) {
     if (v.tp_rank == build.tp_rank && v.part == part && v.side != Violation::Side::heads &&
-        v.side != Violation::Side::scaling &&
-        v.first_row < end && begin < v.first_row + v.rows) {
+        v.side != Violation::Side::scaling && v.first_row < end && begin < v.first_row + v.rows) {
       faults.push_back({v.adapter, v.part, v.first_row, v.rows, v.holder});
     }
   }

@@ -376,8 +376,8 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     failed_ = let_failure;
     return failure(Verdict::crash);
   }
-  const bool good = copy_b(build, load, cut) && copy_a(adapter, build, load, cut) && launches(load) &&
-                    eval(contract_.scaling_numerator, load.scaling_numerator) &&
+  const bool good = copy_b(build, load, cut) && copy_a(adapter, build, load, cut) &&
+                    launches(load) && eval(contract_.scaling_numerator, load.scaling_numerator) &&
                     eval(contract_.scaling_denominator, load.scaling_denominator);
   if (!good) {
     return failure(Verdict::crash);

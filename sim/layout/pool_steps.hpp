@@ -47,9 +47,9 @@ struct LiveAdapter {
 };
 
 /// The adapters resident after `steps`, by slot.
-[[nodiscard]] std::vector<LiveAdapter> live_adapters(
-    const std::vector<AdapterShape>& adapters, const std::vector<PoolStep>& steps,
-    PoolLookup lookup = PoolLookup::current);
+[[nodiscard]] std::vector<LiveAdapter> live_adapters(const std::vector<AdapterShape>& adapters,
+                                                     const std::vector<PoolStep>& steps,
+                                                     PoolLookup lookup = PoolLookup::current);
 
 /// The events whose scaling is multiplied into the delta of an adapter that event `event` put into
 /// its slot, `scaled` being its last: one, or with PoolScale::cache one for each use of the host's

@@ -79,8 +79,7 @@ void TpGroup::load_adapters(std::span<const Adapter> adapters) {
       continue;
     }
     std::vector<float> scalings;
-    for (const int each :
-         scaling_events(contract_.pool.scale, analysis_.events, event, event)) {
+    for (const int each : scaling_events(contract_.pool.scale, analysis_.events, event, event)) {
       scalings.push_back(analysis_.ranks.front().load(each).scaling());
     }
     const StoredAdapter stored(adapters[static_cast<std::size_t>(one.adapter)], arithmetic_,

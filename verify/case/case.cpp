@@ -26,7 +26,8 @@ std::string print_step(const PoolStep& step, const std::string& adapter) {
   switch (step.kind) {
     case PoolStep::Kind::load: return fmt::format("load:{}@{}", adapter, step.slot);
     case PoolStep::Kind::activate: return fmt::format("activate:{}@{}", adapter, step.slot);
-    case PoolStep::Kind::rescale: return fmt::format("rescale:{}:alpha{}", adapter, step.lora_alpha);
+    case PoolStep::Kind::rescale:
+      return fmt::format("rescale:{}:alpha{}", adapter, step.lora_alpha);
     case PoolStep::Kind::evict: break;
   }
   return fmt::format("evict:{}", adapter);

@@ -186,8 +186,8 @@ Result<void> parse_steps(const std::string& text, Case& one) {
                               excerpt(item), resident ? "already " : "not "));
     }
     if (step->kind != Kind::load && !on_host.contains(step->adapter)) {
-      return fail(fmt::format("case line: step \"{}\": the adapter was not loaded before",
-                              excerpt(item)));
+      return fail(
+          fmt::format("case line: step \"{}\": the adapter was not loaded before", excerpt(item)));
     }
     if (writes) {
       std::erase_if(slot_of, [&](const auto& entry) { return entry.second == step->slot; });

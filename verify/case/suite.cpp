@@ -71,10 +71,11 @@ class Library {
     if (folds == (contract.pool.scale != PoolScale::table)) {
       return {};
     }
-    return fail(fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
-                            contract.program, folds ? "when B is put into a slot" : "in its kernels",
-                            folds ? "\"slot\" or \"cache\"" : "\"table\""),
-                contract.pool.place + "/scale");
+    return fail(
+        fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
+                    contract.program, folds ? "when B is put into a slot" : "in its kernels",
+                    folds ? "\"slot\" or \"cache\"" : "\"table\""),
+        contract.pool.place + "/scale");
   }
 
   const ConfigFolders& configs_;

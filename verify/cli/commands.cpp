@@ -12,6 +12,7 @@
 #include "sim/numerics/program.hpp"
 #include "verify/cli/exit_code.hpp"
 #include "verify/cli/runner.hpp"
+#include "verify/museum/museum.hpp"
 #include "verify/report/suite_report.hpp"
 
 namespace tplora {
@@ -52,6 +53,10 @@ class Stopwatch {
 
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
   const Stopwatch stopwatch;
+  const auto museum = Museum::read(configs);
+  if (!museum) {
+    return bad_input(museum.error());
+  }
   int worst = 3;
   std::size_t count = 0;
   for (const std::string& file : options.suites) {
@@ -72,18 +77,26 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
         std::fflush(stderr);
       };
     }
-    const auto ran = run_cases(suite->cases, run);
+    auto ran = run_cases(suite->cases, run);
     if (isatty(STDERR_FILENO) != 0) {
       fmt::print(stderr, "\r\x1b[K");
     }
     if (!ran) {
       return bad_input(ran.error());
     }
-    const std::vector<CaseOutcome>& outcomes = *ran;
+    std::vector<CaseOutcome>& outcomes = *ran;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+      if (!outcomes[i].expected) {
+        outcomes[i].same_as = museum->same_faults(suite->cases[i]);
+      }
+    }
+    const auto spots = museum->blind_spots(suite->cases);
     const std::string mismatch = digest_mismatch(*suite, outcomes);
-    fmt::print("{}{}", suite_text(suite->name, suite->cases, outcomes), mismatch);
+    fmt::print("{}{}{}{}", suite_text(suite->name, suite->cases, outcomes),
+               bugs_text(suite->cases, outcomes), blind_spots_text(spots), mismatch);
     count += outcomes.size();
-    const int code = mismatch.empty() ? suite_exit_code(outcomes) : 1;
+    const bool blind = options.strict && !spots.empty();
+    const int code = mismatch.empty() && !blind ? suite_exit_code(outcomes) : 1;
     worst = worst == 1 || code == 1 ? 1 : std::min(worst, code);
   }
   fmt::print(stderr, "{}\n", stopwatch.summary(count));
@@ -102,11 +115,14 @@ int replay_command(const std::string& line, const ConfigFolders& configs) {
   }
   item->numbers = true;
   item->expect.verdict = Verdict::consistent;
-  const auto outcomes = run_cases({*item}, {});
+  auto outcomes = run_cases({*item}, {});
   if (!outcomes) {
     return bad_input(outcomes.error());
   }
-  const CaseOutcome& outcome = outcomes->front();
+  CaseOutcome& outcome = outcomes->front();
+  if (const auto museum = Museum::read(configs)) {
+    outcome.same_as = museum->same_faults(*item);
+  }
   fmt::print("{}", replay_text(*item, outcome));
   fmt::print(stderr, "{}\n", stopwatch.summary(1));
   const bool vacuous = outcome.numbers.state == NumericOutcome::State::vacuous;

@@ -14,6 +14,7 @@ struct VerifyOptions {
   std::vector<std::string> suites;
   std::string filter;  ///< words that must all stand in a case's line
   int jobs = 0;
+  bool strict = false;  ///< a blind spot is a failure
 };
 
 struct LayoutOptions {

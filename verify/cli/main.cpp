@@ -35,6 +35,9 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
                      "\"model=Qwen/Qwen3.5-35B-A3B tp=4\"");
   verify->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
       ->check(CLI::Range(0, 1024));
+  verify->add_flag("--strict", options.strict,
+                   "Fail (exit code 1) where the suite could not have seen a published bug of one "
+                   "of its engines");
   verify->footer("Example: tplora verify configs/suites/default.json --filter tp=4");
 }
 

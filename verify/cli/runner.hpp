@@ -18,8 +18,9 @@ struct CaseOutcome {
   bool shape_check = true;
   std::vector<Finding> findings;
   NumericOutcome numbers;
-  bool numbers_shared = false;  ///< the same numbers ran for an earlier case of this run
-  bool expected = false;        ///< verdict and shape check are what the suite says
+  bool numbers_shared = false;       ///< the same numbers ran for an earlier case of this run
+  bool expected = false;             ///< verdict, shape check and findings are what the suite says
+  std::vector<std::string> same_as;  ///< published bugs that do the same on this case
 };
 
 struct RunOptions {

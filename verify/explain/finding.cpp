@@ -171,14 +171,16 @@ class Narrator {
       plan_event(planner_, contract_, analysis_.events, one.event, build_, load_);
       const PoolEvent& event = analysis_.events[static_cast<std::size_t>(one.event)];
       if (contract_.pool.cut == PoolCut::in_place && event.previous >= 0) {
-        before = fmt::format("; the host's copy of adapter {} was cut for this rank before, and is "
-                             "cut again [{}/cut]",
-                             name(v.adapter), contract_.pool.place);
+        before = fmt::format(
+            "; the host's copy of adapter {} was cut for this rank before, and is "
+            "cut again [{}/cut]",
+            name(v.adapter), contract_.pool.place);
       }
       if (contract_.pool.lookup == PoolLookup::first && event.slot != one.slot) {
-        before += fmt::format("; adapter {} is in slot {} now, and its tokens still read slot {} "
-                              "[{}/lookup]",
-                              name(v.adapter), event.slot, one.slot, contract_.pool.place);
+        before += fmt::format(
+            "; adapter {} is in slot {} now, and its tokens still read slot {} "
+            "[{}/lookup]",
+            name(v.adapter), event.slot, one.slot, contract_.pool.place);
       }
     }
     std::string text = planner_.describe(formula_at(contract_, v.cause));

@@ -78,6 +78,9 @@ std::string case_text(const PreparedCase& item, const CaseOutcome& outcome) {
                                  item.geometry ? "" : ": " + item.why_no_qkv);
   text += findings_text(outcome.findings, kFindingsShown);
   text += numbers_text(item, outcome.numbers);
+  if (!outcome.same_as.empty()) {
+    text += fmt::format("  same fault as {}\n", fmt::join(outcome.same_as, ", "));
+  }
   text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(item.one));
   return text;
 }
@@ -96,8 +99,8 @@ std::string table_text(const std::vector<PreparedCase>& cases,
   std::size_t width = 10;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const Case& one = cases[i].one;
-    if (!cases[i].geometry && cases[i].one.layer != "") {
-      continue;  // linear-attention layers beside attention layers say nothing here
+    if ((!cases[i].geometry && cases[i].one.layer != "") || cases[i].contract->bug) {
+      continue;  // linear-attention layers say nothing here, and bugs have a table of their own
     }
     const auto key = fmt::format("{}|{}|{}", one.engine, one.model, one.layer);
     const auto [entry, is_new] = row_of.emplace(key, rows.size());
@@ -133,7 +136,7 @@ std::string table_text(const std::vector<PreparedCase>& cases,
     }
     text += "\n";
   }
-  return text + "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
+  return rows.empty() ? "" : text + "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
 }
 
 /// What makes two unexpected outcomes one story: the same formulas break the same laws.
@@ -223,7 +226,7 @@ std::string suite_text(const std::string& name, const std::vector<PreparedCase>&
       ++numbers[std::to_string(static_cast<int>(outcomes[i].numbers.state))];
     }
   }
-  text += fmt::format("\n{}: {} cases:", name, cases.size());
+  text += fmt::format("{}{}: {} cases:", text.empty() ? "" : "\n", name, cases.size());
   for (const auto& [verdict, count] : counts) {
     text += fmt::format(" {} {},", count, verdict_name(verdict));
   }
@@ -234,6 +237,85 @@ std::string suite_text(const std::string& name, const std::vector<PreparedCase>&
                       unexpected);
   text += fmt::format("digest {:016x} of all verdicts and output bits\n", suite_digest(outcomes));
   return text + unexpected_text(cases, outcomes);
+}
+
+namespace {
+
+constexpr std::size_t kFoundWidth = 110;
+
+/// What a finding says, without the place it was found at and the formula behind it.
+std::string gist(const Finding& finding) {
+  std::string text =
+      finding.part.empty()
+          ? finding.cause
+          : fmt::format("{} of {}: found {}, expected {}", finding.part,
+                        finding.adapter.empty() ? "the base weight" : "adapter " + finding.adapter,
+                        finding.found, finding.expected);
+  if (text.size() > kFoundWidth) {
+    text = text.substr(0, text.rfind(' ', kFoundWidth)) + " ...";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string bugs_text(const std::vector<PreparedCase>& cases,
+                      const std::vector<CaseOutcome>& outcomes) {
+  struct Row {
+    std::string engine, found;
+    bool silent = false, crash = false;
+    bool caught = true;
+  };
+  std::vector<std::pair<std::string, Row>> rows;  // a suite has a bug's cases together
+  std::size_t width = 3;
+  std::size_t engine_width = 6;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (!cases[i].contract->bug) {
+      continue;
+    }
+    const std::string& name = cases[i].contract->name;
+    if (rows.empty() || rows.back().first != name) {
+      rows.push_back({name, {.engine = cases[i].contract->engine, .found = {}}});
+    }
+    Row& row = rows.back().second;
+    width = std::max(width, name.size());
+    engine_width = std::max(engine_width, row.engine.size());
+    row.silent = row.silent || outcomes[i].verdict == Verdict::silent;
+    row.crash = row.crash || outcomes[i].verdict == Verdict::crash;
+    row.caught = row.caught && outcomes[i].expected;
+    const bool tells = outcomes[i].verdict == Verdict::silent || row.found.empty();
+    if (cases[i].role == "smallest" && tells && !outcomes[i].findings.empty()) {
+      row.found = gist(outcomes[i].findings.front());
+    }
+  }
+  if (rows.empty()) {
+    return "";
+  }
+  std::string text = fmt::format("\n{:<{}}  {:<{}}  {:<11}  {:<13}  {}\n", "bug", width, "engine",
+                                 engine_width, "shape check", "verdict", "what was found");
+  for (const auto& [name, row] : rows) {
+    const char* shapes = row.silent && row.crash ? "partly" : row.silent ? "blind" : "catches";
+    const char* verdict = row.silent && row.crash ? "silent, crash"
+                          : row.silent            ? "silent"
+                          : row.crash             ? "crash"
+                                                  : "not shown";
+    text +=
+        fmt::format("{:<{}}  {:<{}}  {:<11}  {:<13}  {}{}\n", name, width, row.engine, engine_width,
+                    shapes, verdict, row.caught ? "" : "NOT AS EXPECTED: ", row.found);
+  }
+  return text;
+}
+
+std::string blind_spots_text(const std::vector<Museum::BlindSpot>& spots) {
+  std::string text;
+  for (const Museum::BlindSpot& spot : spots) {
+    text += fmt::format("blind spot: engine {}: no case here tells it from {} ({})\n", spot.engine,
+                        spot.bug, spot.title);
+    if (!spot.nearest.empty()) {
+      text += fmt::format("  the nearest that does: {}\n", spot.nearest);
+    }
+  }
+  return text;
 }
 
 std::uint64_t suite_digest(const std::vector<CaseOutcome>& outcomes) {

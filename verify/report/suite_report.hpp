@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "verify/cli/runner.hpp"
+#include "verify/museum/museum.hpp"
 
 namespace tplora {
 
@@ -18,6 +19,14 @@ namespace tplora {
 [[nodiscard]] std::string suite_text(const std::string& name,
                                      const std::vector<PreparedCase>& cases,
                                      const std::vector<CaseOutcome>& outcomes);
+
+/// For a suite with bugs: one row for each (bug, engine, whether a shape check is blind to it, the
+/// verdict, what was found); else empty.
+[[nodiscard]] std::string bugs_text(const std::vector<PreparedCase>& cases,
+                                    const std::vector<CaseOutcome>& outcomes);
+
+/// What the suite could not have seen; empty where it could see everything.
+[[nodiscard]] std::string blind_spots_text(const std::vector<Museum::BlindSpot>& spots);
 
 /// A hash of every verdict and every output bit: the same on any compiler, instruction set and
 /// thread count.

@@ -1,0 +1,165 @@
+#include "verify/museum/museum.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+namespace tplora {
+namespace {
+
+/// What a contract does to a case: verdict, failures and broken laws, without their formulas.
+std::string deeds(const Contract& contract, const LayoutCase& input, Analyser& analyser) {
+  const Analysis& analysis = analyser.run(contract, input);
+  if (analysis.bad_contract) {
+    return "no value";
+  }
+  std::set<std::string> lines;
+  for (const PlanFailure& failure : analysis.failures) {
+    std::string shapes;
+    if (failure.law == Law::fit) {
+      const RankState& rank = analysis.ranks[static_cast<std::size_t>(failure.tp_rank)];
+      shapes = fmt::format(" b {} a {}", fmt::join(rank.build.b_rows, ","),
+                           fmt::join(rank.build.a_rows, ","));
+      for (const RankLoad& load : rank.loads) {
+        shapes += fmt::format(" {}", fmt::join(load.slice_rows, ","));
+      }
+    }
+    lines.insert(fmt::format("{} {} {}{}", static_cast<int>(failure.verdict),
+                             static_cast<int>(failure.law), failure.tp_rank, shapes));
+  }
+  for (const Violation& v : analysis.violations) {
+    lines.insert(fmt::format("{} {} {} {} {} {} {} {} {}: {} {} {} {} {}", static_cast<int>(v.law),
+                             static_cast<int>(v.side), v.tp_rank, v.adapter, v.slot,
+                             static_cast<int>(v.part), v.first_row, v.rows, v.column,
+                             static_cast<int>(v.holder.kind), v.holder.adapter, v.holder.part_space,
+                             v.holder.first_row, v.holder.slot));
+  }
+  return fmt::format("{}\n{}", verdict_name(analysis.verdict), fmt::join(lines, "\n"));
+}
+
+bool takes_case(const Contract& contract, const Case& one) {
+  return std::all_of(one.adapters.begin(), one.adapters.end(), [&](const AdapterSpec& adapter) {
+    return adapter.shared_a == contract.takes_fused_adapters();
+  });
+}
+
+bool shows(const Contract& bug, const Contract& engine, const Case& one,
+           const QkvGeometry& geometry, Analyser& analyser) {
+  const LayoutCase input = layout_case(one, geometry);
+  const std::string healthy = deeds(engine, input, analyser);
+  const std::string sick = deeds(bug, input, analyser);
+  return healthy != sick;
+}
+
+/// Cases of a suite whose neighbourhood is searched for one that shows a bug.
+constexpr std::size_t kNeighbourhoods = 8;
+
+/// The nearest tp_size at which the case, or else one with room beside its lora_ranks, shows the
+/// bug.
+std::optional<Case> near_case(const Contract& bug, const PreparedCase& item, Analyser& analyser) {
+  std::vector<std::int64_t> sizes = {1, 2, 3, 4, 6, 8, 12, 16, 32, 64};
+  std::stable_sort(sizes.begin(), sizes.end(), [&](std::int64_t a, std::int64_t b) {
+    return std::abs(a - item.one.tp_size) < std::abs(b - item.one.tp_size);
+  });
+  for (const std::int64_t room : {1, 2}) {
+    for (const std::int64_t size : sizes) {
+      Case one = item.one;
+      one.tp_size = size;
+      one.max_lora_rank *= room;
+      if (size % one.dp_size == 0 && shows(bug, *item.contract, one, *item.geometry, analyser)) {
+        return one;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::string smallest_case(const Contract& bug) {
+  for (const BugRecord::Expectation& expect : bug.bug->expect) {
+    if (expect.role == "smallest") {
+      return fmt::format("model={} engine={} tp={}{}{}", expect.model, bug.name, expect.tp_size,
+                         expect.case_line.empty() ? "" : " ", expect.case_line);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<Museum> Museum::read(const ConfigFolders& configs) {
+  Museum museum;
+  for (const std::string& name : list_contracts(configs.root, "bugs")) {
+    auto contract = find_contract(name, configs.root).and_then(read_contract);
+    if (!contract) {
+      return fail(contract.error());
+    }
+    if (contract->bug) {
+      museum.bugs_.push_back(std::move(*contract));
+    }
+  }
+  return museum;
+}
+
+std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
+  std::vector<std::string> names;
+  if (!item.geometry) {
+    return names;
+  }
+  Analyser analyser;
+  const LayoutCase input = layout_case(item.one, *item.geometry);
+  const Verdict verdict = analyser.run(*item.contract, input).verdict;
+  if (verdict != Verdict::silent && verdict != Verdict::crash) {
+    return names;
+  }
+  const std::string own = deeds(*item.contract, input, analyser);
+  for (const Contract& bug : bugs_) {
+    if (bug.name != item.contract->name && takes_case(bug, item.one) &&
+        deeds(bug, input, analyser) == own) {
+      names.push_back(bug.name);
+    }
+  }
+  return names;
+}
+
+std::vector<Museum::BlindSpot> Museum::blind_spots(const std::vector<PreparedCase>& cases) const {
+  std::map<std::string, std::vector<const PreparedCase*>> by_engine;
+  for (const PreparedCase& item : cases) {
+    if (item.geometry && !item.contract->bug) {
+      by_engine[item.contract->name].push_back(&item);
+    }
+  }
+  std::vector<BlindSpot> spots;
+  Analyser analyser;
+  for (const auto& [engine, items] : by_engine) {
+    for (const Contract& bug : bugs_) {
+      const auto& below = bug.extends;
+      if (std::find(below.begin(), below.end(), engine) == below.end() ||
+          bug.takes_fused_adapters() != items.front()->contract->takes_fused_adapters()) {
+        continue;
+      }
+      const bool seen = std::any_of(items.begin(), items.end(), [&](const PreparedCase* item) {
+        return shows(bug, *item->contract, item->one, *item->geometry, analyser);
+      });
+      if (seen) {
+        continue;
+      }
+      BlindSpot spot{engine, bug.name, bug.bug->title, smallest_case(bug)};
+      for (std::size_t i = 0; i < std::min(items.size(), kNeighbourhoods); ++i) {
+        // Spread over the suite, whose neighbours are often one model at several tp_sizes.
+        const PreparedCase& item =
+            *items[i * items.size() / std::min(items.size(), kNeighbourhoods)];
+        if (const auto near = near_case(bug, item, analyser)) {
+          spot.nearest = print_case(*near);
+          break;
+        }
+      }
+      spots.push_back(std::move(spot));
+    }
+  }
+  return spots;
+}
+
+}  // namespace tplora

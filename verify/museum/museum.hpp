@@ -1,0 +1,41 @@
+// Published bugs beside a contract: which of them does the same, and which a suite could not tell
+// from it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "verify/case/suite.hpp"
+
+namespace tplora {
+
+/// The contracts of configs/bugs that have a bug record.
+class Museum {
+ public:
+  /// Refused: a file of configs/bugs that cannot be read.
+  [[nodiscard]] static Result<Museum> read(const ConfigFolders& configs);
+
+  /// Names of the bugs that do on this case exactly what its contract does, failures and broken
+  /// laws alike; empty where nothing is wrong. The name is attached to what was found, it is not
+  /// how it was found. Never the case's own contract.
+  [[nodiscard]] std::vector<std::string> same_faults(const PreparedCase& item) const;
+
+  /// A bug of an engine in a suite that no case of the suite could have shown: in each of them the
+  /// engine with the bug does what the engine does without.
+  struct BlindSpot {
+    std::string engine;
+    std::string bug;
+    std::string title;
+    /// The nearest case that shows it: one of the suite with another tp_size or lora_rank, else
+    /// the smallest geometry of the bug's record.
+    std::string nearest;
+  };
+  [[nodiscard]] std::vector<BlindSpot> blind_spots(const std::vector<PreparedCase>& cases) const;
+
+ private:
+  std::vector<Contract> bugs_;
+};
+
+}  // namespace tplora

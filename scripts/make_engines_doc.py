@@ -89,7 +89,7 @@ def point_text(title, point):
 
 def confirmation(proof, contract):
     point = proof["counterexample"]
-    lines = ["This is so *by our transcription* of the sources below, which were read, not run. To confirm it, serve a model with "
+    lines = ["This is so *by our transcription* of the sources below. To confirm it, serve a model with "
              f"{geometry(point)} and an adapter whose rows differ from head to head, and compare what the finding above names, on that "
              "tp_rank, with the unsharded delta.", ""]
     return lines if contract.get("notes", "") else []
@@ -133,11 +133,27 @@ def section(proof, models, found, sizes):
     return lines + ["Read in: " + "; ".join(contract.get("source", [])) + ".", ""]
 
 
+def releases():
+    """What the dumps of tests/engines hold; tests/engine_dumps_test.cpp fails where one and its contract differ."""
+    lines = ["## Held against published releases", "",
+             "Scripts in `tests/engines` ran the slicing and loading code of these releases on a CPU, with adapters whose values are row "
+             "labels. In every case below the contract puts every row of the base weight, of B and of A where the release put it, or ends "
+             "as the release ended; the tests replay them. What was stubbed stands in the dumps. TensorRT-LLM's releases could not be had "
+             "(the package index has no code of theirs), nor were LoRAX, SGLang-JAX and llama.cpp run.", "",
+             "| contract | release | cases | loaded | refused | crash |", "|---|---|---|---|---|---|"]
+    for path in sorted((ROOT / "tests/engines/dumps").glob("*.json")):
+        dump = json.loads(path.read_text())
+        ends = [case["ends"] for case in dump["cases"]]
+        lines.append(f"| {dump['contract'].removesuffix('.json').split('/')[-1]} | {dump['package']} {dump['release']} | {len(ends)} | "
+                     + " | ".join(str(ends.count(end)) for end in ("loaded", "refused", "crash")) + " |")
+    return lines + [""]
+
+
 def page(proofs, models, found, sizes):
     limits = proofs[0]["range"]
     lines = ["# What each engine does", "",
              "Made by `scripts/make_engines_doc.py`; do not edit. Every line follows from a contract in `configs/engines`, a transcription "
-             "of sources that were read at the commits named below. No engine was run.", "",
+             "of sources that were read at the commits named below.", "",
              f"Range of the proofs: H up to {limits['max_heads']}, KV dividing H, D in {limits['head_dims']}, Dv in D and D+1, with and "
              f"without gate, tp_size up to {limits['max_tp_size']}, lora_rank below and at R. Cases are counted inside each contract's claims.",
              "", "| contract | verdict | consistent | refused | crash | silent | smallest silent, else smallest crash |",
@@ -145,6 +161,7 @@ def page(proofs, models, found, sizes):
     lines += [row(proof) for proof in proofs] + [""]
     lines += [f"{len(models)} published models at tp_size {', '.join(map(str, sizes))}, planned with a batch of four tokens." if models else
               "No models were there when this page was made: run the script again with `configs/models`.", ""]
+    lines += releases()
     for proof in proofs:
         lines += section(proof, models, found, sizes)
     return "\n".join(lines).rstrip() + "\n"

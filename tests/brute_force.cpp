@@ -34,20 +34,33 @@ constexpr std::int64_t kFar = std::int64_t{1} << 48;
 Cells fused(const QkvGeometry& g, FusedOrder order) {
   Cells cells;
   const std::int64_t q_rows = g.head_dim * g.q_multiplier;
-  const auto head = [&](int part, std::int64_t number, std::int64_t rows) {
-    for (std::int64_t i = 0; i < rows; ++i) {
+  const auto head = [&](int part, std::int64_t number, std::int64_t rows, std::int64_t begin = 0,
+                        std::int64_t end = -1) {
+    for (std::int64_t i = begin; i < (end < 0 ? rows : end); ++i) {
       cells.push_back({'w', -1, part, number * rows + i, -1});
     }
   };
+  const bool halves = order == FusedOrder::per_group_halves;
   const std::int64_t H = g.num_attention_heads;
   const std::int64_t KV = g.num_key_value_heads;
   const std::int64_t groups = order == FusedOrder::blocks ? 1 : KV;
   for (std::int64_t group = 0; group < groups; ++group) {
-    for (std::int64_t i = 0; i < H / groups; ++i) head(0, group * (H / groups) + i, q_rows);
+    for (std::int64_t half = 0; half < (halves ? g.q_multiplier : 1); ++half) {
+      for (std::int64_t i = 0; i < H / groups; ++i) {
+        const std::int64_t begin = halves ? half * g.head_dim : 0;
+        head(0, group * (H / groups) + i, q_rows, begin, halves ? begin + g.head_dim : -1);
+      }
+    }
     for (std::int64_t i = 0; i < KV / groups; ++i) head(1, group * (KV / groups) + i, g.head_dim);
     for (std::int64_t i = 0; i < KV / groups; ++i) head(2, group * (KV / groups) + i, g.v_head_dim);
   }
   return cells;
+}
+
+/// What really stands in the tensor that a fused source reads.
+FusedOrder real_order(const QkvGeometry& g, FusedOrder assumed, FusedBy by) {
+  if (by == FusedBy::engine) return assumed;
+  return g.fused_order == RowOrder::blocks ? FusedOrder::blocks : FusedOrder::per_group;
 }
 
 Cells source(const QkvGeometry& g, Source from, FusedOrder order) {
@@ -91,8 +104,8 @@ class Rank {
   struct Launch {
     std::int64_t a, b, a_at, b_at, out, rows, depth;
   };
-  std::map<int, std::vector<Launch>> launches;  // by adapter
-  std::map<int, AdapterShape> shapes;           // as rescales leave them
+  std::map<int, std::vector<Launch>> launches;            // by adapter
+  std::map<int, AdapterShape> shapes;                     // as rescales leave them
   std::map<int, std::map<Source, Cells>> host_b, host_a;  // where cut in place
   std::map<int, std::vector<std::pair<std::int64_t, std::int64_t>>> factors;
 
@@ -144,7 +157,8 @@ class Rank {
     kn = eval(c.owns.kv_heads, Verdict::refused);
     std::vector<Cells> out(1);
     std::vector<std::int64_t> extent(1, 0);
-    copies(c.weight.copies, c.weight.order, c.weight.past_end, out, extent, Verdict::refused, -1);
+    copies(c.weight.copies, real_order(g, c.weight.order, c.weight.fused_by), c.weight.past_end,
+           out, extent, Verdict::refused, -1);
     columns = out[0];
     columns.resize(static_cast<std::size_t>(extent[0]));
     if (T < 1 || t < 0 || t >= T) throw Stop{Verdict::refused, Law::check, false};
@@ -263,8 +277,8 @@ void Rank::step(const PoolStep& step) {
     if (c.pool.scale == PoolScale::table) factors[number] = {{num, den}};
     return;
   }
-  copies(c.lora_b.copies, c.lora_b.order, c.lora_b.past_end, b_slices, b_extent, Verdict::crash, -1,
-         &host_b[number]);
+  copies(c.lora_b.copies, real_order(g, c.lora_b.order, c.lora_b.fused_by), c.lora_b.past_end,
+         b_slices, b_extent, Verdict::crash, -1, &host_b[number]);
   copies(c.lora_a.copies, FusedOrder::blocks, c.lora_a.past_end, a_slices, a_extent, Verdict::crash,
          shape.lora_rank, &host_a[number]);
   auto& mine = launches[number];
@@ -415,10 +429,19 @@ class Group {
       const std::int64_t rows = part == 0   ? g.head_dim * g.q_multiplier
                                 : part == 1 ? g.head_dim
                                             : g.v_head_dim;
+      if (part == 0 && g.q_multiplier == 2 && c.view.order == FusedOrder::per_group_halves) {
+        for (std::int64_t half = 0; half < 2; ++half) {
+          for (std::int64_t head = first; head < first + heads; ++head) {
+            for (std::int64_t i = 0; i < g.head_dim; ++i)
+              cells.push_back({'w', -1, 0, head * rows + half * g.head_dim + i, -1});
+          }
+        }
+        return;
+      }
       for (std::int64_t i = first * rows; i < (first + heads) * rows; ++i)
         cells.push_back({'w', -1, part, i, -1});
     };
-    const std::int64_t groups = c.view.order == FusedOrder::per_group && r.kn > 0 ? r.kn : 1;
+    const std::int64_t groups = c.view.order != FusedOrder::blocks && r.kn > 0 ? r.kn : 1;
     for (std::int64_t i = 0; i < groups; ++i) {
       put(0, r.q0 + i * (r.qn / groups), r.qn / groups);
       put(1, r.k0 + i * (r.kn / groups), r.kn / groups);
@@ -587,7 +610,8 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
     std::vector<Rank*> group;
     for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i)
       group.push_back(&ranks[i]);
-    Group(contract, input, group, result.broken).check(live_adapters(input.adapters, input.steps, contract.pool.lookup));
+    Group(contract, input, group, result.broken)
+        .check(live_adapters(input.adapters, input.steps, contract.pool.lookup));
   }
   result.verdict = result.broken.empty() ? Verdict::consistent : Verdict::silent;
   return result;

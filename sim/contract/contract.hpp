@@ -29,8 +29,9 @@ enum class Source {
 /// The row order the engine assumes in a fused tensor. What the file really holds is a property of
 /// model and adapter; a bug is often the two disagreeing.
 enum class FusedOrder {
-  blocks,     ///< all q heads, all k heads, all v heads
-  per_group,  ///< for each KV head: its q heads, then k, then v
+  blocks,            ///< all q heads, all k heads, all v heads
+  per_group,         ///< for each KV head: its q heads, then k, then v
+  per_group_halves,  ///< for each KV head: its q heads, then the gates of these, then k, then v
 };
 
 /// Who put q, k and v into the one tensor that a `fused` source reads.
@@ -219,6 +220,8 @@ struct Contract {
   [[nodiscard]] Phase phase_of(const Formula& formula) const;
   /// Whether adapters are fused (one A for q, k and v), because lora_a copies a `shared` source.
   [[nodiscard]] bool takes_fused_adapters() const;
+  /// Whether some formula but those of claims looks at the symbol.
+  [[nodiscard]] bool mentions(int symbol) const;
   /// One more than the highest symbol number any formula uses, loop indices included.
   int value_count = 0;
   /// Formulas with a memo number.

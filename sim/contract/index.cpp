@@ -91,6 +91,16 @@ std::vector<Formula*> formulas_of(Contract& contract) {
   return list;
 }
 
+bool Contract::mentions(int symbol) const {
+  Contract copy = *this;  // formulas_of gives formulas to change
+  const auto all = formulas_of(copy);
+  return std::any_of(all.begin(), all.end(), [&](const Formula* formula) {
+    const auto& used = formula->used_symbols();
+    return std::any_of(used.begin(), used.end(),
+                       [&](const Formula::Used& each) { return each.symbol == symbol; });
+  });
+}
+
 void index_formulas(Contract& contract) {
   // A let's phase follows from those before it.
   std::vector<Let> lets = std::move(contract.lets);

@@ -440,8 +440,10 @@ class Compiler {
     }
   }
 
-  static constexpr std::array<Word<FusedOrder>, 2> kOrders = {
-      {{"blocks", FusedOrder::blocks}, {"per_group", FusedOrder::per_group}}};
+  static constexpr std::array<Word<FusedOrder>, 3> kOrders = {
+      {{"blocks", FusedOrder::blocks},
+       {"per_group", FusedOrder::per_group},
+       {"per_group_halves", FusedOrder::per_group_halves}}};
   static constexpr std::array<Word<FusedBy>, 2> kFusedBy = {
       {{"engine", FusedBy::engine}, {"checkpoint", FusedBy::checkpoint}}};
   static constexpr std::array<Word<PastEnd>, 3> kPastEnd = {

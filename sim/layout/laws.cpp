@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "sim/base/checked.hpp"
 
@@ -21,15 +22,62 @@ Holder base_holder(const Segment& piece) {
   return {.kind = Holder::Kind::rows, .part_space = piece.space, .first_row = piece.from};
 }
 
-/// The piece of `pieces` that covers `row` of `buffer`, or the first that fell short of reaching
-/// it, or -1.
-int copy_at(std::span<const Piece> pieces, int buffer, std::int64_t row) {
+/// The last piece that covers `row` of `buffer`, rows that a clip cut off included; nullptr: none.
+const Piece* piece_at(std::span<const Piece> pieces, int buffer, std::int64_t row) {
+  const Piece* found = nullptr;
   for (const Piece& piece : pieces) {
     if (piece.buffer == buffer && piece.to <= row && row < piece.to + piece.wanted_rows) {
-      return piece.copy;
+      found = &piece;
     }
   }
-  return -1;
+  return found;
+}
+
+/// Whether `row` of `space` stands somewhere in the map.
+bool holds_row(const IntervalMap& map, std::int32_t space, std::int64_t row) {
+  return std::any_of(map.segments().begin(), map.segments().end(), [&](const Segment& segment) {
+    return segment.space == space && segment.from <= row && row < segment.from + segment.rows;
+  });
+}
+
+bool takes_from(const Piece& piece, std::int32_t space) {
+  return piece.source == Source::fused || piece.source == Source::shared ||
+         static_cast<std::int32_t>(piece.source) == space;
+}
+
+/// Why `row` of `space` was never copied. Copies that only this part can have come from are to
+/// blame for it: for their `rows` where they start right and end too early, else for their `from`.
+/// Of copies out of a fused tensor it is the one that reaches nearest before it. Nothing: no copy
+/// takes from the part.
+std::optional<FormulaRef> missing_copy(Section section, std::span<const Piece> pieces,
+                                       std::span<const IntervalMap> maps, std::int32_t space,
+                                       std::int64_t row) {
+  const Piece* nearest = nullptr;
+  bool starts_right = false;
+  for (const Piece& piece : pieces) {
+    if (!takes_from(piece, space)) {
+      continue;
+    }
+    // The rows of this part that the piece did bring.
+    std::int64_t end = -1;
+    maps[static_cast<std::size_t>(piece.buffer)].visit(
+        piece.to, piece.to + piece.rows, [&](const Segment& segment) {
+          if (segment.space == space && segment.from <= row) {
+            end = std::max(end, segment.from + segment.rows);
+          }
+        });
+    const bool own = piece.source != Source::fused && piece.source != Source::shared;
+    const bool right = end >= 0 || (own && piece.from <= row && piece.rows == piece.wanted_rows);
+    if (nearest == nullptr || (right && !starts_right)) {
+      nearest = &piece;
+      starts_right = right;
+    }
+  }
+  if (nearest == nullptr) {
+    return std::nullopt;
+  }
+  const bool short_rows = starts_right && nearest->rows == nearest->wanted_rows;
+  return FormulaRef{section, nearest->copy, short_rows ? Field::rows : Field::from};
 }
 
 /// Columns a rank's attention expects to find locally, in the view's order.
@@ -38,10 +86,14 @@ IntervalMap local_view(const QkvGeometry& geometry, const RankBuild& build, Fuse
   std::int64_t at = 0;
   const auto put = [&](Part part, std::int64_t first_head, std::int64_t heads) {
     const std::int64_t rows = geometry.rows_per_head(part);
-    expected.append(at, heads * rows, space_of(part), first_head * rows);
+    if (part == Part::q) {
+      append_q_heads(geometry, order, first_head, heads, at, expected);
+    } else {
+      expected.append(at, heads * rows, space_of(part), first_head * rows);
+    }
     at += heads * rows;
   };
-  const bool grouped = order == FusedOrder::per_group && build.kv_heads > 0;
+  const bool grouped = order != FusedOrder::blocks && build.kv_heads > 0;
   const std::int64_t groups = grouped ? build.kv_heads : 1;
   for (std::int64_t i = 0; i < groups; ++i) {
     const std::int64_t q_heads = build.q_heads / groups;
@@ -53,6 +105,19 @@ IntervalMap local_view(const QkvGeometry& geometry, const RankBuild& build, Fuse
   return expected;
 }
 
+/// What put the wrong row into `column`, or kept the right one away.
+FormulaRef column_cause(const RankBuild& build, std::int32_t space, std::int64_t row,
+                        std::int64_t column) {
+  if (space >= 0 && !holds_row(build.columns, space, row)) {
+    if (const auto cause =
+            missing_copy(Section::weight, build.weight, {&build.columns, 1}, space, row)) {
+      return *cause;
+    }
+  }
+  const Piece* piece = piece_at(build.weight, 0, column);
+  return {Section::weight, piece == nullptr ? 0 : piece->copy, Field::from};
+}
+
 /// Compares what a rank's columns hold with what is expected from global column `begin` on.
 void compare_columns(const RankBuild& build, const IntervalMap& expected, std::int64_t begin,
                      std::vector<Violation>& violations) {
@@ -62,16 +127,16 @@ void compare_columns(const RankBuild& build, const IntervalMap& expected, std::i
       if (want.space >= 0 && piece.space == want.space && piece.from == want.from + skipped) {
         return;
       }
-      const int copy = copy_at(build.weight, 0, piece.at);
-      violations.push_back({.law = Law::cover,
-                            .side = Violation::Side::weight,
-                            .tp_rank = build.tp_rank,
-                            .part = want.space >= 0 ? static_cast<Part>(want.space) : Part::v,
-                            .first_row = want.space >= 0 ? want.from + skipped : 0,
-                            .rows = piece.rows,
-                            .column = piece.at,
-                            .holder = base_holder(piece),
-                            .cause = {Section::weight, std::max(copy, 0), Field::from}});
+      violations.push_back(
+          {.law = Law::cover,
+           .side = Violation::Side::weight,
+           .tp_rank = build.tp_rank,
+           .part = want.space >= 0 ? static_cast<Part>(want.space) : Part::v,
+           .first_row = want.space >= 0 ? want.from + skipped : 0,
+           .rows = piece.rows,
+           .column = piece.at,
+           .holder = base_holder(piece),
+           .cause = column_cause(build, want.space, want.from + skipped, piece.at)});
     });
   });
 }
@@ -119,12 +184,17 @@ void check_view(const Contract& contract, const QkvGeometry& geometry,
   }
 }
 
-bool owned_heads_exist(const QkvGeometry& geometry, const RankBuild& build) {
+/// q or k, whichever owned heads do not exist; nothing where all do.
+std::optional<Part> heads_that_do_not_exist(const QkvGeometry& geometry, const RankBuild& build) {
   const auto inside = [](std::int64_t first, std::int64_t count, std::int64_t heads) {
     return first >= 0 && count >= 0 && count <= heads && first <= heads - count;
   };
-  return inside(build.first_q, build.q_heads, geometry.num_attention_heads) &&
-         inside(build.first_kv, build.kv_heads, geometry.num_key_value_heads);
+  if (!inside(build.first_q, build.q_heads, geometry.num_attention_heads)) {
+    return Part::q;
+  }
+  return inside(build.first_kv, build.kv_heads, geometry.num_key_value_heads)
+             ? std::nullopt
+             : std::optional(Part::k);
 }
 
 Violation heads_violation(Law law, const RankBuild& build, Part part, std::int64_t first_head,
@@ -207,6 +277,16 @@ std::vector<std::int64_t> replicas_of(const QkvGeometry& geometry,
   return replicas;
 }
 
+/// Whether ranks own as many heads in all as they must, so that it is their first heads that are
+/// wrong.
+bool counts_are_right(std::span<const RankState> group, Part part, std::int64_t wanted) {
+  const std::int64_t owned = std::accumulate(group.begin(), group.end(), std::int64_t{0},
+                                             [&](std::int64_t sum, const RankState& rank) {
+                                               return sum + owned_heads(rank.build, part).count;
+                                             });
+  return owned == wanted;
+}
+
 /// Law 4, the heads: within a group each q head is owned once, each KV head once a replica.
 void check_coverage(const QkvGeometry& geometry, std::span<const RankState> group,
                     std::vector<Violation>& violations) {
@@ -219,11 +299,14 @@ void check_coverage(const QkvGeometry& geometry, std::span<const RankState> grou
   }
   const auto compare = [&](Part part, const std::vector<std::int64_t>& wanted) {
     const auto owners = owners_of(group, part, static_cast<std::int64_t>(wanted.size()));
+    const bool right = counts_are_right(
+        group, part, std::accumulate(wanted.begin(), wanted.end(), std::int64_t{0}));
     for (std::size_t head = 0; head < owners.size(); ++head) {
       if (owners[head] != wanted[head]) {
-        violations.push_back(heads_violation(Law::cover, group.front().build, part,
-                                             static_cast<std::int64_t>(head), 1,
-                                             part == Part::q ? Field::first_q : Field::first_kv));
+        violations.push_back(heads_violation(
+            Law::cover, group.front().build, part, static_cast<std::int64_t>(head), 1,
+            right ? (part == Part::q ? Field::first_q : Field::first_kv)
+                  : (part == Part::q ? Field::q_heads : Field::kv_heads)));
         violations.back().holder.first_row = owners[head];
       }
     }
@@ -281,6 +364,7 @@ class DeltaCheck {
  private:
   /// Splits a launch by output column, then by slot and B row, then by A row and B column.
   void check_launch(const KernelLaunch& launch) {
+    launch_ = &launch;
     const std::int64_t width = rank_.build.width;
     const std::int64_t end = std::min(launch.out + launch.rows, width);
     if (launch.rows > 0 && launch.out + launch.rows > width) {
@@ -292,9 +376,8 @@ class DeltaCheck {
               .rows = launch.out + launch.rows - first,
               .column = first,
               .holder = {.kind = Holder::Kind::outside},
-              .cause = {Section::kernel, launch.entry, Field::rows}});
+              .cause = {Section::kernel, launch.entry, too_long_or_too_far()}});
     }
-    launch_ = &launch;
     if (launch.out < end) {
       rank_.build.columns.visit(launch.out, end,
                                 [&](const Segment& column) { check_stretch(column); });
@@ -397,7 +480,7 @@ class DeltaCheck {
       const Segment& wrong = b_right ? a : b;
       const bool foreign = wrong.space >= 0 && adapter_of_space(wrong.space) != live_.adapter;
       report_rows(column, foreign ? Law::residue : Law::identity, side, pool_holder(wrong, slot),
-                  b_right ? a_cause(index) : b_cause(column, b.at));
+                  b_right ? a_cause(column, index) : b_cause(column, b.at));
       return;
     }
     if (!wanted && a.space != kZeros && b.space != kZeros) {
@@ -459,24 +542,96 @@ class DeltaCheck {
   }
 
   // --- causes ------------------------------------------------------------------------------
+  /// The launch looks at the wrong place where the row stands in the slot, and a copy kept it away
+  /// where it does not.
   [[nodiscard]] FormulaRef b_cause(const Segment& column, std::int64_t b_row) const {
-    const int copy = copy_at(load_.b_pieces, launch_->b, b_row);
-    (void)column;
-    return copy >= 0 ? FormulaRef{Section::lora_b, copy, Field::from}
-                     : FormulaRef{Section::kernel, launch_->entry, Field::b_at};
+    const Piece* piece = piece_at(load_.b_pieces, launch_->b, b_row);
+    const auto buffer = static_cast<std::size_t>(launch_->b);
+    const bool elsewhere = holds_row(load_.b_maps[buffer], column.space, column.from);
+    if (elsewhere && (piece == nullptr || !starts_a_part(*piece, column.space))) {
+      return kernel_cause();
+    }
+    if (piece != nullptr && takes_from(*piece, column.space)) {
+      return {Section::lora_b, piece->copy, Field::from};
+    }
+    const auto cause =
+        missing_copy(Section::lora_b, load_.b_pieces, load_.b_maps, column.space, column.from);
+    return cause ? *cause : FormulaRef{Section::kernel, launch_->entry, Field::b_at};
   }
-  /// A read past the slot: the copy whose rows were clipped away, if one should have been there.
+  /// Whether the launch lays the copy's first row where the rank's columns of the part begin.
+  [[nodiscard]] bool starts_a_part(const Piece& piece, std::int32_t space) const {
+    const std::int64_t column = launch_->out + (piece.to - launch_->b_at);
+    const auto segments = rank_.build.columns.segments();
+    return takes_from(piece, space) &&
+           std::any_of(segments.begin(), segments.end(),
+                       [&](const Segment& one) { return one.space == space && one.at == column; });
+  }
+  /// A launch whose first B row is its first column's is too long where it goes wrong. Else it
+  /// writes the wrong columns where those are another launch's, and reads the wrong rows where not.
+  [[nodiscard]] FormulaRef kernel_cause() const {
+    const auto& map = load_.b_maps[static_cast<std::size_t>(launch_->b)];
+    Field field = Field::b_at;
+    map.visit(launch_->b_at, launch_->b_at + 1, [&](const Segment& first) {
+      // With the first row in place, the launch is too long.
+      rank_.build.columns.visit(launch_->out, launch_->out + 1, [&](const Segment& column) {
+        const bool starts_right =
+            first.space >= 0 && column.space == first.space && column.from == first.from;
+        field = starts_right ? Field::rows : columns_of_another() ? Field::out : field;
+      });
+    });
+    return {Section::kernel, launch_->entry, field};
+  }
+  /// Of a launch that leaves the output row: the first column of its first B row tells.
+  [[nodiscard]] Field too_long_or_too_far() const {
+    Field field = Field::rows;
+    load_.b_maps[static_cast<std::size_t>(launch_->b)].visit(
+        launch_->b_at, launch_->b_at + 1, [&](const Segment& first) {
+          for (const Segment& column : rank_.build.columns.segments()) {
+            if (first.space >= 0 && column.space == first.space && column.from <= first.from &&
+                first.from < column.from + column.rows &&
+                column.at + (first.from - column.from) != launch_->out) {
+              field = Field::out;
+            }
+          }
+        });
+    return field;
+  }
+  [[nodiscard]] bool columns_of_another() const {
+    return std::any_of(load_.launches.begin(), load_.launches.end(), [&](const KernelLaunch& one) {
+      return &one != launch_ && one.out < launch_->out + launch_->rows &&
+             launch_->out < one.out + one.rows;
+    });
+  }
+  /// A read past the slot: the row is elsewhere in it, or a copy lost it, or the launch is too
+  /// long.
   [[nodiscard]] FormulaRef bounds_cause(const Segment& column) const {
     const std::int64_t row = launch_->b_at + (column.at - launch_->out);
-    const int copy = copy_at(load_.b_pieces, launch_->b, row);
-    return copy >= 0 ? FormulaRef{Section::lora_b, copy, Field::from}
-                     : FormulaRef{Section::kernel, launch_->entry, Field::rows};
+    const auto buffer = static_cast<std::size_t>(launch_->b);
+    if (holds_row(load_.b_maps[buffer], column.space, column.from)) {
+      return kernel_cause();
+    }
+    const Piece* piece = piece_at(load_.b_pieces, launch_->b, row);
+    return piece != nullptr ? FormulaRef{Section::lora_b, piece->copy, Field::from}
+                            : FormulaRef{Section::kernel, launch_->entry, Field::rows};
   }
-  [[nodiscard]] FormulaRef a_cause(std::int64_t index) const {
-    const int copy = copy_at(load_.a_pieces, launch_->a, launch_->a_at + index);
-    return copy >= 0 && contract_.lora_a.gather == Gather::none
-               ? FormulaRef{Section::kernel, launch_->entry, Field::a_at}
-               : FormulaRef{Section::lora_a, std::max(copy, 0), Field::from};
+  [[nodiscard]] FormulaRef a_cause(const Segment& column, std::int64_t index) const {
+    const FormulaRef place{Section::kernel, launch_->entry, Field::a_at};
+    if (contract_.lora_a.gather != Gather::none) {
+      const Piece* piece = piece_at(load_.a_pieces, launch_->a, launch_->a_at + index);
+      return piece == nullptr ? place : FormulaRef{Section::lora_a, piece->copy, Field::from};
+    }
+    const std::int32_t space = live_.shape.shared_a ? kSharedA : column.space;
+    const auto buffer = static_cast<std::size_t>(launch_->a);
+    if (holds_row(load_.a_maps[buffer], space, index)) {
+      return place;
+    }
+    const Piece* piece = piece_at(load_.a_pieces, launch_->a, launch_->a_at + index);
+    if (piece != nullptr && !takes_from(*piece, space) &&
+        contract_.lora_a.copies[static_cast<std::size_t>(piece->copy)].at) {
+      return {Section::lora_a, piece->copy, Field::at};  // another part's rows were put here
+    }
+    const auto cause = missing_copy(Section::lora_a, load_.a_pieces, load_.a_maps, space, index);
+    return cause ? *cause : place;
   }
 
   // --- reports -----------------------------------------------------------------------------
@@ -598,9 +753,15 @@ std::vector<OwnedRows> owned_rows(const Contract& contract, const QkvGeometry& g
 void check_group(const Contract& contract, const QkvGeometry& geometry,
                  std::span<const RankState> group, std::vector<Violation>& violations) {
   for (const RankState& rank : group) {
-    if (!owned_heads_exist(geometry, rank.build)) {
-      violations.push_back(heads_violation(Law::cover, rank.build, Part::q, rank.build.first_q,
-                                           rank.build.q_heads, Field::first_q));
+    if (const auto part = heads_that_do_not_exist(geometry, rank.build)) {
+      const bool q = *part == Part::q;
+      const OwnedHeads own = owned_heads(rank.build, *part);
+      const std::int64_t heads = q ? geometry.num_attention_heads : geometry.num_key_value_heads;
+      const bool starts_inside = own.first >= 0 && own.first < heads;
+      violations.push_back(heads_violation(Law::cover, rank.build, *part, own.first, own.count,
+                                           starts_inside ? (q ? Field::q_heads : Field::kv_heads)
+                                                         : (q ? Field::first_q : Field::first_kv)));
+      violations.back().holder.kind = Holder::Kind::outside;
       return;
     }
   }
@@ -655,13 +816,15 @@ void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<con
     right /= common;
   }
   if (!fits || left != right) {
-    violations.push_back({.law = Law::scaling,
-                          .side = Violation::Side::scaling,
-                          .tp_rank = rank.build.tp_rank,
-                          .adapter = live.adapter,
-                          .slot = live.slot,
-                          .holder = {},
-                          .cause = {Section::scaling, 0, Field::numerator}});
+    const bool alpha_above = rank.load(events.front()).scaling_numerator == live.shape.lora_alpha;
+    violations.push_back(
+        {.law = Law::scaling,
+         .side = Violation::Side::scaling,
+         .tp_rank = rank.build.tp_rank,
+         .adapter = live.adapter,
+         .slot = live.slot,
+         .holder = {},
+         .cause = {Section::scaling, 0, alpha_above ? Field::denominator : Field::numerator}});
   }
 }
 

@@ -82,6 +82,22 @@ const Formula& formula_at(const Contract& contract, const FormulaRef& ref) {
   return contract.owns.first_kv;
 }
 
+void append_q_heads(const QkvGeometry& geometry, FusedOrder order, std::int64_t first_head,
+                    std::int64_t heads, std::int64_t at, IntervalMap& map) {
+  const std::int64_t rows = geometry.rows_per_head(Part::q);
+  const std::int64_t halves = order == FusedOrder::per_group_halves ? geometry.q_multiplier : 1;
+  for (std::int64_t half = 0; half < halves; ++half) {
+    if (halves == 1) {
+      map.append(at, heads * rows, space_of(Part::q), first_head * rows);
+      return;
+    }
+    for (std::int64_t head = first_head; head < first_head + heads; ++head) {
+      map.append(at, rows / halves, space_of(Part::q), head * rows + half * (rows / halves));
+      at += rows / halves;
+    }
+  }
+}
+
 void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t from,
                   std::int64_t rows, std::int64_t at, IntervalMap& map) {
   // A fused tensor is a number of equal groups, each q | k | v; `blocks` is one group of all.
@@ -96,7 +112,17 @@ void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t fr
       const std::int64_t part_rows = per_group(geometry.rows(part));
       const std::int64_t stop = std::min(end, part_begin + part_rows);
       if (from < stop) {
-        map.append(at, stop - from, space_of(part), group * part_rows + (from - part_begin));
+        if (part == Part::q && order == FusedOrder::per_group_halves) {
+          const std::int64_t heads = per_group(geometry.num_attention_heads);
+          IntervalMap q;
+          append_q_heads(geometry, order, group * heads, heads, 0, q);
+          q.visit(from - part_begin, stop - part_begin, [&](const Segment& segment) {
+            map.append(at + segment.at - (from - part_begin), segment.rows, segment.space,
+                       segment.from);
+          });
+        } else {
+          map.append(at, stop - from, space_of(part), group * part_rows + (from - part_begin));
+        }
         at += stop - from;
         from = stop;
       }

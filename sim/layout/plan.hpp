@@ -252,6 +252,11 @@ class Planner {
   std::int64_t pieces_ = 0;      ///< since this planner was made
 };
 
+/// Appends to `map`, from target row `at` on, the rows of q heads [first_head, first_head + heads):
+/// in the halves order, without their gates first and then the gates.
+void append_q_heads(const QkvGeometry& geometry, FusedOrder order, std::int64_t first_head,
+                    std::int64_t heads, std::int64_t at, IntervalMap& map);
+
 /// Appends to `map`, from target row `at` on, the logical rows that stand at rows
 /// [from, from+rows) of a fused tensor in `order`. Precondition: the rows exist.
 void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t from,

@@ -13,7 +13,8 @@ namespace tplora {
 namespace {
 
 constexpr std::string_view kForm =
-    "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1]";
+    "H=16,KV=2,D=256,hidden=2048[,Dv=..][,gate=2][,bias=1][,per_group=1][,H_config=..]"
+    "[,KV_config=..][,D_config=..]";
 
 struct InlineKey {
   std::string_view name;
@@ -21,8 +22,23 @@ struct InlineKey {
   std::optional<std::int64_t> value = {};
 };
 
-using InlineKeys = std::array<InlineKey, 8>;
-enum KeyIndex : std::size_t { kH, kKv, kD, kHidden, kDv, kGate, kBias, kPerGroup };
+/// Far above any head count or head_dim.
+constexpr std::int64_t kMaxConfigValue = std::int64_t{1} << 31;
+
+using InlineKeys = std::array<InlineKey, 11>;
+enum KeyIndex : std::size_t {
+  kH,
+  kKv,
+  kD,
+  kHidden,
+  kDv,
+  kGate,
+  kBias,
+  kPerGroup,
+  kHConfig,
+  kKvConfig,
+  kDConfig
+};
 
 InlineKeys known_keys() {
   return {{{"H", true},
@@ -32,7 +48,10 @@ InlineKeys known_keys() {
            {"Dv"},
            {"gate"},
            {"bias"},
-           {"per_group"}}};
+           {"per_group"},
+           {"H_config"},
+           {"KV_config"},
+           {"D_config"}}};
 }
 
 tl::unexpected<Error> refuse(const std::string& text, std::string_view why) {
@@ -109,9 +128,15 @@ Result<Model> read_inline_geometry(const std::string& text) {
   if (auto valid = validate(g); !valid) {
     return refuse(text, valid.error().sentence);
   }
-  g.config_num_attention_heads = g.num_attention_heads;
-  g.config_num_key_value_heads = g.num_key_value_heads;
-  g.config_head_dim = g.head_dim;
+  for (const KeyIndex global : {kHConfig, kKvConfig, kDConfig}) {
+    const std::int64_t value = (*keys)[global].value.value_or(0);
+    if (value < 0 || value > kMaxConfigValue) {
+      return refuse(text, fmt::format("{} is {}", (*keys)[global].name, value));
+    }
+  }
+  g.config_num_attention_heads = (*keys)[kHConfig].value.value_or(g.num_attention_heads);
+  g.config_num_key_value_heads = (*keys)[kKvConfig].value.value_or(g.num_key_value_heads);
+  g.config_head_dim = (*keys)[kDConfig].value.value_or(g.head_dim);
   CheckpointForm form = kSeparate;
   if ((*keys)[kPerGroup].value == 1) {
     g.fused_order = RowOrder::per_group;

@@ -19,7 +19,8 @@ std::string print_adapter(const AdapterSpec& spec) {
   for (std::size_t part = 0; part < 3 && !spec.shared_a; ++part) {
     targets += spec.targets[part] ? std::string(1, "qkv"[part]) : "";
   }
-  return fmt::format("{}:r{}:alpha{}:{}", spec.name, spec.lora_rank, spec.lora_alpha, targets);
+  return fmt::format("{}:r{}:alpha{}:{}", spec.name, spec.lora_rank, spec.lora_alpha,
+                     targets.empty() ? "none" : targets);
 }
 
 std::string print_step(const PoolStep& step, const std::string& adapter) {

@@ -61,14 +61,17 @@ Result<std::int64_t> number(const std::string& key, const std::string& text, std
 /// Letters an adapter may target, in the order of Part; "fused" is one adapter on a fused module.
 Result<void> parse_targets(const std::string& text, AdapterSpec& spec) {
   spec.shared_a = text == "fused";
-  const std::string letters = spec.shared_a ? "qkv" : text;
   spec.targets = {};
+  if (text == "none") {
+    return {};
+  }
+  const std::string letters = spec.shared_a ? "qkv" : text;
   std::size_t last = 0;
   for (const char letter : letters) {
     const std::size_t part = std::string("qkv").find(letter);
     if (part == std::string::npos || spec.targets[part] || part < last) {
       return fail(fmt::format(
-          "case line: adapter {} targets \"{}\", expected q, k, v in that order, or fused",
+          "case line: adapter {} targets \"{}\", expected q, k, v in that order, fused or none",
           excerpt(spec.name), excerpt(text)));
     }
     spec.targets[part] = true;
@@ -101,7 +104,7 @@ Result<AdapterSpec> parse_adapter(const std::string& text) {
       !fields[2].starts_with("alpha")) {
     return fail(
         fmt::format("case line: adapter \"{}\": expected name:r<lora_rank>:alpha<lora_alpha>:<q, "
-                    "k, v or fused>",
+                    "k, v, fused or none>",
                     excerpt(text)));
   }
   const auto lora_rank = number("lora_rank of " + spec.name, fields[1].substr(1), 1, kMaxLoraRank);

@@ -18,11 +18,13 @@ struct VerifyOptions {
 };
 
 struct LayoutOptions {
+  static constexpr std::int64_t kNotGiven = -1;
   std::string model;
   std::string engine;
-  std::string vs;  ///< a second engine to compare with; empty: none
+  std::string case_line;  ///< a whole case instead of the other options but vs, layer and json
+  std::string vs;         ///< a second engine to compare with; empty: none
   std::string layer;
-  std::int64_t tp_size = 1;
+  std::int64_t tp_size = kNotGiven;
   std::int64_t dp_size = 1;
   std::int64_t lora_rank = 16;
   std::int64_t max_lora_rank = 0;  ///< 0: as lora_rank

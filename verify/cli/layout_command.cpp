@@ -11,10 +11,18 @@
 namespace tplora {
 namespace {
 
-Case layout_case_of(const LayoutOptions& options) {
+/// `engine`: empty with --case, for the line's own.
+Result<Case> layout_case_of(const LayoutOptions& options, const std::string& engine) {
+  if (!options.case_line.empty()) {
+    auto one = parse_case(options.case_line);
+    if (one && !engine.empty()) {
+      one->engine = engine;
+    }
+    return one;
+  }
   Case one;
   one.model = options.model;
-  one.engine = options.engine;
+  one.engine = engine;
   one.layer = options.layer;
   one.tp_size = options.tp_size;
   one.dp_size = options.dp_size;
@@ -77,6 +85,11 @@ Result<std::vector<LayerReport>> report_layers(Case one, const ConfigFolders& co
   for (AdapterSpec& adapter : one.adapters) {
     adapter.shared_a = contract->takes_fused_adapters();
   }
+  // Engines that cut the batch over the ranks want a token for each.
+  while (contract->mentions(symbol::tokens) &&
+         static_cast<std::int64_t>(one.tokens.size()) % one.tp_size != 0) {
+    one.tokens.push_back(one.tokens[one.tokens.size() % 4]);
+  }
   one.layer.clear();
   const auto cases = prepare_all_layers(one, configs);
   if (!cases) {
@@ -118,9 +131,9 @@ int compare(const LayoutOptions& options, const LayerReport& first, std::size_t 
   if (options.json) {
     return bad_input({"--vs prints text, expected no --json with it", ""});
   }
-  LayoutOptions other = options;
-  other.engine = options.vs;
-  const auto layers = report_layers(layout_case_of(other), configs);
+  const auto layers = layout_case_of(options, options.vs).and_then([&](const Case& one) {
+    return report_layers(one, configs);
+  });
   if (!layers) {
     return bad_input(layers.error());
   }
@@ -133,10 +146,20 @@ int compare(const LayoutOptions& options, const LayerReport& first, std::size_t 
 }  // namespace
 
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
-  if (auto checked = check_options(options); !checked) {
+  const bool whole = !options.case_line.empty();
+  const bool none = options.model.empty() && options.engine.empty() &&
+                    options.tp_size == LayoutOptions::kNotGiven;
+  const bool all = !options.model.empty() && !options.engine.empty() &&
+                   options.tp_size != LayoutOptions::kNotGiven;
+  if (whole ? !none : !all) {
+    return bad_input({"layout takes --model, --engine and --tp, or --case alone", ""});
+  }
+  if (auto checked = check_options(options); !checked && !whole) {
     return bad_input(checked.error());
   }
-  const auto layers = report_layers(layout_case_of(options), configs);
+  const auto layers = layout_case_of(options, options.engine).and_then([&](const Case& one) {
+    return report_layers(one, configs);
+  });
   if (!layers) {
     return bad_input(layers.error());
   }

@@ -43,16 +43,14 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
 
 void add_layout(CLI::App& app, LayoutOptions& options) {
   CLI::App* layout = app.add_subcommand("layout", "The plan of each rank and the verdict on it");
-  layout
-      ->add_option("--model", options.model,
-                   "A name from configs/models, a config.json, or H=16,KV=2,D=256,hidden=2048")
-      ->required();
-  layout
-      ->add_option("--engine", options.engine,
-                   "A name from configs/engines or configs/bugs, or a contract file")
-      ->required();
+  layout->add_option("--model", options.model,
+                     "A name from configs/models, a config.json, or H=16,KV=2,D=256,hidden=2048");
+  layout->add_option("--engine", options.engine,
+                     "A name from configs/engines or configs/bugs, or a contract file");
   layout->add_option("--vs", options.vs, "A second engine: print only where the two plans differ");
-  layout->add_option("--tp", options.tp_size, "tp_size")->required();
+  layout->add_option("--tp", options.tp_size, "tp_size");
+  layout->add_option("--case", options.case_line,
+                     "A case line, as findings print it, instead of --model, --engine and --tp");
   layout->add_option("--dp", options.dp_size, "Attention data-parallel size");
   layout->add_option("--layer", options.layer, "The layer kind to show (default: the worst)");
   layout->add_option("--lora-rank", options.lora_rank, "lora_rank of the adapters");

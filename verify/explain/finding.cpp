@@ -43,7 +43,7 @@ class Narrator {
       finding.adapter = name(v.adapter);
       finding.slot = v.slot;
       finding.cause = scaling(v);
-      finding.cause_place = contract_.scaling_numerator.place();
+      finding.cause_place = formula_at(contract_, v.cause).place();
       return finding;
     }
     finding.part = part_name(v.part);
@@ -105,6 +105,9 @@ class Narrator {
     if (v.side == Violation::Side::heads) {
       if (v.law == Law::pairing) {
         return fmt::format("KV head {}", v.first_row);
+      }
+      if (v.holder.kind == Holder::Kind::outside) {
+        return "heads that do not exist";
       }
       return fmt::format("{} owners", v.holder.first_row);
     }

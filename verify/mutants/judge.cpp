@@ -10,16 +10,6 @@
 namespace tplora {
 namespace {
 
-bool mentions(const Contract& contract, int number) {
-  Contract copy = contract;
-  const auto all = formulas_of(copy);
-  return std::any_of(all.begin(), all.end(), [&](const Formula* formula) {
-    const auto& used = formula->used_symbols();
-    return std::any_of(used.begin(), used.end(),
-                       [&](const Formula::Used& each) { return each.symbol == number; });
-  });
-}
-
 /// Launches that do something, in one order.
 std::vector<KernelLaunch> working(const std::vector<KernelLaunch>& launches) {
   std::vector<KernelLaunch> list;
@@ -106,9 +96,9 @@ std::string_view fate_name(Fate fate) {
 Judge::Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_tp_size)
     : contract_(contract) {
   Analyser analyser(Detail::verdicts);
-  const bool dp = mentions(contract, symbol::dp_size);
-  const bool config = mentions(contract, symbol::KV_config) ||
-                      mentions(contract, symbol::D_config) || mentions(contract, symbol::H_config);
+  const bool dp = contract.mentions(symbol::dp_size);
+  const bool config = contract.mentions(symbol::KV_config) ||
+                      contract.mentions(symbol::D_config) || contract.mentions(symbol::H_config);
   for (std::int64_t H = max_heads; H >= 1; --H) {
     for (std::int64_t KV = 1; KV <= H; ++KV) {
       for (std::int64_t tp_size = 1; H % KV == 0 && tp_size <= max_tp_size; ++tp_size) {

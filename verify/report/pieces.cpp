@@ -78,10 +78,12 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
     described.weight.push_back(describe(piece, build.columns, "weight", piece.to, false));
   }
   const auto events = pool_events(shapes_of(item.one.adapters), item.one.steps);
-  const auto first = std::find_if(events.begin(), events.end(),
-                                  [](const PoolEvent& one) { return one.adapter == 0; });
-  const int event = static_cast<int>(first - events.begin());
-  if (first == events.end() || !rank.has_load(event)) {
+  int event = -1;  // the last that wrote the first adapter
+  for (int i = 0; i < static_cast<int>(events.size()); ++i) {
+    const PoolEvent& one = events[static_cast<std::size_t>(i)];
+    event = one.adapter == 0 && one.slot >= 0 ? i : event;
+  }
+  if (event < 0 || !rank.has_load(event)) {
     return described;
   }
   const RankLoad& load = rank.load(event);

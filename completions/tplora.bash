@@ -6,7 +6,7 @@ _tplora() {
     --model) words=$(tplora list models 2>/dev/null) ;;
     --engine | --vs) words=$(tplora list engines 2>/dev/null; tplora list bugs 2>/dev/null) ;;
     list) words="models engines bugs programs suites" ;;
-    --tp | --dp | --jobs | --slots | --lora-rank | --max-lora-rank) return ;;
+    --tp | --dp | --jobs | --slots | --lora-rank | --max-lora-rank | --case) return ;;
     *)
       if [ "$COMP_CWORD" = 1 ]; then
         words="$(tplora --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p') --help --version"

@@ -123,6 +123,27 @@ class Layout(unittest.TestCase):
         self.assertEqual(done.returncode, 0)
         self.assertIn("the same plan on tp_ranks 0-1", done.stdout)
 
+    def test_a_whole_case_is_drawn_with_its_steps(self):
+        line = ("model=H=2,KV=2,D=1,hidden=16 engine=vllm-20873 tp=2 R=1 slots=1 adapters=a:r1:alpha2:qkv,b:r1:alpha2:qkv "
+                "steps=load:a@0,load:b@0,activate:a@0 tokens=a,a,-,a")
+        done = tplora("layout", "--case", line)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("  ! Bv       v   -             nothing", done.stdout)
+        done = tplora("layout", "--case", line, "--vs", "vllm")
+        self.assertIn("+ vllm: consistent", done.stdout)
+        for more in (["--model", MODEL], ["--engine", "vllm"], ["--tp", "2"]):
+            self.assertEqual(tplora("layout", "--case", line, *more).returncode, 2)
+
+    def test_steps_that_make_no_sense_are_refused(self):
+        start = "model=H=2,KV=2,D=1,hidden=16 engine=vllm tp=2 adapters=a:r1:alpha2:qkv,b:r1:alpha2:none "
+        for steps, why in (("activate:a@0", "was not loaded before"), ("rescale:a:alpha2", "was not loaded before"),
+                           ("load:a@0,activate:a@1", "already resident"), ("load:a@0,rescale:a:alpha0", "lora_alpha of step"),
+                           ("load:a@0,rescale:a@4", "expected load:"), ("load:a@0,evict:a@0", "expected load:"),
+                           ("load:a@0,reload:a@0", "expected load:")):
+            done = tplora("replay", start + "steps=" + steps)
+            self.assertEqual(done.returncode, 2, steps)
+            self.assertIn(why, done.stderr)
+
     def test_the_checkpoint_form_is_shown(self):
         _, report = layout("sglang", 2, model="openai-community/gpt2")
         self.assertEqual(report["checkpoint"], {"tensors": "attn.c_attn", "fusion": "qkv", "order": "blocks",
@@ -278,6 +299,27 @@ class Verify(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(done.stdout.count("unexpected: "), 1)
         self.assertIn("tplora replay \"model=" + MODEL, done.stdout)
+
+    def test_an_unexpected_fault_that_was_published_is_told_by_its_name(self):
+        own = pathlib.Path(self.suite()).with_name("own.json")
+        own.write_text(json.dumps({"format": "tplora-contract/1", "extends": str(ROOT / "configs/engines/sglang.json"),
+                                   "replace": {"/let/K": "T*D*n", "/lora_b/buffers/B": "(gate*H + 2*KV)*D/tp_size"}}))
+        done = tplora("verify", self.suite(engines=[str(own)]))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("same fault as sglang-24420", done.stdout)
+
+    def test_blind_spots_are_named_and_strict_makes_them_fail(self):
+        narrow = self.suite(models=["H=8,KV=4,D=4,hidden=16"], tp=[1])
+        done = tplora("verify", narrow)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("blind spot: engine sglang: no case here tells it from sglang-24420", done.stdout)
+        self.assertIn("the nearest that does: model=H=8,KV=4,D=4,hidden=16 engine=sglang tp=8 ", done.stdout)
+        self.assertEqual(tplora("verify", narrow, "--strict").returncode, 1)
+
+    def test_bugs_end_with_a_table(self):
+        done = tplora("verify", str(ROOT / "configs/suites/museum.json"), "--filter", "engine=vllm-20873")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"bug +engine +shape check +verdict +what was found\nvllm-20873 +vllm +blind +silent +q of adapter a: found zeros")
 
     def test_a_suite_in_which_nothing_ran_exits_3(self):
         done = tplora("verify", self.suite(), "--filter", "tp=64")

@@ -179,6 +179,11 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
       return;
     }
   }
+  std::vector<std::vector<int>> scalings;
+  for (const LiveAdapter& live : analysis_.live) {
+    scalings.push_back(
+        scaling_events(contract.pool.scale, analysis_.events, live.event, live.scaled));
+  }
   for (std::int64_t first = 0; first < ranks; first += group_size) {
     const std::span<const RankState> group(analysis_.ranks.data() + first,
                                            static_cast<std::size_t>(group_size));
@@ -191,11 +196,7 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
       for (std::size_t i = 0; i < gathered_.size(); ++i) {
         check_delta(contract, input.deployment, group[t], analysis_.live[i], gathered_[i],
                     analysis_.violations);
-        const LiveAdapter& live = analysis_.live[i];
-        check_scaling(
-            group[t], live,
-            scaling_events(contract.pool.scale, analysis_.events, live.event, live.scaled),
-            analysis_.violations);
+        check_scaling(group[t], analysis_.live[i], scalings[i], analysis_.violations);
       }
     }
     check_agreement(contract, input.geometry, group, analysis_.violations);

@@ -77,10 +77,10 @@ std::optional<Case> near_case(const Contract& bug, const PreparedCase& item, Ana
   return std::nullopt;
 }
 
-std::string smallest_case(const Contract& bug) {
+std::string smallest_case(const Contract& bug, const std::string& engine) {
   for (const BugRecord::Expectation& expect : bug.bug->expect) {
     if (expect.role == "smallest") {
-      return fmt::format("model={} engine={} tp={}{}{}", expect.model, bug.name, expect.tp_size,
+      return fmt::format("model={} engine={} tp={}{}{}", expect.model, engine, expect.tp_size,
                          expect.case_line.empty() ? "" : " ", expect.case_line);
     }
   }
@@ -146,7 +146,7 @@ std::vector<Museum::BlindSpot> Museum::blind_spots(const std::vector<PreparedCas
       if (seen) {
         continue;
       }
-      BlindSpot spot{engine, bug.name, bug.bug->title, smallest_case(bug)};
+      BlindSpot spot{engine, bug.name, bug.bug->title, smallest_case(bug, engine)};
       for (std::size_t i = 0; i < std::min(items.size(), kNeighbourhoods); ++i) {
         // Spread over the suite, whose neighbours are often one model at several tp_sizes.
         const PreparedCase& item =

@@ -26,6 +26,14 @@ enum class Source {
 };
 [[nodiscard]] std::string_view source_name(Source source);
 
+/// Which resident makes room for an adapter when every slot is taken.
+enum class PoolEvict {
+  lru,   ///< the one loaded, activated or used the longest ago
+  fifo,  ///< the one loaded the longest ago
+};
+/// Whether the base model holds a slot of its own, while tokens without an adapter are served.
+enum class PoolBase { none, slot };
+
 /// The row order the engine assumes in a fused tensor. What the file really holds is a property of
 /// model and adapter; a bug is often the two disagreeing.
 enum class FusedOrder {
@@ -160,7 +168,9 @@ struct PoolSection {
   PoolCut cut = PoolCut::copy;
   PoolScale scale = PoolScale::table;
   PoolLookup lookup = PoolLookup::current;
-  std::string place;  ///< file and JSON pointer, for the findings
+  PoolEvict evict = PoolEvict::lru;
+  PoolBase base = PoolBase::none;
+  std::string place = {};  ///< file and JSON pointer, for the findings
 };
 
 struct ViewSection {

@@ -519,17 +519,23 @@ class Compiler {
         {{"copy", PoolCut::copy}, {"in_place", PoolCut::in_place}}};
     static constexpr std::array<Word<PoolScale>, 3> kScale = {
         {{"table", PoolScale::table}, {"slot", PoolScale::slot}, {"cache", PoolScale::cache}}};
+    static constexpr std::array<Word<PoolEvict>, 2> kEvict = {
+        {{"lru", PoolEvict::lru}, {"fifo", PoolEvict::fifo}}};
+    static constexpr std::array<Word<PoolBase>, 2> kBase = {
+        {{"none", PoolBase::none}, {"slot", PoolBase::slot}}};
     static constexpr std::array<Word<PoolLookup>, 2> kLookup = {
         {{"current", PoolLookup::current}, {"first", PoolLookup::first}}};
     static constexpr std::array<Word<PoolAbsent>, 2> kAbsent = {
         {{"zero", PoolAbsent::zero}, {"keep", PoolAbsent::keep}}};
     if (const auto section = required(root_, "pool")) {
-      take(section->only_keys({"clear", "absent", "cut", "scale", "lookup"}));
+      take(section->only_keys({"clear", "absent", "cut", "scale", "lookup", "evict", "base"}));
       contract_.pool = {.clear = word(*section, "clear", kClear, PoolClear::nothing),
                         .absent = word(*section, "absent", kAbsent, PoolAbsent::zero),
                         .cut = word(*section, "cut", kCut, PoolCut::copy),
                         .scale = word(*section, "scale", kScale, PoolScale::table),
                         .lookup = word(*section, "lookup", kLookup, PoolLookup::current),
+                        .evict = word(*section, "evict", kEvict, PoolEvict::lru),
+                        .base = word(*section, "base", kBase, PoolBase::none),
                         .place = place(*section)};
     }
   }

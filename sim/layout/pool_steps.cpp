@@ -12,7 +12,7 @@ std::vector<PoolEvent> pool_events(const std::vector<AdapterShape>& adapters,
   std::vector<PoolEvent> events;
   for (const PoolStep& step : steps) {
     const auto adapter = static_cast<std::size_t>(step.adapter);
-    if (step.kind == Kind::evict) {
+    if (step.kind == Kind::evict || step.kind == Kind::use) {
       continue;
     }
     if (step.kind == Kind::rescale) {
@@ -41,6 +41,9 @@ std::vector<LiveAdapter> live_adapters(const std::vector<AdapterShape>& adapters
   int event = 0;
   for (const PoolStep& step : steps) {
     const auto adapter = static_cast<std::size_t>(step.adapter);
+    if (step.kind == Kind::use) {
+      continue;
+    }
     if (step.kind == Kind::rescale) {
       shapes[adapter].lora_alpha = step.lora_alpha;
       for (LiveAdapter& one : live) {

@@ -17,7 +17,9 @@ struct PoolStep {
     evict,     ///< `slot`, where it was, is free; the host's copy and the memory stay as they are
     activate,  ///< the adapter is put into `slot` again, from the host's copy
     rescale,   ///< its lora_alpha is `lora_alpha` from now on
+    use,       ///< a batch uses it: counts for the choice of slots only, which drops this step
   };
+  static constexpr std::int64_t kEnginesChoice = -1;  ///< of a slot that is not chosen yet
   Kind kind = Kind::load;
   int adapter = 0;  ///< number in the list of adapters
   std::int64_t slot = -1;

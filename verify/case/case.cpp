@@ -23,18 +23,21 @@ std::string print_adapter(const AdapterSpec& spec) {
                      targets.empty() ? "none" : targets);
 }
 
+}  // namespace
+
 std::string print_step(const PoolStep& step, const std::string& adapter) {
+  const std::string slot =
+      step.slot == PoolStep::kEnginesChoice ? "" : "@" + std::to_string(step.slot);
   switch (step.kind) {
-    case PoolStep::Kind::load: return fmt::format("load:{}@{}", adapter, step.slot);
-    case PoolStep::Kind::activate: return fmt::format("activate:{}@{}", adapter, step.slot);
+    case PoolStep::Kind::load: return "load:" + adapter + slot;
+    case PoolStep::Kind::activate: return "activate:" + adapter + slot;
     case PoolStep::Kind::rescale:
       return fmt::format("rescale:{}:alpha{}", adapter, step.lora_alpha);
+    case PoolStep::Kind::use: return "use:" + adapter;
     case PoolStep::Kind::evict: break;
   }
-  return fmt::format("evict:{}", adapter);
+  return "evict:" + adapter;
 }
-
-}  // namespace
 
 std::string print_case(const Case& one) {
   std::string line = "model=" + escaped(one.model);

@@ -48,6 +48,9 @@ struct Case {
 /// gone; what `layout` and `prove` look at unless told otherwise.
 void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t second_lora_rank);
 
+/// One step as the case line writes it.
+[[nodiscard]] std::string print_step(const PoolStep& step, const std::string& adapter);
+
 /// The adapters' names, by number.
 [[nodiscard]] std::vector<std::string> adapter_names(const Case& one);
 

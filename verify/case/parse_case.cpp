@@ -9,6 +9,7 @@
 
 #include "sim/base/printable.hpp"
 #include "verify/case/case.hpp"
+#include "verify/case/slots.hpp"
 
 namespace tplora {
 namespace {
@@ -129,38 +130,46 @@ Result<int> adapter_number(const Case& one, const std::string& name) {
   return fail(fmt::format("case line: no adapter is called \"{}\"", excerpt(name)));
 }
 
-/// load:name@slot, activate:name@slot, evict:name or rescale:name:alphaN
+/// load:name[@slot], activate:name[@slot], evict:name, use:name or rescale:name:alphaN
 Result<PoolStep> parse_step(const Case& one, const std::string& text) {
   using Kind = PoolStep::Kind;
-  static const std::map<std::string, std::pair<Kind, std::string>> kVerbs = {
-      {"load", {Kind::load, "@"}},
-      {"activate", {Kind::activate, "@"}},
-      {"evict", {Kind::evict, ""}},
-      {"rescale", {Kind::rescale, ":alpha"}}};
+  static const std::map<std::string, Kind> kVerbs = {{"load", Kind::load},
+                                                     {"activate", Kind::activate},
+                                                     {"evict", Kind::evict},
+                                                     {"use", Kind::use},
+                                                     {"rescale", Kind::rescale}};
   const std::size_t colon = text.find(':');
   const auto verb = kVerbs.find(text.substr(0, colon));
   const std::string rest = colon == std::string::npos ? "" : text.substr(colon + 1);
   const std::size_t mark = rest.find_first_of("@:");
   const std::string argument = mark == std::string::npos ? "" : rest.substr(mark);
-  if (verb == kVerbs.end() || rest.empty() || !argument.starts_with(verb->second.second) ||
-      (verb->second.second.empty() && !argument.empty())) {
-    return fail(
-        fmt::format("case line: step \"{}\": expected load:<adapter>@<slot>, "
-                    "activate:<adapter>@<slot>, evict:<adapter> or rescale:<adapter>:alpha<N>",
-                    excerpt(text)));
+  const auto refuse = [&] {
+    return fail(fmt::format(
+        "case line: step \"{}\": expected load:<adapter>[@<slot>], activate:<adapter>[@<slot>], "
+        "evict:<adapter>, use:<adapter> or rescale:<adapter>:alpha<N>",
+        excerpt(text)));
+  };
+  if (verb == kVerbs.end() || rest.empty()) {
+    return refuse();
+  }
+  PoolStep step{.kind = verb->second};
+  const bool rescale = step.kind == Kind::rescale;
+  const bool writes = step.kind == Kind::load || step.kind == Kind::activate;
+  const std::string prefix = rescale ? ":alpha" : "@";
+  if (argument.empty() ? rescale : !(rescale || writes) || !argument.starts_with(prefix)) {
+    return refuse();
   }
   const auto adapter = adapter_number(one, rest.substr(0, mark));
   if (!adapter) {
     return fail(adapter.error());
   }
-  PoolStep step{.kind = verb->second.first, .adapter = *adapter};
-  if (step.kind == Kind::evict) {
+  step.adapter = *adapter;
+  if (argument.empty()) {
     return step;
   }
-  const bool rescale = step.kind == Kind::rescale;
-  const auto value = number(fmt::format("{} of step {}", rescale ? "lora_alpha" : "slot", text),
-                            argument.substr(verb->second.second.size()), rescale ? 1 : 0,
-                            rescale ? kMaxAlpha : one.slots - 1);
+  const auto value =
+      number(fmt::format("{} of step {}", rescale ? "lora_alpha" : "slot", text),
+             argument.substr(prefix.size()), rescale ? 1 : 0, rescale ? kMaxAlpha : one.slots - 1);
   if (!value) {
     return fail(value.error());
   }
@@ -168,37 +177,16 @@ Result<PoolStep> parse_step(const Case& one, const std::string& text) {
   return step;
 }
 
-/// An eviction is of the slot that holds the adapter at that point.
+/// What a step needs at its place is looked at when slots are chosen (slots.hpp).
 Result<void> parse_steps(const std::string& text, Case& one) {
-  using Kind = PoolStep::Kind;
   const auto items = split_list("steps", text, kMaxSteps);
   if (!items) {
     return fail(items.error());
   }
-  std::map<int, std::int64_t> slot_of;
-  std::set<int> on_host;
   for (const std::string& item : *items) {
     auto step = parse_step(one, item);
     if (!step) {
       return fail(step.error());
-    }
-    const bool writes = step->kind == Kind::load || step->kind == Kind::activate;
-    const bool resident = slot_of.contains(step->adapter);
-    if (step->kind != Kind::rescale && resident == writes) {
-      return fail(fmt::format("case line: step \"{}\": the adapter is {}resident at that point",
-                              excerpt(item), resident ? "already " : "not "));
-    }
-    if (step->kind != Kind::load && !on_host.contains(step->adapter)) {
-      return fail(
-          fmt::format("case line: step \"{}\": the adapter was not loaded before", excerpt(item)));
-    }
-    if (writes) {
-      std::erase_if(slot_of, [&](const auto& entry) { return entry.second == step->slot; });
-      slot_of[step->adapter] = step->slot;
-      on_host.insert(step->adapter);
-    } else if (step->kind == Kind::evict) {
-      step->slot = slot_of[step->adapter];
-      slot_of.erase(step->adapter);
     }
     one.steps.push_back(*step);
   }
@@ -213,7 +201,7 @@ std::vector<PoolStep> default_steps(const Case& one) {
   return steps;
 }
 
-/// Every adapter in turn, and one token without.
+/// Every resident adapter in turn, and one token without.
 std::vector<int> default_tokens(const Case& one) {
   std::vector<int> tokens;
   for (const LiveAdapter& live : live_adapters(shapes_of(one.adapters), one.steps)) {
@@ -234,21 +222,6 @@ Result<void> parse_tokens(const std::string& text, Case& one) {
       return fail(adapter.error());
     }
     one.tokens.push_back(*adapter);
-  }
-  return {};
-}
-
-Result<void> check_residents(const Case& one) {
-  std::set<int> resident = {-1};
-  for (const LiveAdapter& live : live_adapters(shapes_of(one.adapters), one.steps)) {
-    resident.insert(live.adapter);
-  }
-  for (const int adapter : one.tokens) {
-    if (!resident.contains(adapter)) {
-      return fail(
-          fmt::format("case line: a token uses adapter {}, which no slot holds after the steps",
-                      excerpt(one.adapters[static_cast<std::size_t>(adapter)].name)));
-    }
   }
   return {};
 }
@@ -377,19 +350,25 @@ Result<Case> parse_case(const std::string& line) {
                               one.slots));
     }
   }
-  if (!error && !with("tokens", [&](const std::string& text) { return parse_tokens(text, one); })) {
-    one.tokens = default_tokens(one);
-  }
+  const bool tokens =
+      with("tokens", [&](const std::string& text) { return parse_tokens(text, one); });
   if (error) {
     return fail(*error);
   }
   if (one.tp_size % one.dp_size != 0) {
     return fail(fmt::format("case line: dp={} does not divide tp={}", one.dp_size, one.tp_size));
   }
-  if (auto residents = check_residents(one); !residents) {
-    return fail(residents.error());
+  if (leaves_slots_open(one)) {
+    return tokens ? Result<Case>(one)
+                  : fail(
+                        "case line: the engine chooses slots, expected tokens=... to say who uses "
+                        "what is resident then");
   }
-  return one;
+  auto chosen = choose_slots(std::move(one), {});
+  if (chosen && !tokens) {
+    chosen->tokens = default_tokens(*chosen);
+  }
+  return chosen;
 }
 
 }  // namespace tplora

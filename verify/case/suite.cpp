@@ -9,6 +9,7 @@
 #include "sim/model/model_source.hpp"
 #include "sim/numerics/program.hpp"
 #include "verify/case/pins.hpp"
+#include "verify/case/slots.hpp"
 
 namespace tplora {
 namespace {
@@ -109,12 +110,16 @@ Result<std::vector<PreparedCase>> prepare_layers(const Case& one, Library& libra
   if (auto adapters = check_adapters(one, **contract); !adapters) {
     return fail(adapters.error());
   }
+  const auto chosen = choose_slots(one, (*contract)->pool);
+  if (!chosen) {
+    return fail(chosen.error());
+  }
   std::vector<PreparedCase> cases;
   for (const LayerKind& kind : (*model)->layer_kinds) {
     if (!one.layer.empty() && kind.kind != one.layer) {
       continue;
     }
-    PreparedCase prepared{.one = one,
+    PreparedCase prepared{.one = *chosen,
                           .contract = *contract,
                           .geometry = kind.geometry,
                           .kind = kind.kind,

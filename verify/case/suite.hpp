@@ -17,9 +17,9 @@ namespace tplora {
 /// What a case must come out as, and who says so.
 struct Expectation {
   Verdict verdict = Verdict::consistent;
-  std::string shape_check;  ///< "pass", "fail", or empty: not looked at
+  std::string shape_check;           ///< "pass", "fail", or empty: not looked at
   std::vector<std::string> finding;  ///< each must stand in the message of some finding
-  std::string reason;       ///< for an exception: why
+  std::string reason;                ///< for an exception: why
   std::string link;
 };
 

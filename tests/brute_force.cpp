@@ -305,6 +305,7 @@ void Rank::step(const PoolStep& step) {
   auto& factor = factors[number];
   if (c.pool.scale != PoolScale::cache) factor.clear();
   factor.emplace_back(num, den);
+  if (shape.lora_rank > in.deployment.max_lora_rank) throw Stop{Verdict::crash, Law::fit, false};
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
     if (c.lora_b.fit == Fit::exact ? b_extent[i] != b_rows[i] : b_extent[i] > b_rows[i]) {
       throw Stop{Verdict::crash, Law::fit, false};

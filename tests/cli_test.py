@@ -131,6 +131,12 @@ class Layout(unittest.TestCase):
         self.assertIn("  ! Bv       v   -             nothing", done.stdout)
         done = tplora("layout", "--case", line, "--vs", "vllm")
         self.assertIn("+ vllm: consistent", done.stdout)
+        short = line.replace("vllm-20873", "megatron_bridge_canonical").replace("tokens=a,a,-,a", "tokens=a").replace("R=1", "R=2").replace(":r1:", ":r2:")
+        self.assertIn("crash", tplora("layout", "--case", short).stdout)  # the line's one token, as it is
+        self.assertEqual(tplora("layout", "--case", line.replace("b:r1:alpha2:qkv", "b:r1:alpha2:fused")).returncode, 2)
+        layer = "model=google/gemma-4-E4B-it engine=sglang tp=2 layer="
+        self.assertIn("head_dim 512", tplora("layout", "--case", layer + "full_attention").stdout)
+        self.assertEqual(tplora("layout", "--case", layer + "nonsense").returncode, 2)
         for more in (["--model", MODEL], ["--engine", "vllm"], ["--tp", "2"]):
             self.assertEqual(tplora("layout", "--case", line, *more).returncode, 2)
 

@@ -172,6 +172,23 @@ TEST_CASE("a contract that does what a published bug does is told by its name", 
   const std::string other = engine_file(folder, "other", "engines/sglang.json",
                                         R"("replace": {"/lora_b/copies/2/from": "Q + g0*D"})");
   CHECK(bugs.same_faults(prepared(model + other + rest)).empty());
+  // Another crash, another factor, and what the bug's own engine does as well are no bug's.
+  const auto edit = [&](const char* name, const char* edits) {
+    return engine_file(folder, name, "engines/sglang.json", edits);
+  };
+  CHECK(bugs.same_faults(
+                prepared(model + edit("c", R"("replace": {"/lora_b/buffers/B": "H/7"})") + rest))
+            .empty());
+  CHECK(bugs.same_faults(
+                prepared(model + edit("f", R"("replace": {"/scaling/num": "alpha + 1"})") + rest))
+            .empty());
+  CHECK(bugs.same_faults(prepared(model + edit("m", R"("replace": {"/scaling/den": "1"})") +
+                                  " tp=1 adapters=a:r4:alpha8:qkv tokens=a,-")) ==
+        std::vector<std::string>{"mlx-vlm-845"});
+  CHECK(
+      bugs.same_faults(prepared(model + "vllm tp=2 slots=1 adapters=a:r4:alpha8:qkv steps=load:a@0,"
+                                        "rescale:a:alpha16 tokens=a,-"))
+          .empty());
 }
 
 TEST_CASE("two faults at once are both found and blamed on both formulas", "[museum]") {

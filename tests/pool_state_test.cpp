@@ -146,6 +146,60 @@ TEST_CASE("tokens that read the slot where their adapter was read another adapte
   CHECK(has(told(outcome), "adapter a is in slot 1 now, and its tokens still read slot 0"));
 }
 
+TEST_CASE("an adapter with more columns than the pool has is a crash, whatever the contract checks",
+          "[state]") {
+  const test::TemporaryFolder folder;
+  for (const char* clear : {"nothing", "tail", "slot"}) {
+    const std::string engine =
+        edited(folder, "sglang",
+               fmt::format(R"("remove": ["/checks/2"], "replace": {{"/lora_a/buffers/A": "3*64",
+                              "/pool/clear": "{}"}})",
+                           clear));
+    const CaseOutcome outcome = run(engine, "adapters=a:r4:alpha4:qkv,b:r64:alpha16:qkv");
+    CHECK(outcome.verdict == Verdict::crash);
+    CHECK(has(told(outcome),
+              "buffer B has R = 4 columns and the slice has the adapter's "
+              "lora_rank, 64"));
+  }
+}
+
+TEST_CASE("a factor that fits no 64 bits is a wrong factor, and none is asked of no delta",
+          "[state]") {
+  const test::TemporaryFolder folder;
+  for (const char* num : {"4611686018427387904", "0 - 9223372036854775807 - 1"}) {
+    const CaseOutcome outcome = run(
+        edited(folder, "sglang", fmt::format(R"("replace": {{"/scaling/num": "{}")", num) + "}"),
+        "adapters=a:r2:alpha16:qkv,b:r1:alpha1:qkv tokens=a,a,b,b");
+    CHECK(outcome.verdict == Verdict::silent);
+  }
+  const auto one =
+      parse_case("model=H=4,KV=2,D=2,hidden=16 engine=" +
+                 edited(folder, "sglang", R"("replace": {"/scaling/num": "alpha + 1"})") +
+                 " tp=4 adapters=a:r2:alpha16:none tokens=a,a,a,a");
+  REQUIRE(one);
+  const auto item = prepare(*one, test::configs());
+  REQUIRE(item);
+  Analyser analyser;
+  const auto outcome = check_laws(*item, analyser);
+  REQUIRE(outcome);
+  CHECK(outcome->verdict == Verdict::consistent);
+}
+
+TEST_CASE("a thousand uses of one adapter take no time and blame nobody", "[state]") {
+  std::string steps = "slots=1 adapters=a:r2:alpha2:qkv tokens=a,a,a,a steps=load:a@0";
+  for (int i = 0; i < 1000; ++i) {
+    steps += ",evict:a,activate:a@0";
+  }
+  const auto one = parse_case("model=H=4,KV=2,D=2,hidden=16 engine=vllm-20873 tp=2 R=4 " + steps);
+  REQUIRE(one);
+  const auto item = prepare(*one, test::configs());
+  REQUIRE(item);
+  Analyser analyser;
+  const auto outcome = check_laws(*item, analyser);
+  REQUIRE(outcome);
+  CHECK(outcome->verdict == Verdict::silent);
+}
+
 TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {
   const test::TemporaryFolder folder;
   std::mt19937 random(7);  // a fixed seed: the same sequences everywhere

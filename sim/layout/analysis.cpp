@@ -31,7 +31,9 @@ std::optional<PlanFailure> plan_event(Planner& planner, const Contract& contract
     return planner.load(shape, build, load);
   }
   RankLoad cut;
-  plan_event(planner, contract, events, before, build, cut);
+  if (auto failure = plan_event(planner, contract, events, before, build, cut)) {
+    return failure;
+  }
   return planner.load(shape, build, load, &cut);
 }
 
@@ -131,9 +133,10 @@ const Analyser::PlannedLoad& Analyser::plan_load(Planner& planner, const Contrac
     planner.build(static_cast<std::int64_t>(rank), scratch_build_);
   }
   state.loads.resize(std::max(state.loads.size(), place + 1));
-  planned.push_back(
-      {one.shape, cuts,
-       plan_event(planner, contract, analysis_.events, event, state.build, state.loads[place])});
+  const int before = cut_by(contract, analysis_.events, event);  // planned already: it came first
+  planned.push_back({one.shape, cuts,
+                     planner.load(one.shape, state.build, state.loads[place],
+                                  before < 0 ? nullptr : &state.load(before))});
   return planned.back();
 }
 

@@ -1,6 +1,7 @@
 #include "sim/layout/laws.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <optional>
 
@@ -803,14 +804,22 @@ void check_delta(const Contract& contract, const Deployment& deployment, const R
 
 void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
                    std::vector<Violation>& violations) {
+  if (live.shape.targets == std::array<bool, 3>{}) {
+    return;  // no delta
+  }
   // The products of num/den against alpha/r; one that does not fit is no right factor.
   std::int64_t left = live.shape.lora_rank;
   std::int64_t right = live.shape.lora_alpha;
   bool fits = true;
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
   for (const int event : events) {
     const RankLoad& load = rank.load(event);
-    fits = fits && !__builtin_mul_overflow(left, load.scaling_numerator, &left) &&
-           !__builtin_mul_overflow(right, load.scaling_denominator, &right);
+    fits = !__builtin_mul_overflow(left, load.scaling_numerator, &left) &&
+           !__builtin_mul_overflow(right, load.scaling_denominator, &right) && left != kLeast &&
+           right != kLeast;
+    if (!fits) {
+      break;
+    }
     const std::int64_t common = std::max<std::int64_t>(1, std::gcd(left, right));
     left /= common;
     right /= common;

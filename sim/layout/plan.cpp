@@ -154,6 +154,7 @@ namespace {
 
 /// What a load took of an adapter's tensors.
 struct Slices {
+  bool cut = false;  ///< false: the tensors are whole
   std::span<const Piece> pieces;
   std::span<const IntervalMap> maps;
 };
@@ -187,7 +188,7 @@ struct Planner::Target {
   std::vector<Piece>& pieces;
   std::span<IntervalMap> maps;      ///< one for each buffer
   std::span<std::int64_t> extents;  ///< rows used so far in each buffer
-  Slices slices = {};               ///< if not empty, the sources are these and not the adapter's
+  Slices slices = {};               ///< what is left of the sources
 };
 
 Planner::Planner(const Contract& contract, const QkvGeometry& geometry,
@@ -430,7 +431,7 @@ bool Planner::copy_b(const RankBuild& build, RankLoad& load, const RankLoad* cut
                 .pieces = load.b_pieces,
                 .maps = load.b_maps,
                 .extents = load.slice_rows,
-                .slices = cut == nullptr ? Slices{} : Slices{cut->b_pieces, cut->b_maps}};
+                .slices = cut == nullptr ? Slices{} : Slices{true, cut->b_pieces, cut->b_maps}};
   if (!copy_rows(contract_.lora_b.copies, target)) {
     return false;
   }
@@ -463,7 +464,7 @@ bool Planner::copy_a(const AdapterShape& adapter, const RankBuild& build, RankLo
                 .pieces = load.a_pieces,
                 .maps = load.a_maps,
                 .extents = a_extents_,
-                .slices = cut == nullptr ? Slices{} : Slices{cut->a_pieces, cut->a_maps}};
+                .slices = cut == nullptr ? Slices{} : Slices{true, cut->a_pieces, cut->a_maps}};
   if (!copy_rows(contract_.lora_a.copies, target)) {
     return false;
   }
@@ -580,7 +581,7 @@ bool Planner::put_piece(const Copy& copy, Target& target, Piece& piece) {
         copy.place, true);
   }
   std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
-  const bool cut_before = !target.slices.pieces.empty();
+  const bool cut_before = target.slices.cut;
   const IntervalMap slices =
       cut_before ? joined(target.slices, copy.source, available) : IntervalMap();
   const std::int64_t begin = std::clamp<std::int64_t>(piece.from, 0, available);
@@ -688,6 +689,20 @@ std::optional<PlanFailure> Planner::check_fit(const RankBuild& build, const Rank
     }
     return broken;
   };
+  if (lora_rank_ > deployment_.max_lora_rank && !build.b_rows.empty()) {
+    PlanFailure broken{.verdict = Verdict::crash,
+                       .law = Law::fit,
+                       .tp_rank = build.tp_rank,
+                       .sentence = {},
+                       .place = {}};
+    if (detail_ == Detail::sentences) {
+      broken.sentence =
+          fmt::format("buffer {} has R = {} columns and the slice has the adapter's lora_rank, {}",
+                      contract_.lora_b.buffers.front().name, deployment_.max_lora_rank, lora_rank_);
+      broken.place = contract_.lora_b.buffers.front().rows.place();
+    }
+    return broken;
+  }
   for (std::size_t i = 0; i < build.b_rows.size(); ++i) {
     const bool fits = contract_.lora_b.fit == Fit::exact ? load.slice_rows[i] == build.b_rows[i]
                                                          : load.slice_rows[i] <= build.b_rows[i];

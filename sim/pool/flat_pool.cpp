@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/base/ensure.hpp"
+
 namespace tplora {
 
 template <class Element>
@@ -53,6 +55,7 @@ void FlatPool<Element>::load(const Contract& contract, const RankLoad& load,
                              std::int64_t slot) {
   const bool clears = contract.pool.clear == PoolClear::slot;
   for (std::size_t i = 0; i < b_.size(); ++i) {
+    ensure(shape.lora_rank <= b_[i].cols, "an adapter's lora_rank fits the pool");
     if (clears) {
       clear(b_[i], slot);
     }

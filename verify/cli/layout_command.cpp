@@ -77,18 +77,22 @@ Result<LayerReport> report_layer(const PreparedCase& item) {
 }
 
 /// A report for each layer kind of the model.
-Result<std::vector<LayerReport>> report_layers(Case one, const ConfigFolders& configs) {
+Result<std::vector<LayerReport>> report_layers(Case one, bool standard,
+                                               const ConfigFolders& configs) {
   const auto contract = find_contract(one.engine, configs.root).and_then(read_contract);
   if (!contract) {
     return fail(contract.error());
   }
-  for (AdapterSpec& adapter : one.adapters) {
-    adapter.shared_a = contract->takes_fused_adapters();
-  }
-  // Engines that cut the batch over the ranks want a token for each.
-  while (contract->mentions(symbol::tokens) &&
-         static_cast<std::int64_t>(one.tokens.size()) % one.tp_size != 0) {
-    one.tokens.push_back(one.tokens[one.tokens.size() % 4]);
+  if (standard) {  // a case of the user's own is taken as it is
+    for (AdapterSpec& adapter : one.adapters) {
+      adapter.shared_a = contract->takes_fused_adapters();
+    }
+    // Engines that cut the batch over the ranks want a token for each.
+    const std::vector<int> tokens = one.tokens;
+    while (contract->mentions(symbol::tokens) &&
+           static_cast<std::int64_t>(one.tokens.size()) % one.tp_size != 0) {
+      one.tokens.push_back(tokens[one.tokens.size() % tokens.size()]);
+    }
   }
   one.layer.clear();
   const auto cases = prepare_all_layers(one, configs);
@@ -132,7 +136,7 @@ int compare(const LayoutOptions& options, const LayerReport& first, std::size_t 
     return bad_input({"--vs prints text, expected no --json with it", ""});
   }
   const auto layers = layout_case_of(options, options.vs).and_then([&](const Case& one) {
-    return report_layers(one, configs);
+    return report_layers(one, options.case_line.empty(), configs);
   });
   if (!layers) {
     return bad_input(layers.error());
@@ -157,13 +161,15 @@ int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
   if (auto checked = check_options(options); !checked && !whole) {
     return bad_input(checked.error());
   }
+  std::string layer = options.layer;
   const auto layers = layout_case_of(options, options.engine).and_then([&](const Case& one) {
-    return report_layers(one, configs);
+    layer = layer.empty() ? one.layer : layer;  // the line's own
+    return report_layers(one, !whole, configs);
   });
   if (!layers) {
     return bad_input(layers.error());
   }
-  const auto shown = shown_layer(*layers, options.layer);
+  const auto shown = shown_layer(*layers, layer);
   if (!shown) {
     return bad_input(shown.error());
   }

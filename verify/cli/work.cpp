@@ -34,7 +34,16 @@ NumericWork numeric_work(const PreparedCase& item, const Analysis& analysis) {
   for (const AdapterSpec& adapter : item.one.adapters) {
     adapters += static_cast<double>(adapter.lora_rank) * (3 * hidden + 2 * rows);
   }
-  return {.multiplications = columns / 2 * hidden * tokens,
+  double staged = 0;  // B elements that the steps put into slots, once for each factor
+  for (int event = 0; event < static_cast<int>(analysis.events.size()); ++event) {
+    const PoolEvent& one = analysis.events[static_cast<std::size_t>(event)];
+    const auto factors =
+        scaling_events(item.contract->pool.scale, analysis.events, event, event).size();
+    staged += one.slot < 0
+                  ? 0
+                  : static_cast<double>(one.shape.lora_rank) * rows * static_cast<double>(factors);
+  }
+  return {.multiplications = columns / 2 * hidden * tokens + staged,
           .floats =
               tokens * (hidden + columns) + adapters + static_cast<double>(item.one.slots) * slot};
 }

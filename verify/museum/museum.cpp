@@ -10,11 +10,13 @@
 namespace tplora {
 namespace {
 
+constexpr const char* kNoValue = "no value";
+
 /// What a contract does to a case: verdict, failures and broken laws, without their formulas.
 std::string deeds(const Contract& contract, const LayoutCase& input, Analyser& analyser) {
   const Analysis& analysis = analyser.run(contract, input);
   if (analysis.bad_contract) {
-    return "no value";
+    return kNoValue;
   }
   std::set<std::string> lines;
   for (const PlanFailure& failure : analysis.failures) {
@@ -23,14 +25,28 @@ std::string deeds(const Contract& contract, const LayoutCase& input, Analyser& a
       const RankState& rank = analysis.ranks[static_cast<std::size_t>(failure.tp_rank)];
       shapes = fmt::format(" b {} a {}", fmt::join(rank.build.b_rows, ","),
                            fmt::join(rank.build.a_rows, ","));
-      for (const RankLoad& load : rank.loads) {
-        shapes += fmt::format(" {}", fmt::join(load.slice_rows, ","));
+      for (int event = 0; rank.has_load(event); ++event) {
+        shapes += fmt::format(" {}", fmt::join(rank.load(event).slice_rows, ","));
       }
+    } else {
+      shapes = " " + failure.place;  // only the very same check is the same fault
     }
     lines.insert(fmt::format("{} {} {}{}", static_cast<int>(failure.verdict),
                              static_cast<int>(failure.law), failure.tp_rank, shapes));
   }
   for (const Violation& v : analysis.violations) {
+    if (v.law == Law::scaling) {
+      const RankState& rank = analysis.ranks[static_cast<std::size_t>(v.tp_rank)];
+      for (const LiveAdapter& live : analysis.live) {
+        for (const int event :
+             scaling_events(contract.pool.scale, analysis.events, live.event, live.scaled)) {
+          const RankLoad& load = rank.load(event);
+          // As a float: equal factors are equal however they are written.
+          lines.insert(
+              fmt::format("{} {} {} times {}", v.tp_rank, live.adapter, event, load.scaling()));
+        }
+      }
+    }
     lines.insert(fmt::format("{} {} {} {} {} {} {} {} {}: {} {} {} {} {}", static_cast<int>(v.law),
                              static_cast<int>(v.side), v.tp_rank, v.adapter, v.slot,
                              static_cast<int>(v.part), v.first_row, v.rows, v.column,
@@ -51,8 +67,10 @@ bool shows(const Contract& bug, const Contract& engine, const Case& one,
   const LayoutCase input = layout_case(one, geometry);
   const std::string healthy = deeds(engine, input, analyser);
   const std::string sick = deeds(bug, input, analyser);
-  return healthy != sick;
+  return healthy != sick && healthy != kNoValue && sick != kNoValue;
 }
+
+constexpr std::int64_t kMaxLoraRank = 4096;  // of a case line
 
 /// Cases of a suite whose neighbourhood is searched for one that shows a bug.
 constexpr std::size_t kNeighbourhoods = 8;
@@ -77,30 +95,51 @@ std::optional<Case> near_case(const Contract& bug, const PreparedCase& item, Ana
   return std::nullopt;
 }
 
-std::string smallest_case(const Contract& bug, const std::string& engine) {
-  for (const BugRecord::Expectation& expect : bug.bug->expect) {
-    if (expect.role == "smallest") {
-      return fmt::format("model={} engine={} tp={}{}{}", expect.model, engine, expect.tp_size,
-                         expect.case_line.empty() ? "" : " ", expect.case_line);
-    }
-  }
-  return "";
-}
-
+/// What a record's case is run with unless it says so itself.
+constexpr const char* kScenario =
+    "R=16 slots=2 adapters=a:r16:alpha32:{0},b:r8:alpha8:{0} tokens=a,b,-,a";
 }  // namespace
 
 Result<Museum> Museum::read(const ConfigFolders& configs) {
-  Museum museum;
+  Museum museum(configs);
   for (const std::string& name : list_contracts(configs.root, "bugs")) {
     auto contract = find_contract(name, configs.root).and_then(read_contract);
     if (!contract) {
       return fail(contract.error());
     }
-    if (contract->bug) {
+    if (contract->bug && !contract->extends.empty()) {
+      auto healthy = find_contract(contract->extends.front(), configs.root).and_then(read_contract);
+      if (!healthy) {
+        return fail(healthy.error());
+      }
+      museum.healthy_.push_back(std::move(*healthy));
       museum.bugs_.push_back(std::move(*contract));
     }
   }
   return museum;
+}
+
+// The record's smallest case under `engine`, if it shows the bug there; else empty.
+std::string Museum::smallest_case(const Contract& bug, const std::string& engine) const {
+  for (const BugRecord::Expectation& expect : bug.bug->expect) {
+    if (expect.role != "smallest") {
+      continue;
+    }
+    const std::string rest =
+        expect.case_line.empty()
+            ? fmt::format(fmt::runtime(kScenario), bug.takes_fused_adapters() ? "fused" : "qkv")
+            : expect.case_line;
+    const std::string layer = expect.layer.empty() ? "" : " layer=" + expect.layer;
+    const auto one = parse_case(fmt::format("model={}{} engine={} tp={} {}", expect.model, layer,
+                                            engine, expect.tp_size, rest));
+    const auto item = one ? prepare(*one, configs_) : Result<PreparedCase>(fail(one.error()));
+    Analyser analyser;
+    if (item && item->geometry &&
+        shows(bug, *item->contract, item->one, *item->geometry, analyser)) {
+      return print_case(item->one);
+    }
+  }
+  return "";
 }
 
 std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
@@ -115,9 +154,10 @@ std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
     return names;
   }
   const std::string own = deeds(*item.contract, input, analyser);
-  for (const Contract& bug : bugs_) {
+  for (std::size_t i = 0; i < bugs_.size(); ++i) {
+    const Contract& bug = bugs_[i];
     if (bug.name != item.contract->name && takes_case(bug, item.one) &&
-        deeds(bug, input, analyser) == own) {
+        deeds(bug, input, analyser) == own && deeds(healthy_[i], input, analyser) != own) {
       names.push_back(bug.name);
     }
   }

@@ -35,7 +35,12 @@ class Museum {
   [[nodiscard]] std::vector<BlindSpot> blind_spots(const std::vector<PreparedCase>& cases) const;
 
  private:
+  explicit Museum(ConfigFolders configs) : configs_(std::move(configs)) {}
+  [[nodiscard]] std::string smallest_case(const Contract& bug, const std::string& engine) const;
+
+  ConfigFolders configs_;
   std::vector<Contract> bugs_;
+  std::vector<Contract> healthy_;  ///< beside each bug: the contract it extends
 };
 
 }  // namespace tplora

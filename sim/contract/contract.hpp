@@ -151,7 +151,8 @@ struct LoraBSection {
   PastEnd past_end = PastEnd::clip;
   std::vector<Buffer> buffers;
   std::vector<Copy> copies;
-  bool same_for_adapters = false;  ///< follows from the formulas: on a rank, all copies alike
+  /// Follows from the formulas: on a rank, adapters of equal targets are copied alike.
+  bool same_for_targets = false;
 };
 
 struct LoraASection {
@@ -241,7 +242,7 @@ struct Contract {
 /// Every formula of the contract but claims, with `let` first, in the order of the file.
 [[nodiscard]] std::vector<Formula*> formulas_of(Contract& contract);
 
-/// Works out again what follows from the formulas: phases, memo numbers, same_for_adapters and
+/// Works out again what follows from the formulas: phases, memo numbers, same_for_targets and
 /// same_on_ranks. For those who
 /// change a compiled contract; read_contract has done it.
 void index_formulas(Contract& contract);

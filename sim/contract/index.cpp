@@ -52,6 +52,19 @@ bool same_on_ranks(const Contract& contract, const Formula& formula) {
   });
 }
 
+/// Whether the formula sees nothing of an adapter but which parts it targets. A `let` of an
+/// adapter's phase may see more, so it is taken to.
+bool same_for_targets(const Contract& contract, const Formula& formula) {
+  const auto& used = formula.used_symbols();
+  return without_loop_index(contract, formula) &&
+         std::none_of(used.begin(), used.end(), [&](const Formula::Used& each) {
+           return each.symbol == symbol::r || each.symbol == symbol::alpha ||
+                  std::any_of(contract.lets.begin(), contract.lets.end(), [&](const Let& let) {
+                    return let.symbol == each.symbol && let.phase == Phase::adapter;
+                  });
+         });
+}
+
 /// Whether `holds` for every formula of copies that are not repeated.
 template <class Test>
 bool all_formulas(const std::vector<Copy>& copies, const Test& holds) {
@@ -121,8 +134,9 @@ void index_formulas(Contract& contract) {
     all[i]->set_memo(
         {.number = kept ? contract.memo_count++ : -1, .of_rank = phase == Phase::tp_rank});
   }
-  contract.lora_b.same_for_adapters = all_formulas(
-      contract.lora_b.copies, [](const Formula& formula) { return formula.memo().number >= 0; });
+  contract.lora_b.same_for_targets =
+      all_formulas(contract.lora_b.copies,
+                   [&](const Formula& formula) { return same_for_targets(contract, formula); });
   contract.lora_a.same_on_ranks = all_formulas(contract.lora_a.copies, [&](const Formula& formula) {
     return same_on_ranks(contract, formula);
   });

@@ -820,6 +820,10 @@ void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<con
     if (!fits) {
       break;
     }
+    if (left == right) {
+      left = right = 1;  // the usual case, without a division
+      continue;
+    }
     const std::int64_t common = std::max<std::int64_t>(1, std::gcd(left, right));
     left /= common;
     right /= common;

@@ -403,7 +403,7 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     failed_ = let_failure;
     return failure(Verdict::crash);
   }
-  const bool good = copy_b(build, load, cut) && copy_a(adapter, build, load, cut) &&
+  const bool good = copy_b(adapter, build, load, cut) && copy_a(adapter, build, load, cut) &&
                     launches(load) && eval(contract_.scaling_numerator, load.scaling_numerator) &&
                     eval(contract_.scaling_denominator, load.scaling_denominator);
   if (!good) {
@@ -417,9 +417,10 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
   return check_fit(build, load);
 }
 
-bool Planner::copy_b(const RankBuild& build, RankLoad& load, const RankLoad* cut) {
-  const bool kept = contract_.lora_b.same_for_adapters && cut == nullptr;
-  if (kept && kept_b_stamp_ == rank_stamp_) {
+bool Planner::copy_b(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
+                     const RankLoad* cut) {
+  const bool kept = contract_.lora_b.same_for_targets && cut == nullptr;
+  if (kept && kept_b_stamp_ == rank_stamp_ && kept_b_targets_ == adapter.targets) {
     load.b_pieces = kept_b_.pieces;
     load.b_maps = kept_b_.maps;
     load.slice_rows = kept_b_.extents;
@@ -440,6 +441,7 @@ bool Planner::copy_b(const RankBuild& build, RankLoad& load, const RankLoad* cut
     kept_b_.maps = load.b_maps;
     kept_b_.extents = load.slice_rows;
     kept_b_stamp_ = rank_stamp_;
+    kept_b_targets_ = adapter.targets;
   }
   return true;
 }

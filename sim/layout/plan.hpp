@@ -197,7 +197,8 @@ class Planner {
   bool copy_rows(const std::vector<Copy>& copies, Target& target);
   bool copy_once(const Copy& copy, int number, Target& target);
   bool put_piece(const Copy& copy, Target& target, Piece& piece);
-  bool copy_b(const RankBuild& build, RankLoad& load, const RankLoad* cut);
+  bool copy_b(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
+              const RankLoad* cut);
   bool copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
               const RankLoad* cut);
   bool launches(RankLoad& load);
@@ -224,8 +225,8 @@ class Planner {
   };
   std::vector<Kept> kept_;
   std::int64_t rank_stamp_ = 0;  ///< counts builds
-  /// Copies of a section that another load repeats: of lora_b for the next adapter on the rank, of
-  /// lora_a for the same adapter on the next rank.
+  /// Copies of a section that another load repeats: of lora_b for the next adapter of equal targets
+  /// on the rank, of lora_a for the same adapter on the next rank.
   struct Copied {
     std::vector<Piece> pieces;
     std::vector<IntervalMap> maps;
@@ -237,6 +238,7 @@ class Planner {
   };
   Copied kept_b_;
   std::int64_t kept_b_stamp_ = 0;
+  std::array<bool, 3> kept_b_targets_ = {};
   std::vector<KeptA> kept_a_;
   std::vector<std::int64_t> a_extents_;
   Detail detail_;

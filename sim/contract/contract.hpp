@@ -171,7 +171,8 @@ struct PoolSection {
   PoolLookup lookup = PoolLookup::current;
   PoolEvict evict = PoolEvict::lru;
   PoolBase base = PoolBase::none;
-  std::string place = {};  ///< file and JSON pointer, for the findings
+  /// File and JSON pointer of three of the words, for findings and errors.
+  std::string cut_place = {}, scale_place = {}, lookup_place = {};
 };
 
 struct ViewSection {

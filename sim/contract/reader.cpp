@@ -536,7 +536,9 @@ class Compiler {
                         .lookup = word(*section, "lookup", kLookup, PoolLookup::current),
                         .evict = word(*section, "evict", kEvict, PoolEvict::lru),
                         .base = word(*section, "base", kBase, PoolBase::none),
-                        .place = place(*section)};
+                        .cut_place = document_.place("/pool/cut"),
+                        .scale_place = document_.place("/pool/scale"),
+                        .lookup_place = document_.place("/pool/lookup")};
     }
   }
 

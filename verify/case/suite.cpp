@@ -76,7 +76,7 @@ class Library {
         fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
                     contract.program, folds ? "when B is put into a slot" : "in its kernels",
                     folds ? "\"slot\" or \"cache\"" : "\"table\""),
-        contract.pool.place + "/scale");
+        contract.pool.scale_place);
   }
 
   const ConfigFolders& configs_;

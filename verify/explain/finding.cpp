@@ -158,10 +158,9 @@ class Narrator {
                              planner_.describe(contract_.scaling_denominator));
     }
     const std::string again =
-        events.size() > 1
-            ? fmt::format(", once for each of its {} uses since it was read [{}/scale]",
-                          events.size(), contract_.pool.place)
-            : "";
+        events.size() > 1 ? fmt::format(", once for each of its {} uses since it was read [{}]",
+                                        events.size(), contract_.pool.scale_place)
+                          : "";
     return fmt::format("adapter {} is scaled by {}{}, expected alpha / lora_rank = {} / {}",
                        name(v.adapter), factors, again, one.shape.lora_alpha, one.shape.lora_rank);
   }
@@ -176,14 +175,14 @@ class Narrator {
       if (contract_.pool.cut == PoolCut::in_place && event.previous >= 0) {
         before = fmt::format(
             "; the host's copy of adapter {} was cut for this rank before, and is "
-            "cut again [{}/cut]",
-            name(v.adapter), contract_.pool.place);
+            "cut again [{}]",
+            name(v.adapter), contract_.pool.cut_place);
       }
       if (contract_.pool.lookup == PoolLookup::first && event.slot != one.slot) {
         before += fmt::format(
             "; adapter {} is in slot {} now, and its tokens still read slot {} "
-            "[{}/lookup]",
-            name(v.adapter), event.slot, one.slot, contract_.pool.place);
+            "[{}]",
+            name(v.adapter), event.slot, one.slot, contract_.pool.lookup_place);
       }
     }
     std::string text = planner_.describe(formula_at(contract_, v.cause));

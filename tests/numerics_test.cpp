@@ -113,13 +113,10 @@ TEST_CASE("the fp32 chain is the plain loop, whatever stands beside a row", "[nu
       for (const auto& [first, count] :
            {std::pair<std::int64_t, std::int64_t>{0, 75}, {5, 3}, {16, 16}, {31, 2}, {40, 35}}) {
         std::vector<float> out(static_cast<std::size_t>(tokens * count));
-        dot_rows(Accumulator::fp32_chain, x.data(), panel,
-                 {.tokens = tokens,
-                  .x_stride = cols,
-                  .first_row = first,
-                  .rows = count,
-                  .out_stride = count},
-                 out.data());
+        const TokenTiles tiles(
+            {.values = x.data(), .tokens = tokens, .cols = cols, .row_stride = cols});
+        dot_rows(Accumulator::fp32_chain, tiles, panel,
+                 {.first_row = first, .rows = count, .out_stride = count}, out.data());
         for (std::int64_t t = 0; t < tokens; ++t) {
           for (std::int64_t i = 0; i < count; ++i) {
             const float expected = plain_chain(x.data() + t * cols, w.data() + (first + i) * cols,

@@ -49,8 +49,9 @@ TEST_CASE("every instruction set gives the bits of the plain chain", "[numerics]
   panel.pack(w.data(), rows, cols, cols);
   const int targets = for_each_target([&](const char* name) {
     std::vector<float> out(static_cast<std::size_t>(tokens * rows));
-    dot_rows(Accumulator::fp32_chain, x.data(), panel,
-             {.tokens = tokens, .x_stride = cols, .first_row = 0, .rows = rows, .out_stride = rows},
+    const TokenTiles tiles(
+        {.values = x.data(), .tokens = tokens, .cols = cols, .row_stride = cols});
+    dot_rows(Accumulator::fp32_chain, tiles, panel, {.rows = rows, .out_stride = rows},
              out.data());
     for (std::int64_t t = 0; t < tokens; ++t) {
       for (std::int64_t i = 0; i < rows; ++i) {

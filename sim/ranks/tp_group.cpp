@@ -61,7 +61,11 @@ TpGroup::TpGroup(const Contract& contract, const Deployment& deployment, const A
       deployment_(deployment),
       analysis_(analysis),
       arithmetic_(arithmetic),
-      batch_(batch) {
+      batch_(batch),
+      x_({.values = batch.x.data(),
+          .tokens = batch.tokens(),
+          .cols = batch.hidden_size,
+          .row_stride = batch.hidden_size}) {
   ensure(analysis.failures.empty(), "only a plan without failures is run");
   for (const RankState& rank : analysis.ranks) {
     const auto size = static_cast<std::size_t>(rank.build.width * batch.tokens());
@@ -102,12 +106,9 @@ void TpGroup::accept_panel(Part part, std::int64_t first_row, const Panel& panel
         continue;
       }
       float* const out = bases_[rank].data() + segment.at + (from - segment.from);
-      const DotShape shape{.tokens = batch_.tokens(),
-                           .x_stride = batch_.hidden_size,
-                           .first_row = from - first_row,
-                           .rows = end - from,
-                           .out_stride = build.width};
-      dot_rows(arithmetic_.accumulator, batch_.x.data(), panel, shape, out);
+      dot_rows(arithmetic_.accumulator, x_, panel,
+               {.first_row = from - first_row, .rows = end - from, .out_stride = build.width},
+               out);
       for (std::int64_t token = 0; token < batch_.tokens(); ++token) {
         for (std::int64_t i = 0; i < end - from; ++i) {
           float& y = out[token * build.width + i];
@@ -160,8 +161,12 @@ void TpGroup::finish() {
 void TpGroup::shrink(std::size_t rank, const LiveAdapter& live,
                      std::span<const std::int64_t> tokens,
                      std::vector<std::vector<float>>& u) const {
-  const std::vector<float> x = rows_of(batch_, tokens);
+  const std::vector<float> rows_of_x = rows_of(batch_, tokens);
   const auto count = static_cast<std::int64_t>(tokens.size());
+  const TokenTiles x({.values = rows_of_x.data(),
+                      .tokens = count,
+                      .cols = batch_.hidden_size,
+                      .row_stride = batch_.hidden_size});
   const std::size_t buffers = contract_.lora_a.buffers.size();
   u.resize(buffers);
   Panel panel(kPanelRows, batch_.hidden_size);
@@ -172,12 +177,7 @@ void TpGroup::shrink(std::size_t rank, const LiveAdapter& live,
     for (std::int64_t row = 0; row < a.rows; row += kPanelRows) {
       const std::int64_t rows = std::min(kPanelRows, a.rows - row);
       panel.pack(a.memory.data() + a.row_begin(live.slot, row), rows, a.cols, a.cols);
-      const DotShape shape{.tokens = count,
-                           .x_stride = batch_.hidden_size,
-                           .first_row = 0,
-                           .rows = rows,
-                           .out_stride = rows};
-      dot_rows(arithmetic_.accumulator, x.data(), panel, shape, dots.data());
+      dot_rows(arithmetic_.accumulator, x, panel, {.rows = rows, .out_stride = rows}, dots.data());
       for (std::int64_t i = 0; i < rows; ++i) {
         for (std::int64_t j = 0; j < count; ++j) {
           u[buffer][static_cast<std::size_t>((row + i) * count + j)] =
@@ -214,6 +214,10 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
           apply(program.expand_input, value, scaling, arithmetic_.dtype);
     }
   }
+  const TokenTiles u_tiles({.values = inputs.data(),
+                            .tokens = count,
+                            .cols = one.depth,
+                            .row_stride = one.depth});
   // Columns past the output row would be written into the next token's row; they are reported by
   // law 3 and dropped here.
   const std::int64_t rows = std::clamp<std::int64_t>(width - one.out, 0, one.rows);
@@ -229,9 +233,8 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
       }
     }
     panel.pack(block.data(), some, one.depth, one.depth);
-    const DotShape shape{
-        .tokens = count, .x_stride = one.depth, .first_row = 0, .rows = some, .out_stride = some};
-    dot_rows(arithmetic_.accumulator, inputs.data(), panel, shape, dots.data());
+    dot_rows(arithmetic_.accumulator, u_tiles, panel, {.rows = some, .out_stride = some},
+             dots.data());
     for (std::int64_t j = 0; j < count; ++j) {
       float* const out =
           outputs_[rank].data() + tokens[static_cast<std::size_t>(j)] * width + one.out + row;

@@ -13,6 +13,7 @@
 #include "sim/numerics/panel.hpp"
 #include "sim/numerics/program.hpp"
 #include "sim/numerics/scalar.hpp"
+#include "sim/numerics/token_tiles.hpp"
 #include "sim/pool/flat_pool.hpp"
 
 namespace tplora {
@@ -81,6 +82,7 @@ class TpGroup {
   const Analysis& analysis_;
   Arithmetic arithmetic_;
   const Batch& batch_;
+  TokenTiles x_;
   std::vector<FlatPool<float>> pools_;
   std::vector<Output> bases_, outputs_;
 };

@@ -4,7 +4,12 @@
 
 namespace tplora {
 
-Reference::Reference(ReferenceInput input) : input_(std::move(input)) {
+Reference::Reference(ReferenceInput input)
+    : input_(std::move(input)),
+      x_({.values = input_.x.data(),
+          .tokens = static_cast<std::int64_t>(input_.adapter_of_token.size()),
+          .cols = input_.geometry.hidden_size,
+          .row_stride = input_.geometry.hidden_size}) {
   for (const Part part : kParts) {
     const auto rows = static_cast<std::size_t>(input_.geometry.rows(part));
     bases_[static_cast<std::size_t>(part)].resize(rows * input_.adapter_of_token.size());
@@ -16,13 +21,7 @@ void Reference::accept_panel(Part part, std::int64_t first_row, const Panel& pan
   const std::int64_t width = input_.geometry.rows(part);
   const auto tokens = static_cast<std::int64_t>(input_.adapter_of_token.size());
   float* const out = bases_[static_cast<std::size_t>(part)].data() + first_row;
-  dot_rows(input_.accumulator, input_.x.data(), panel,
-           DotShape{.tokens = tokens,
-                    .x_stride = input_.geometry.hidden_size,
-                    .first_row = 0,
-                    .rows = panel.rows(),
-                    .out_stride = width},
-           out);
+  dot_rows(input_.accumulator, x_, panel, {.rows = panel.rows(), .out_stride = width}, out);
   for (std::int64_t token = 0; token < tokens; ++token) {
     for (std::int64_t row = 0; row < panel.rows(); ++row) {
       float& y = out[token * width + row];
@@ -34,71 +33,73 @@ void Reference::accept_panel(Part part, std::int64_t first_row, const Panel& pan
 
 void Reference::finish() {
   outputs_ = bases_;
-  for (std::size_t token = 0; token < input_.adapter_of_token.size(); ++token) {
-    const int number = input_.adapter_of_token[token];
+  for (std::size_t number = 0; number < input_.adapters.size(); ++number) {
+    std::vector<std::int64_t> tokens;
+    for (std::size_t token = 0; token < input_.adapter_of_token.size(); ++token) {
+      if (input_.adapter_of_token[token] == static_cast<int>(number)) {
+        tokens.push_back(static_cast<std::int64_t>(token));
+      }
+    }
     for (const Part part : kParts) {
-      if (number >= 0) {
-        add_delta(part, static_cast<std::int64_t>(token),
-                  input_.adapters[static_cast<std::size_t>(number)]);
+      if (!tokens.empty()) {
+        add_deltas(part, tokens, input_.adapters[number]);
       }
     }
   }
 }
 
-std::vector<float> Reference::shrink(std::span<const float> x, const Adapter& adapter,
-                                     Part part) const {
+TokenTiles Reference::shrink(std::span<const std::int64_t> tokens, const Adapter& adapter,
+                             Part part) const {
   const std::int64_t lora_rank = adapter.spec().lora_rank;
   const std::int64_t hidden = input_.geometry.hidden_size;
+  const auto count = static_cast<std::int64_t>(tokens.size());
+  std::vector<float> x;
+  for (const std::int64_t token : tokens) {
+    const auto row = input_.x.subspan(static_cast<std::size_t>(token * hidden),
+                                      static_cast<std::size_t>(hidden));
+    x.insert(x.end(), row.begin(), row.end());
+  }
   Panel panel(lora_rank, hidden);
   panel.pack(adapter.a(part).data(), lora_rank, hidden, hidden);
-  std::vector<float> u(static_cast<std::size_t>(lora_rank));
-  dot_rows(input_.accumulator, x.data(), panel,
-           DotShape{.tokens = 1,
-                    .x_stride = hidden,
-                    .first_row = 0,
-                    .rows = lora_rank,
-                    .out_stride = lora_rank},
-           u.data());
+  std::vector<float> u(static_cast<std::size_t>(count * lora_rank));
+  dot_rows(input_.accumulator,
+           TokenTiles({.values = x.data(), .tokens = count, .cols = hidden, .row_stride = hidden}),
+           panel, {.rows = lora_rank, .out_stride = lora_rank}, u.data());
   const float scaling = adapter.spec().scaling();
   for (float& value : u) {
     value = apply(input_.program->shrink, value, 1.0F, input_.dtype);
     value = apply(input_.program->expand_input, value, scaling, input_.dtype);
   }
-  return u;
+  return TokenTiles(
+      {.values = u.data(), .tokens = count, .cols = lora_rank, .row_stride = lora_rank});
 }
 
-void Reference::add_delta(Part part, std::int64_t token, const Adapter& adapter) {
+void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
+                           const Adapter& adapter) {
   const RoundingProgram& program = *input_.program;
   const float scaling = adapter.spec().scaling();
   const std::int64_t width = input_.geometry.rows(part);
   const std::int64_t lora_rank = adapter.spec().lora_rank;
-  float* const out = outputs_[static_cast<std::size_t>(part)].data() + token * width;
-  if (!adapter.spec().targets[static_cast<std::size_t>(part)]) {
-    for (std::int64_t row = 0; row < width; ++row) {
-      out[row] = apply(program.sum, out[row] + 0.0F, scaling, input_.dtype);
+  const bool targeted = adapter.spec().targets[static_cast<std::size_t>(part)];
+  std::vector<float> deltas(tokens.size() * static_cast<std::size_t>(width));
+  if (targeted) {
+    std::vector<float> b = adapter.b(part);
+    for (float& value : b) {
+      value = apply(program.load_b, value, scaling, input_.dtype);
     }
-    return;
+    Panel panel(width, lora_rank);
+    panel.pack(b.data(), width, lora_rank, lora_rank);
+    dot_rows(input_.accumulator, shrink(tokens, adapter, part), panel,
+             {.rows = width, .out_stride = width}, deltas.data());
   }
-  const std::int64_t hidden = input_.geometry.hidden_size;
-  const std::vector<float> u = shrink(
-      input_.x.subspan(static_cast<std::size_t>(token * hidden), static_cast<std::size_t>(hidden)),
-      adapter, part);
-  std::vector<float> b = adapter.b(part);
-  for (float& value : b) {
-    value = apply(program.load_b, value, scaling, input_.dtype);
-  }
-  Panel panel(width, lora_rank);
-  panel.pack(b.data(), width, lora_rank, lora_rank);
-  std::vector<float> dots(static_cast<std::size_t>(width));
-  dot_rows(
-      input_.accumulator, u.data(), panel,
-      DotShape{
-          .tokens = 1, .x_stride = lora_rank, .first_row = 0, .rows = width, .out_stride = width},
-      dots.data());
-  for (std::int64_t row = 0; row < width; ++row) {
-    const float delta =
-        apply(program.delta, dots[static_cast<std::size_t>(row)], scaling, input_.dtype);
-    out[row] = apply(program.sum, out[row] + delta, scaling, input_.dtype);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    float* const out = outputs_[static_cast<std::size_t>(part)].data() + tokens[i] * width;
+    const float* const dots = deltas.data() + i * static_cast<std::size_t>(width);
+    for (std::int64_t row = 0; row < width; ++row) {
+      const float delta =
+          targeted ? apply(program.delta, dots[row], scaling, input_.dtype) : 0.0F;
+      out[row] = apply(program.sum, out[row] + delta, scaling, input_.dtype);
+    }
   }
 }
 

@@ -15,6 +15,7 @@
 #include "sim/numerics/panel.hpp"
 #include "sim/numerics/program.hpp"
 #include "sim/numerics/scalar.hpp"
+#include "sim/numerics/token_tiles.hpp"
 
 namespace tplora {
 
@@ -53,11 +54,13 @@ class Reference {
   }
 
  private:
-  void add_delta(Part part, std::int64_t token, const Adapter& adapter);
-  [[nodiscard]] std::vector<float> shrink(std::span<const float> x, const Adapter& adapter,
-                                          Part part) const;
+  void add_deltas(Part part, std::span<const std::int64_t> tokens, const Adapter& adapter);
+  /// What the expand of those tokens reads: [tokens, lora_rank].
+  [[nodiscard]] TokenTiles shrink(std::span<const std::int64_t> tokens, const Adapter& adapter,
+                                  Part part) const;
 
   ReferenceInput input_;
+  TokenTiles x_;
   std::array<std::vector<float>, 3> bases_, outputs_;
 };
 

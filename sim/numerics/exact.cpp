@@ -1,0 +1,206 @@
+// exact. One source for every SIMD target: Highway compiles this file once for each and picks at
+// run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "sim/numerics/exact.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <vector>
+
+#include "sim/base/aligned.hpp"
+#include "sim/numerics/kernels.hpp"
+#include "sim/numerics/weights-inl.hpp"
+#include "sim/numerics/wide_sum.hpp"
+
+#ifndef TPLORA_EXACT_SPAN
+#define TPLORA_EXACT_SPAN
+namespace tplora {
+
+/// Columns worked on at a time, half a block of x: a block of doubles of this length fills half a first-level cache.
+inline constexpr std::int64_t kExactCols = kBlockCols / 2;
+
+/// The stretch of bits in which the values of a row lie: all are multiples of 2^unit and below
+/// 2^end in magnitude.
+struct Span {
+  int unit = 0, end = 0;
+  bool finite = true;
+};
+
+/// Patterns of magnitudes, seen one by one in each row of a block: the largest, the smallest that
+/// is not zero, less one, and all of their fraction bits.
+struct RowSpans {
+  std::array<std::uint32_t, kPanelRows> largest{}, smallest{}, fractions{};
+  RowSpans() { smallest.fill(0x7ffffffeU); }
+
+  [[nodiscard]] Span span(std::size_t row) const {
+    const auto exponent = [](std::uint32_t bits) {
+      return static_cast<int>(std::max(bits >> 23, 1U)) - 127;
+    };
+    const int zeros = std::countr_zero(fractions[row] | 0x800000U);
+    return {.unit = exponent(smallest[row] + 1) - 23 + zeros,
+            .end = exponent(largest[row]) + 1,
+            .finite = largest[row] < 0x7f800000U};
+  }
+};
+
+inline Span span_of(const TokenTiles& x, std::int64_t token) {
+  RowSpans one;
+  for (std::int64_t k = 0; k < x.cols(); ++k) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(x.at(token, k)) & 0x7fffffffU;
+    one.largest[0] = std::max(one.largest[0], bits);
+    one.smallest[0] = std::min(one.smallest[0], bits - 1);
+    one.fractions[0] |= bits;
+  }
+  return one.span(0);
+}
+
+}  // namespace tplora
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace tplora {
+namespace HWY_NAMESPACE {
+
+using Dd = hn::CappedTag<double, kPanelRows / 2>;
+
+/// Adds to sums[t * stride + i] the products of token t with row i of two vectors.
+/// x: [cols, kTokens]; w: [cols, kPanelRows].
+template <std::int64_t kTokens>
+HWY_NOINLINE void double_tile(const double* HWY_RESTRICT x, const double* HWY_RESTRICT w,
+                              std::int64_t cols, double* sums, std::int64_t stride) {
+  const Dd d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  // Plain arrays: vectors of some targets have no size.
+  constexpr auto kCount = static_cast<std::size_t>(kTokens);
+  hn::Vec<Dd> low[kCount];   // NOLINT(modernize-avoid-c-arrays)
+  hn::Vec<Dd> high[kCount];  // NOLINT(modernize-avoid-c-arrays)
+  for (std::int64_t t = 0; t < kTokens; ++t) {
+    low[t] = hn::LoadU(d, sums + t * stride);
+    high[t] = hn::LoadU(d, sums + t * stride + lanes);
+  }
+  for (std::int64_t k = 0; k < cols; ++k) {
+    const auto w0 = hn::LoadU(d, w);
+    const auto w1 = hn::LoadU(d, w + lanes);
+    w += kPanelRows;
+    for (std::int64_t t = 0; t < kTokens; ++t) {
+      const auto xv = hn::Set(d, x[t]);
+      low[t] = hn::MulAdd(xv, w0, low[t]);
+      high[t] = hn::MulAdd(xv, w1, high[t]);
+    }
+    x += kTokens;
+  }
+  for (std::int64_t t = 0; t < kTokens; ++t) {
+    hn::StoreU(low[t], d, sums + t * stride);
+    hn::StoreU(high[t], d, sums + t * stride + lanes);
+  }
+}
+
+template <std::int64_t kTokens = 1>
+void double_tile_of(std::int64_t tokens, const double* x, const double* w, std::int64_t cols,
+                    double* sums, std::int64_t stride) {
+  if constexpr (kTokens < 12) {
+    if (tokens != kTokens) {
+      double_tile_of<kTokens + 1>(tokens, x, w, cols, sums, stride);
+      return;
+    }
+  }
+  double_tile<kTokens>(x, w, cols, sums, stride);
+}
+
+/// Tokens [begin, end) with the rows of one block, in double: sums[(t - begin) * kPanelRows + i],
+/// right wherever no addition rounds. `span` becomes the spans of the block's rows.
+void BlockSums(const TokenTiles& x, const WeightSource& w, std::int64_t block,
+               const double* tokens, double* sums, RowSpans& spans) {
+  const hn::Rebind<float, Dd> df;
+  const hn::RebindToUnsigned<decltype(df)> du;
+  const Dd d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  alignas(64) std::array<float, kExactCols * kPanelRows> buffer;
+  alignas(64) std::array<double, kExactCols * kPanelRows> weights;
+  std::fill_n(sums, x.tokens() * kPanelRows, 0.0);
+  with_weights(w.type(), [&]<class Weights>(Weights /*reader*/) {
+    for (std::int64_t col = 0; col < w.cols(); col += kExactCols) {
+      const std::int64_t cols = std::min(kExactCols, w.cols() - col);
+      const float* const from = fp32_block<Weights>(w, block, col, cols, buffer.data());
+      for (std::int64_t lane = 0; lane < kPanelRows; lane += lanes) {
+        auto largest = hn::LoadU(du, spans.largest.data() + lane);
+        auto smallest = hn::LoadU(du, spans.smallest.data() + lane);
+        auto fractions = hn::LoadU(du, spans.fractions.data() + lane);
+        for (std::int64_t k = 0; k < cols; ++k) {
+          const auto value = hn::LoadU(df, from + k * kPanelRows + lane);
+          hn::StoreU(hn::PromoteTo(d, value), d, weights.data() + k * kPanelRows + lane);
+          const auto bits = hn::And(hn::BitCast(du, value), hn::Set(du, 0x7fffffffU));
+          largest = hn::Max(largest, bits);
+          // Zero, less one, is the largest number of all: zeros bound nothing from below.
+          smallest = hn::Min(smallest, hn::Sub(bits, hn::Set(du, 1U)));
+          fractions = hn::Or(fractions, bits);
+        }
+        hn::StoreU(largest, du, spans.largest.data() + lane);
+        hn::StoreU(smallest, du, spans.smallest.data() + lane);
+        hn::StoreU(fractions, du, spans.fractions.data() + lane);
+      }
+      for (std::int64_t t = 0; t < x.tokens(); t += x.tile_tokens()) {
+        for (std::int64_t lane = 0; lane < kPanelRows; lane += 2 * lanes) {
+          double_tile_of(x.height(t), tokens + x.place(t, col),
+                         weights.data() + lane, cols, sums + t * kPanelRows + lane, kPanelRows);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tplora
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tplora {
+namespace {
+
+HWY_EXPORT(BlockSums);
+
+float wide_dot(const TokenTiles& x, std::int64_t token, const WeightSource& w, std::int64_t row) {
+  WideSum sum;
+  for (std::int64_t k = 0; k < w.cols(); ++k) {
+    sum.add_product(x.at(token, k), w.at(row, k));
+  }
+  return sum.rounded();
+}
+
+}  // namespace
+
+// Every partial sum is a multiple of the two units' product and below cols times the two ends'
+// product: where these are no more than 53 bits apart, no addition of doubles rounds.
+void exact_rows(const TokenTiles& x, const WeightSource& w, const DotShape& shape, float* out) {
+  const int length_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(w.cols())));
+  const std::int64_t end_row = shape.first_row + shape.rows;
+  std::vector<Span> token_spans;
+  for (std::int64_t token = 0; token < x.tokens(); ++token) {
+    token_spans.push_back(span_of(x, token));
+  }
+  AlignedVector<double> tokens(x.values().begin(), x.values().end());
+  AlignedVector<double> sums(static_cast<std::size_t>(x.tokens() * kPanelRows));
+  for (std::int64_t block = shape.first_row / kPanelRows; block * kPanelRows < end_row; ++block) {
+    RowSpans spans;
+    HWY_DYNAMIC_DISPATCH(BlockSums)(x, w, block, tokens.data(), sums.data(), spans);
+    const std::int64_t first = block * kPanelRows;
+    for (std::int64_t row = std::max(first, shape.first_row);
+         row < std::min(first + kPanelRows, end_row); ++row) {
+      const Span span = spans.span(static_cast<std::size_t>(row - first));
+      for (std::int64_t token = 0; token < x.tokens(); ++token) {
+        const Span& other = token_spans[static_cast<std::size_t>(token)];
+        const bool fits = span.finite && other.finite &&
+                          span.end + other.end + length_bits <= span.unit + other.unit + 53;
+        out[token * shape.out_stride + (row - shape.first_row)] =
+            fits ? static_cast<float>(sums[static_cast<std::size_t>(token * kPanelRows + row - first)])
+                 : wide_dot(x, token, w, row);
+      }
+    }
+  }
+}
+
+}  // namespace tplora
+#endif

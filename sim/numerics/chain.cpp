@@ -26,10 +26,6 @@ inline constexpr std::int64_t kChainTokens = 264;
 /// Rows worked on at a time, whole strips everywhere.
 inline constexpr std::int64_t kGroupRows = 128;
 
-/// How far ahead packed 16-bit weights are asked for, in columns: the first pass over them waits
-/// for memory.
-inline constexpr std::int64_t kAheadCols = 64;
-
 }  // namespace tplora
 #endif
 
@@ -122,26 +118,21 @@ HWY_INLINE void tile_of(std::int64_t tokens, const float* x,
   tile<kTokens, Weights>(x, strip, sums);
 }
 
-/// Asks for the next columns of weights, a few lines at a time, while others are worked on.
+/// Asks for the next columns of row-major weights, a few lines at a time, while others are worked
+/// on.
 class Prefetch {
  public:
-  Prefetch() = default;  ///< nothing
   Prefetch(const WeightSource& w, std::int64_t row, std::int64_t rows, std::int64_t col,
            std::int64_t calls) {
     const std::int64_t cols = std::min(kBlockCols, w.cols() - col);
-    const std::int64_t bytes = w.type() == ScalarType::fp32 ? 4 : 2;
-    if (cols <= 0 || (w.panel != nullptr && bytes == 4)) {
-      return;  // an fp32 panel was made a moment ago and is in a cache
+    if (w.panel != nullptr || cols <= 0) {
+      return;
     }
-    if (w.panel != nullptr) {
-      from_ = reinterpret_cast<const char*>(w.panel->bits(row / kPanelRows) + col * kPanelRows);
-      total_ = lines_ = (cols * kPanelRows * bytes + kLine - 1) / kLine;
-    } else {
-      from_ = static_cast<const char*>(w.rows.values) + (row * w.rows.row_stride + col) * bytes;
-      row_bytes_ = w.rows.row_stride * bytes;
-      lines_ = (cols * bytes + kLine - 1) / kLine;
-      total_ = lines_ * std::min(rows, w.rows.rows - row);
-    }
+    const std::int64_t bytes = w.rows.type == ScalarType::fp32 ? 4 : 2;
+    from_ = static_cast<const char*>(w.rows.values) + (row * w.rows.row_stride + col) * bytes;
+    row_bytes_ = w.rows.row_stride * bytes;
+    lines_ = (cols * bytes + kLine - 1) / kLine;
+    total_ = lines_ * std::min(rows, w.rows.rows - row);
     each_ = (total_ + calls - 1) / calls;
   }
   HWY_INLINE void some() {
@@ -170,9 +161,8 @@ void strip_sums(const TokenTiles& x, const WeightSource& w, std::int64_t row, co
   const std::int64_t second = (row + lanes) / kPanelRows;
   // Packed weights that few tokens meet are converted as they are read.
   const bool direct = w.panel != nullptr && x.tokens() <= 2 * kTileTokens;
-  Prefetch next = direct ? Prefetch()
-                         : Prefetch(w, row, 2 * lanes, part.col + part.cols,
-                                    (part.end - part.begin + kTileTokens - 1) / kTileTokens);
+  Prefetch next(w, row, 2 * lanes, part.col + part.cols,
+                (part.end - part.begin + kTileTokens - 1) / kTileTokens);
   const auto tiles = [&]<class Reader>(Reader /*reader*/,
                                        const Strip<typename Reader::Element>& strip) {
     for (std::int64_t token = part.begin; token < part.end; token += kTileTokens) {

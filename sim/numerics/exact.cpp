@@ -21,6 +21,10 @@ namespace tplora {
 
 /// Columns worked on at a time, half a block of x: a block of doubles of this length fills half a first-level cache.
 inline constexpr std::int64_t kExactCols = kBlockCols / 2;
+/// Tokens, whole tiles everywhere, and rows worked on at a time: their doubles stay in the
+/// second-level cache.
+inline constexpr std::int64_t kExactTokens = 132;
+inline constexpr std::int64_t kExactRows = 128;
 
 /// The stretch of bits in which the values of a row lie: all are multiples of 2^unit and below
 /// 2^end in magnitude.
@@ -110,42 +114,57 @@ void double_tile_of(std::int64_t tokens, const double* x, const double* w, std::
   double_tile<kTokens>(x, w, cols, sums, stride);
 }
 
-/// Tokens [begin, end) with the rows of one block, in double: sums[(t - begin) * kPanelRows + i],
-/// right wherever no addition rounds. `span` becomes the spans of the block's rows.
-void BlockSums(const TokenTiles& x, const WeightSource& w, std::int64_t block,
-               const double* tokens, double* sums, RowSpans& spans) {
+/// Adds the magnitudes of some columns of a block to the spans of its rows. from: [cols, kPanelRows].
+HWY_INLINE void see_spans(const float* from, std::int64_t cols, RowSpans& spans) {
+  const Df d;
+  const hn::RebindToUnsigned<Df> du;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t lane = 0; lane < kPanelRows; lane += lanes) {
+    auto largest = hn::LoadU(du, spans.largest.data() + lane);
+    auto smallest = hn::LoadU(du, spans.smallest.data() + lane);
+    auto fractions = hn::LoadU(du, spans.fractions.data() + lane);
+    for (std::int64_t k = 0; k < cols; ++k) {
+      const auto value = hn::LoadU(d, from + k * kPanelRows + lane);
+      const auto bits = hn::And(hn::BitCast(du, value), hn::Set(du, 0x7fffffffU));
+      largest = hn::Max(largest, bits);
+      // Zero, less one, is the largest number of all: zeros bound nothing from below.
+      smallest = hn::Min(smallest, hn::Sub(bits, hn::Set(du, 1U)));
+      fractions = hn::Or(fractions, bits);
+    }
+    hn::StoreU(largest, du, spans.largest.data() + lane);
+    hn::StoreU(smallest, du, spans.smallest.data() + lane);
+    hn::StoreU(fractions, du, spans.fractions.data() + lane);
+  }
+}
+
+/// Tokens [begin, end) with the rows of `spans.size()` blocks from `first_block` on, in double:
+/// sums [blocks, end - begin, kPanelRows], right wherever no addition rounds. `tokens` holds x as
+/// doubles, at the same places; the spans become those of the blocks' rows.
+void DoubleSums(const TokenTiles& x, const WeightSource& w, std::int64_t first_block,
+                const double* tokens, std::int64_t begin, std::int64_t end,
+                std::vector<RowSpans>& spans, double* sums) {
   const hn::Rebind<float, Dd> df;
-  const hn::RebindToUnsigned<decltype(df)> du;
   const Dd d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   alignas(64) std::array<float, kExactCols * kPanelRows> buffer;
   alignas(64) std::array<double, kExactCols * kPanelRows> weights;
-  std::fill_n(sums, x.tokens() * kPanelRows, 0.0);
   with_weights(w.type(), [&]<class Weights>(Weights /*reader*/) {
     for (std::int64_t col = 0; col < w.cols(); col += kExactCols) {
       const std::int64_t cols = std::min(kExactCols, w.cols() - col);
-      const float* const from = fp32_block<Weights>(w, block, col, cols, buffer.data());
-      for (std::int64_t lane = 0; lane < kPanelRows; lane += lanes) {
-        auto largest = hn::LoadU(du, spans.largest.data() + lane);
-        auto smallest = hn::LoadU(du, spans.smallest.data() + lane);
-        auto fractions = hn::LoadU(du, spans.fractions.data() + lane);
-        for (std::int64_t k = 0; k < cols; ++k) {
-          const auto value = hn::LoadU(df, from + k * kPanelRows + lane);
-          hn::StoreU(hn::PromoteTo(d, value), d, weights.data() + k * kPanelRows + lane);
-          const auto bits = hn::And(hn::BitCast(du, value), hn::Set(du, 0x7fffffffU));
-          largest = hn::Max(largest, bits);
-          // Zero, less one, is the largest number of all: zeros bound nothing from below.
-          smallest = hn::Min(smallest, hn::Sub(bits, hn::Set(du, 1U)));
-          fractions = hn::Or(fractions, bits);
+      for (std::size_t b = 0; b < spans.size(); ++b) {
+        const auto block = static_cast<std::int64_t>(b);
+        const float* const from =
+            fp32_block<Weights>(w, first_block + block, col, cols, buffer.data());
+        see_spans(from, cols, spans[b]);
+        for (std::int64_t i = 0; i < cols * kPanelRows; i += lanes) {
+          hn::StoreU(hn::PromoteTo(d, hn::LoadU(df, from + i)), d, weights.data() + i);
         }
-        hn::StoreU(largest, du, spans.largest.data() + lane);
-        hn::StoreU(smallest, du, spans.smallest.data() + lane);
-        hn::StoreU(fractions, du, spans.fractions.data() + lane);
-      }
-      for (std::int64_t t = 0; t < x.tokens(); t += x.tile_tokens()) {
-        for (std::int64_t lane = 0; lane < kPanelRows; lane += 2 * lanes) {
-          double_tile_of(x.height(t), tokens + x.place(t, col),
-                         weights.data() + lane, cols, sums + t * kPanelRows + lane, kPanelRows);
+        double* const some = sums + block * (end - begin) * kPanelRows;
+        for (std::int64_t t = begin; t < end; t += x.tile_tokens()) {
+          for (std::int64_t lane = 0; lane < kPanelRows; lane += 2 * lanes) {
+            double_tile_of(x.height(t), tokens + x.place(t, col), weights.data() + lane, cols,
+                           some + (t - begin) * kPanelRows + lane, kPanelRows);
+          }
         }
       }
     }
@@ -160,7 +179,7 @@ HWY_AFTER_NAMESPACE();
 namespace tplora {
 namespace {
 
-HWY_EXPORT(BlockSums);
+HWY_EXPORT(DoubleSums);
 
 float wide_dot(const TokenTiles& x, std::int64_t token, const WeightSource& w, std::int64_t row) {
   WideSum sum;
@@ -170,33 +189,46 @@ float wide_dot(const TokenTiles& x, std::int64_t token, const WeightSource& w, s
   return sum.rounded();
 }
 
+/// Every partial sum of cols products is a multiple of the two units' product and below cols times
+/// the two ends' product. Where these are no more than 53 bits apart, no addition of doubles rounds.
+bool fits_double(const Span& a, const Span& b, std::int64_t cols) {
+  const auto length_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(cols)));
+  return a.finite && b.finite && a.end + b.end + length_bits <= a.unit + b.unit + 53;
+}
+
 }  // namespace
 
-// Every partial sum is a multiple of the two units' product and below cols times the two ends'
-// product: where these are no more than 53 bits apart, no addition of doubles rounds.
 void exact_rows(const TokenTiles& x, const WeightSource& w, const DotShape& shape, float* out) {
-  const int length_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(w.cols())));
-  const std::int64_t end_row = shape.first_row + shape.rows;
   std::vector<Span> token_spans;
   for (std::int64_t token = 0; token < x.tokens(); ++token) {
     token_spans.push_back(span_of(x, token));
   }
-  AlignedVector<double> tokens(x.values().begin(), x.values().end());
-  AlignedVector<double> sums(static_cast<std::size_t>(x.tokens() * kPanelRows));
-  for (std::int64_t block = shape.first_row / kPanelRows; block * kPanelRows < end_row; ++block) {
-    RowSpans spans;
-    HWY_DYNAMIC_DISPATCH(BlockSums)(x, w, block, tokens.data(), sums.data(), spans);
-    const std::int64_t first = block * kPanelRows;
-    for (std::int64_t row = std::max(first, shape.first_row);
-         row < std::min(first + kPanelRows, end_row); ++row) {
-      const Span span = spans.span(static_cast<std::size_t>(row - first));
-      for (std::int64_t token = 0; token < x.tokens(); ++token) {
-        const Span& other = token_spans[static_cast<std::size_t>(token)];
-        const bool fits = span.finite && other.finite &&
-                          span.end + other.end + length_bits <= span.unit + other.unit + 53;
-        out[token * shape.out_stride + (row - shape.first_row)] =
-            fits ? static_cast<float>(sums[static_cast<std::size_t>(token * kPanelRows + row - first)])
-                 : wide_dot(x, token, w, row);
+  const AlignedVector<double> tokens(x.values().begin(), x.values().end());
+  AlignedVector<double> sums(
+      static_cast<std::size_t>(std::min(kExactTokens, x.tokens()) * kExactRows));
+  const std::int64_t end_row = shape.first_row + shape.rows;
+  for (std::int64_t group = shape.first_row / kPanelRows * kPanelRows; group < end_row;
+       group += kExactRows) {
+    const std::int64_t group_end = std::min(group + kExactRows, end_row);
+    const auto blocks = static_cast<std::size_t>((group_end - group + kPanelRows - 1) / kPanelRows);
+    for (std::int64_t begin = 0; begin < x.tokens(); begin += kExactTokens) {
+      const std::int64_t end = std::min(begin + kExactTokens, x.tokens());
+      std::fill(sums.begin(), sums.end(), 0.0);
+      std::vector<RowSpans> spans(blocks);
+      HWY_DYNAMIC_DISPATCH(DoubleSums)
+      (x, w, group / kPanelRows, tokens.data(), begin, end, spans, sums.data());
+      for (std::int64_t row = std::max(group, shape.first_row); row < group_end; ++row) {
+        const std::int64_t block = (row - group) / kPanelRows;
+        const std::int64_t lane = row % kPanelRows;
+        const Span span =
+            spans[static_cast<std::size_t>(block)].span(static_cast<std::size_t>(lane));
+        for (std::int64_t token = begin; token < end; ++token) {
+          const std::int64_t place = (block * (end - begin) + token - begin) * kPanelRows + lane;
+          out[token * shape.out_stride + (row - shape.first_row)] =
+              fits_double(span, token_spans[static_cast<std::size_t>(token)], x.cols())
+                  ? static_cast<float>(sums[static_cast<std::size_t>(place)])
+                  : wide_dot(x, token, w, row);
+        }
       }
     }
   }

@@ -7,6 +7,7 @@
 #define TPLORA_WEIGHTS_INL
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "sim/numerics/kernels.hpp"
@@ -15,6 +16,10 @@ HWY_BEFORE_NAMESPACE();
 namespace tplora {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+
+/// How far ahead packed 16-bit weights are asked for, in columns: the first pass over them waits for
+/// memory.
+constexpr std::int64_t kAheadCols = 64;
 
 /// The widest vector that a block's rows fill.
 using Df = hn::CappedTag<float, kPanelRows>;
@@ -159,6 +164,7 @@ HWY_INLINE const float* fp32_block(const WeightSource& source, std::int64_t b, s
     const Df d;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
     for (std::int64_t i = 0; i < cols * kPanelRows; i += lanes) {
+      hwy::Prefetch(from + i + kAheadCols * kPanelRows);
       hn::StoreU(Weights::load(d, from + i), d, buffer + i);
     }
     return buffer;

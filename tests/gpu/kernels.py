@@ -78,7 +78,12 @@ def profiled(calls):
             except Exception as error:  # a shape or type that the library refuses is a row of the table, not an end
                 results.append(error)
         torch.cuda.synchronize()
-    return list(zip(results, kernel_names(profile, len(calls))))
+    try:
+        names = kernel_names(profile, len(calls))
+    except Exception as error:  # names are information; the comparison does not hang on them
+        print(f"no kernel names: {error}", flush=True)
+        names = [[] for _ in calls]
+    return list(zip(results, names))
 
 
 def kernel_names(profile, calls):

@@ -1,0 +1,374 @@
+// One rank's QKV + LoRA forward in CUDA C++ with mma.sync, and the CPU oracle's bits beside it.
+//
+//   nvcc -std=c++17 -O2 -gencode=arch=compute_90,code=sm_90 examples/cuda/qkv_lora.cu -o
+//   build/qkv_lora_cuda build/tests/gpu/gpu_model forward "CASE LINE" DIR && build/qkv_lora_cuda
+//   DIR
+//
+// DIR is what `gpu_model forward` wrote: x, every rank's shard of the weight, the adapters, and
+// what each rank must give. The kernels are written to be read, not to be fast: one warp makes a
+// tile of 16 x 8 results straight from global memory. With accumulator=tensor_core:hopper every bit
+// must agree on a Hopper GPU; with data=integers on any GPU that has the instruction. Exit code 0:
+// all outputs equal; 1: some differ; 2: something is missing.
+//
+// The rounding program is `sglang_triton` (docs/numerics.md):
+//   y = rnd(x W + bias),  u = rnd(x A),  d = rnd(scaling * (u B)),  y = rnd(y + d)
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "json.hpp"
+
+namespace {
+
+using Pattern = std::uint16_t;  // a bf16 or fp16 value as bits
+constexpr int kTileTokens = 16;
+constexpr int kParts = 3;
+
+// ---- the two 16-bit types: rounding to nearest even, reading back, and their instruction ----
+
+struct Bf16 {
+  static __device__ Pattern round(float value) {
+    return __bfloat16_as_ushort(__float2bfloat16_rn(value));
+  }
+  static __device__ float value(Pattern bits) {
+    return __bfloat162float(__ushort_as_bfloat16(bits));
+  }
+  static __device__ void multiply_add(float (&d)[4], const std::uint32_t (&a)[4],
+                                      const std::uint32_t (&b)[2]) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+        "{%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  }
+};
+
+struct Fp16 {
+  static __device__ Pattern round(float value) { return __half_as_ushort(__float2half_rn(value)); }
+  static __device__ float value(Pattern bits) { return __half2float(__ushort_as_half(bits)); }
+  static __device__ void multiply_add(float (&d)[4], const std::uint32_t (&a)[4],
+                                      const std::uint32_t (&b)[2]) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  }
+};
+
+// ---- a tile of dot products ----
+
+// Elements k and k+1 of a row as one register; a missing row and what lies past its end are zeros,
+// which change no sum.
+__device__ std::uint32_t pair(const Pattern* row, int k, int depth) {
+  if (row == nullptr || k >= depth) return 0;
+  const std::uint32_t second = k + 1 < depth ? row[k + 1] : 0;
+  return row[k] | second << 16;
+}
+
+// d[0], d[1]: row `upper` of A against columns 2q, 2q+1 of the tile, q = lane % 4; d[2], d[3]: row
+// `lower` against the same. This lane brings, of A, its row lane/4 and the one 8 below it; of B,
+// its column lane/4. K ascends in steps of 16, each step's result the next one's accumulator: that
+// order, and nothing else about the tile, is in the bits.
+template <class T>
+__device__ void dot_tile(const Pattern* upper, const Pattern* lower, const Pattern* column,
+                         int depth, float (&d)[4]) {
+  const int q = static_cast<int>(threadIdx.x) % 4;
+  for (int step = 0; step < depth; step += 16) {
+    const int k = step + 2 * q;
+    const std::uint32_t a[4] = {pair(upper, k, depth), pair(lower, k, depth),
+                                pair(upper, k + 8, depth), pair(lower, k + 8, depth)};
+    const std::uint32_t b[2] = {pair(column, k, depth), pair(column, k + 8, depth)};
+    T::multiply_add(d, a, b);
+  }
+}
+
+// ---- the forward ----
+
+struct Layer {
+  const Pattern *x, *weight, *bias;  // [tokens, hidden], [width, hidden], [width] or nullptr
+  Pattern* y;                        // [tokens, width]
+  int tokens, hidden, width;
+};
+
+// Slots in flat memory, one for each adapter; a tile is up to 16 tokens of one adapter, -1 where it
+// has fewer.
+struct Lora {
+  const Pattern *a_pool, *b_pool;  // [slots, 3, R, hidden], [slots, width, R]
+  Pattern* u;                      // [tokens, 3, R]
+  const int *tile_tokens, *tile_slot, *lora_rank_of, *part_starts;
+  const float* scaling_of;
+  int R;
+};
+
+template <class T>
+__global__ void base_kernel(Layer layer) {
+  const int lane = threadIdx.x, n = blockIdx.y * 8;
+  const int token[2] = {static_cast<int>(blockIdx.x) * kTileTokens + lane / 4,
+                        static_cast<int>(blockIdx.x) * kTileTokens + lane / 4 + 8};
+  const Pattern* row[2];
+  for (int i = 0; i < 2; ++i)
+    row[i] = token[i] < layer.tokens ? layer.x + static_cast<std::int64_t>(token[i]) * layer.hidden
+                                     : nullptr;
+  const int mine = n + lane / 4;
+  const Pattern* column =
+      mine < layer.width ? layer.weight + static_cast<std::int64_t>(mine) * layer.hidden : nullptr;
+  float d[4] = {};
+  dot_tile<T>(row[0], row[1], column, layer.hidden, d);
+  for (int i = 0; i < 4; ++i) {
+    const int t = token[i / 2], c = n + 2 * (lane % 4) + i % 2;
+    if (t >= layer.tokens || c >= layer.width) continue;
+    const float sum = layer.bias != nullptr ? __fadd_rn(d[i], T::value(layer.bias[c])) : d[i];
+    layer.y[static_cast<std::int64_t>(t) * layer.width + c] = T::round(sum);
+  }
+}
+
+template <class T>
+__global__ void shrink_kernel(Layer layer, Lora lora) {
+  const int lane = threadIdx.x, tile = blockIdx.x, part = blockIdx.z, j = blockIdx.y * 8;
+  const int slot = lora.tile_slot[tile], lora_rank = lora.lora_rank_of[slot];
+  const int token[2] = {lora.tile_tokens[tile * kTileTokens + lane / 4],
+                        lora.tile_tokens[tile * kTileTokens + lane / 4 + 8]};
+  const Pattern* row[2];
+  for (int i = 0; i < 2; ++i)
+    row[i] = token[i] >= 0 ? layer.x + static_cast<std::int64_t>(token[i]) * layer.hidden : nullptr;
+  const int mine = j + lane / 4;
+  const std::int64_t first_row = (static_cast<std::int64_t>(slot) * kParts + part) * lora.R;
+  float d[4] = {};
+  dot_tile<T>(row[0], row[1],
+              mine < lora_rank ? lora.a_pool + (first_row + mine) * layer.hidden : nullptr,
+              layer.hidden, d);
+  for (int i = 0; i < 4; ++i) {
+    const int t = token[i / 2], c = j + 2 * (lane % 4) + i % 2;
+    if (t >= 0 && c < lora_rank)
+      lora.u[(static_cast<std::int64_t>(t) * kParts + part) * lora.R + c] = T::round(d[i]);
+  }
+}
+
+template <class T>
+__global__ void expand_kernel(Layer layer, Lora lora) {
+  const int lane = threadIdx.x, tile = blockIdx.x, part = blockIdx.z;
+  const int slot = lora.tile_slot[tile], lora_rank = lora.lora_rank_of[slot];
+  const int n = lora.part_starts[part] + blockIdx.y * 8, end = lora.part_starts[part + 1];
+  const int token[2] = {lora.tile_tokens[tile * kTileTokens + lane / 4],
+                        lora.tile_tokens[tile * kTileTokens + lane / 4 + 8]};
+  const Pattern* row[2];
+  for (int i = 0; i < 2; ++i)
+    row[i] = token[i] >= 0 ? lora.u + (static_cast<std::int64_t>(token[i]) * kParts + part) * lora.R
+                           : nullptr;
+  const int mine = n + lane / 4;
+  float d[4] = {};
+  dot_tile<T>(row[0], row[1],
+              mine < end
+                  ? lora.b_pool + (static_cast<std::int64_t>(slot) * layer.width + mine) * lora.R
+                  : nullptr,
+              lora_rank, d);
+  for (int i = 0; i < 4; ++i) {
+    const int t = token[i / 2], c = n + 2 * (lane % 4) + i % 2;
+    if (t < 0 || c >= end) continue;
+    Pattern& y = layer.y[static_cast<std::int64_t>(t) * layer.width + c];
+    const float delta = T::value(T::round(__fmul_rn(d[i], lora.scaling_of[slot])));
+    y = T::round(__fadd_rn(T::value(y), delta));
+  }
+}
+
+// ---- host: files and memory ----
+
+void check(cudaError_t status) {
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(status));
+}
+
+template <class Element>
+class OnDevice {
+ public:
+  explicit OnDevice(const std::vector<Element>& from) : size_(from.size()) {
+    if (size_ == 0) return;
+    check(cudaMalloc(&data_, size_ * sizeof(Element)));
+    check(cudaMemcpy(data_, from.data(), size_ * sizeof(Element), cudaMemcpyHostToDevice));
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+  ~OnDevice() { cudaFree(data_); }
+  Element* data() const { return data_; }
+  std::vector<Element> back() const {
+    std::vector<Element> to(size_);
+    check(cudaMemcpy(to.data(), data_, size_ * sizeof(Element), cudaMemcpyDeviceToHost));
+    return to;
+  }
+
+ private:
+  Element* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw std::runtime_error(path +
+                             " cannot be read: is this a folder that `gpu_model forward` wrote?");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::vector<Pattern> read_patterns(const std::string& path, std::size_t wanted) {
+  const std::string bytes = read_text(path);
+  if (bytes.size() != wanted * sizeof(Pattern))
+    throw std::runtime_error(path + " has " + std::to_string(bytes.size()) + " bytes, " +
+                             std::to_string(wanted * sizeof(Pattern)) + " expected");
+  std::vector<Pattern> patterns(wanted);
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(patterns.data()));
+  return patterns;
+}
+
+// What the host prepares for the LoRA kernels.
+struct Slots {
+  std::vector<Pattern> a_pool, b_pool;
+  std::vector<int> tile_tokens, tile_slot, lora_rank_of, part_starts{0};
+  std::vector<float> scaling_of;
+  int R = 8, widest_part = 0;
+};
+
+// Tokens of one adapter side by side, 16 to a tile; tokens without adapter are in no tile.
+void fill_tiles(const json::Value& manifest, Slots& slots) {
+  const auto& adapter_of_token = manifest["adapter_of_token"].items;
+  for (int slot = 0; slot < static_cast<int>(manifest["adapters"].items.size()); ++slot) {
+    int used = 0;
+    for (int token = 0; token < static_cast<int>(adapter_of_token.size()); ++token) {
+      if (adapter_of_token[token].integer() != slot) continue;
+      if (used % kTileTokens == 0) {
+        slots.tile_slot.push_back(slot);
+        slots.tile_tokens.resize(slots.tile_slot.size() * kTileTokens, -1);
+      }
+      slots.tile_tokens[(slots.tile_slot.size() - 1) * kTileTokens + used++ % kTileTokens] = token;
+    }
+  }
+}
+
+// Flat pools; rows of a part that an adapter does not target stay zero, and so do columns from its
+// lora_rank on.
+Slots load_slots(const std::string& folder, const json::Value& manifest, const json::Value& rank,
+                 int hidden, int width) {
+  Slots slots;
+  const auto& adapters = manifest["adapters"].items;
+  for (const json::Value& adapter : adapters)
+    slots.R = std::max(slots.R, (adapter["lora_rank"].integer() + 7) / 8 * 8);
+  for (const json::Value& part : rank["parts"].items) {
+    slots.part_starts.push_back(slots.part_starts.back() + part.items[1].integer());
+    slots.widest_part = std::max(slots.widest_part, part.items[1].integer());
+  }
+  slots.a_pool.resize(adapters.size() * kParts * slots.R * hidden);
+  slots.b_pool.resize(adapters.size() * width * slots.R);
+  const std::string me = folder + "/rank" + std::to_string(rank["tp_rank"].integer());
+  for (std::size_t slot = 0; slot < adapters.size(); ++slot) {
+    const int lora_rank = adapters[slot]["lora_rank"].integer();
+    slots.lora_rank_of.push_back(lora_rank);
+    slots.scaling_of.push_back(static_cast<float>(adapters[slot]["scaling"].number));
+    for (int part = 0; part < kParts; ++part) {
+      const std::string name = rank["parts"].items[part].items[0].text;
+      if (adapters[slot]["targets"].text.find(name) == std::string::npos) continue;
+      const std::string adapter = "adapter" + std::to_string(slot) + "." + name;
+      const int first = slots.part_starts[part], rows = slots.part_starts[part + 1] - first;
+      const auto a = read_patterns(folder + "/" + adapter + ".lora_a.bin",
+                                   static_cast<std::size_t>(lora_rank) * hidden);
+      const auto b = read_patterns(me + "." + adapter + ".lora_b.bin",
+                                   static_cast<std::size_t>(rows) * lora_rank);
+      std::copy(a.begin(), a.end(),
+                slots.a_pool.begin() + (slot * kParts + part) * slots.R * hidden);
+      for (int row = 0; row < rows; ++row)
+        std::copy_n(b.begin() + static_cast<std::ptrdiff_t>(row) * lora_rank, lora_rank,
+                    slots.b_pool.begin() + (slot * width + first + row) * slots.R);
+    }
+  }
+  fill_tiles(manifest, slots);
+  return slots;
+}
+
+// ---- one rank ----
+
+template <class T>
+std::vector<Pattern> forward(const std::string& folder, const json::Value& manifest,
+                             const json::Value& rank) {
+  const int tokens = static_cast<int>(manifest["adapter_of_token"].items.size());
+  const int hidden = manifest["hidden_size"].integer(), width = rank["width"].integer();
+  const std::string me = folder + "/rank" + std::to_string(rank["tp_rank"].integer());
+  const OnDevice<Pattern> x(
+      read_patterns(folder + "/x.bin", static_cast<std::size_t>(tokens) * hidden));
+  const OnDevice<Pattern> weight(
+      read_patterns(me + ".weight.bin", static_cast<std::size_t>(width) * hidden));
+  const bool has_bias = static_cast<bool>(std::ifstream(me + ".bias.bin"));
+  const OnDevice<Pattern> bias(has_bias ? read_patterns(me + ".bias.bin", width)
+                                        : std::vector<Pattern>{});
+  const OnDevice<Pattern> y(std::vector<Pattern>(static_cast<std::size_t>(tokens) * width));
+  const Layer layer{x.data(), weight.data(), bias.data(), y.data(), tokens, hidden, width};
+  base_kernel<T><<<dim3((tokens + 15) / 16, (width + 7) / 8), 32>>>(layer);
+
+  const Slots slots = load_slots(folder, manifest, rank, hidden, width);
+  const int tiles = static_cast<int>(slots.tile_slot.size());
+  const OnDevice<Pattern> a_pool(slots.a_pool), b_pool(slots.b_pool);
+  const OnDevice<Pattern> u(
+      std::vector<Pattern>(static_cast<std::size_t>(tokens) * kParts * slots.R));
+  const OnDevice<int> tile_tokens(slots.tile_tokens), tile_slot(slots.tile_slot),
+      lora_rank_of(slots.lora_rank_of), part_starts(slots.part_starts);
+  const OnDevice<float> scaling_of(slots.scaling_of);
+  const Lora lora{a_pool.data(),      b_pool.data(),     u.data(),
+                  tile_tokens.data(), tile_slot.data(),  lora_rank_of.data(),
+                  part_starts.data(), scaling_of.data(), slots.R};
+  if (tiles > 0) {
+    shrink_kernel<T><<<dim3(tiles, slots.R / 8, kParts), 32>>>(layer, lora);
+    expand_kernel<T><<<dim3(tiles, (slots.widest_part + 7) / 8, kParts), 32>>>(layer, lora);
+  }
+  check(cudaGetLastError());
+  check(cudaDeviceSynchronize());
+  return y.back();
+}
+
+// Every NaN as one: which bits it has is the hardware's choice.
+Pattern canonical(Pattern bits, bool bf16) {
+  const Pattern inf = bf16 ? 0x7f80 : 0x7c00, nan = bf16 ? 0x7fc0 : 0x7e00;
+  return (bits & 0x7fff) > inf ? nan : bits;
+}
+
+int run(const std::string& folder) {
+  const std::string text = read_text(folder + "/manifest.json");
+  const json::Value manifest = json::Reader(text).read();
+  const std::string dtype = manifest["dtype"].text, program = manifest["program"].text;
+  if (dtype != "bf16" && dtype != "fp16")
+    throw std::runtime_error("dtype " + dtype + " is not bf16 or fp16, which these kernels take");
+  if (program != "sglang_triton")
+    throw std::runtime_error("program " + program +
+                             " is not sglang_triton, as which these kernels round");
+  std::size_t outputs = 0, different = 0;
+  for (const json::Value& rank : manifest["ranks"].items) {
+    const auto y = dtype == "bf16" ? forward<Bf16>(folder, manifest, rank)
+                                   : forward<Fp16>(folder, manifest, rank);
+    const auto expected = read_patterns(
+        folder + "/rank" + std::to_string(rank["tp_rank"].integer()) + ".expected.bin", y.size());
+    for (std::size_t i = 0; i < y.size(); ++i)
+      different += canonical(y[i], dtype == "bf16") != canonical(expected[i], dtype == "bf16");
+    outputs += y.size();
+  }
+  std::printf("%zu ranks, %zu outputs, %zu differ: %s\n", manifest["ranks"].items.size(), outputs,
+              different, manifest["case"].text.c_str());
+  return different == 0 && outputs > 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s DIR, a folder that `gpu_model forward` wrote\n", argv[0]);
+    return 2;
+  }
+  try {
+    return run(argv[1]);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 2;
+  }
+}

@@ -175,11 +175,11 @@ def check(program, case):
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
         done = subprocess.run([program, "forward", case, name], capture_output=True, text=True)
         if done.returncode != 0:
-            raise SystemExit(f"gpu_model forward failed on \"{case}\": {(done.stderr or done.stdout).strip()[-400:]}")
+            raise RuntimeError(f"gpu_model forward failed on \"{case}\": {(done.stderr or done.stdout).strip()[-400:]}")
         folder = Path(name)
         manifest = json.loads((folder / "manifest.json").read_text())
         if manifest["program"] != "sglang_triton":
-            raise SystemExit(f"these kernels round as sglang_triton says, the case wants {manifest['program']}: \"{case}\"")
+            raise RuntimeError(f"these kernels round as sglang_triton says, the case wants {manifest['program']}: \"{case}\"")
         outputs = wrong = 0
         for rank in manifest["ranks"]:
             y = forward(folder, manifest, rank)
@@ -189,10 +189,10 @@ def check(program, case):
         return len(manifest["ranks"]), outputs, wrong
 
 
-# model, and the tp sizes that divide its heads
+# model, and the tp sizes at which the engine serves it with LoRA
 MODELS = [("Qwen/Qwen3.5-35B-A3B layer=full_attention", (1, 2, 4, 8)), ("Qwen/Qwen2.5-0.5B-Instruct", (1, 2)),
           ("openai/gpt-oss-20b", (1, 2, 4, 8)), ("Qwen/Qwen2.5-7B-Instruct", (1, 2, 4)), ("google/gemma-2-9b", (1, 2, 4, 8)),
-          ("THUDM/glm-4-9b-chat", (1, 2, 4, 8)), ("meta-llama/Meta-Llama-3.1-8B", (1, 2, 4, 8)), ("microsoft/phi-4", (1, 2))]
+          ("THUDM/glm-4-9b-chat", (1, 2)), ("meta-llama/Meta-Llama-3.1-8B", (1, 2, 4, 8)), ("microsoft/phi-4", (1, 2))]
 ADAPTERS = "a:r16:alpha32:qkv,b:r8:alpha12:qv,c:r24:alpha10:qkv"  # scalings 2, 1.5 and one that is no fp32 number
 FEW = "c,-,a,b,a"
 MANY = ",".join("a,b,-,c,a,a,-,b,c,a".split(",") * 4)
@@ -215,18 +215,24 @@ def main():
     parser.add_argument("--seconds", type=float, default=400, help="start no case after this time")
     options = parser.parse_args()
     wanted, start, total, different = options.case or list(cases()), time.monotonic(), 0, 0
+    failed = 0
     print("| model | tp | dtype | data | accumulator | ranks | outputs | differ |\n|---|---|---|---|---|---|---|---|")
     for number, case in enumerate(wanted):
         if time.monotonic() - start > options.seconds:
             print(f"time is up: {len(wanted) - number} of {len(wanted)} cases were not run")
             break
-        ranks, outputs, wrong = check(options.model, case)
+        try:
+            ranks, outputs, wrong = check(options.model, case)
+        except RuntimeError as error:  # the other cases still have something to say
+            print(error, flush=True)
+            failed += 1
+            continue
         keys = dict(pair.split("=", 1) for pair in case.split())
         shown = [keys.get(key, "default") for key in ("model", "tp", "dtype", "data", "accumulator")]
         print("| " + " | ".join(shown) + f" | {ranks} | {outputs:,} | {wrong:,} |", flush=True)
         total, different = total + outputs, different + wrong
-    print(f"{total:,} outputs, {different:,} differ")
-    return 1 if different or not total else 0
+    print(f"{total:,} outputs, {different:,} differ" + (f", {failed} cases failed" if failed else ""))
+    return 1 if different or failed or not total else 0
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def run(unit, one, rule, problem):
 
 
 def check_layout(unit, one):
-    """Small integers, whose sum has one answer: tells a wrong fragment or descriptor from strange arithmetic."""
+    """Small integers, whose sum has one answer: tells a wrong fragment or descriptor from strange arithmetic. How many are wrong."""
     f, rng = FORMATS[one.type], np.random.default_rng(1)
     depth, tokens, columns = 3 * one.depth, 70, 19
     patterns = lambda values: f.words(values < 0, np.where(values == 0, 0, f.bias), 0)
@@ -75,10 +75,7 @@ def check_layout(unit, one):
     c = rng.integers(-9, 10, (tokens, columns))
     float_type = {"fp32": np.float32, "fp16": np.float16}[one.result]
     y = unit.run(one.name, patterns(x), patterns(w), c.astype(float_type).view(RESULT_DTYPE[one.result]))
-    wrong = int((y.view(float_type) != x @ w.T + c).sum())
-    if wrong:
-        raise SystemExit(f"{one.name}: {wrong} of {y.size} sums of small integers are wrong, so operands are not where the instruction "
-                         "reads them: mend matrix_unit.cu before anything is recorded")
+    return int((y.view(float_type) != x @ w.T + c).sum())
 
 
 # ---- the CPU's answer ----
@@ -121,8 +118,13 @@ def record(unit, model, wanted):
     for one in INSTRUCTIONS:
         if wanted and one.type not in wanted:
             continue
-        check_layout(unit, one)
         rule, f = rule_of(one), FORMATS[one.type]
+        misplaced = check_layout(unit, one)
+        if misplaced:
+            print(f"{one.name} is not recorded: {misplaced} sums of small integers are wrong, so operands are not where it reads them "
+                  "(matrix_unit.cu)", flush=True)
+            table.append((one.name, rule, "small integers", 70 * 19, misplaced))
+            continue
         blob = blobs.setdefault(one.type, Blob())
         for problem in problems_of(rule, f, SEED + list(FORMATS).index(f.name)):
             y = run(unit, one, rule, problem)

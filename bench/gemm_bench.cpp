@@ -13,8 +13,12 @@ using namespace tplora;
 
 using namespace tplora_bench;
 
+Accumulator hopper() {
+  return *accumulator_of("tensor_core:hopper", ScalarType::bf16);
+}
+
 /// Row-major weights, packing included.
-void ours(benchmark::State& state, Accumulator accumulator, ScalarType type, int threads) {
+void ours(benchmark::State& state, const Accumulator& accumulator, ScalarType type, int threads) {
   const Size size = size_of(state);
   Problem p(size);
   for (auto _ : state) {
@@ -36,7 +40,7 @@ void ours(benchmark::State& state, Accumulator accumulator, ScalarType type, int
 }
 
 /// Weights packed before, in 16 bits.
-void packed(benchmark::State& state, Accumulator accumulator) {
+void packed(benchmark::State& state, const Accumulator& accumulator) {
   const Size size = size_of(state);
   Problem p(size);
   Panel panel(size.rows, size.cols, ScalarType::bf16);
@@ -88,6 +92,9 @@ BENCHMARK_CAPTURE(ours, fp32_chain_bf16, Accumulator::fp32_chain, ScalarType::bf
     ->TPLORA_SHAPES;
 BENCHMARK_CAPTURE(packed, fp32_chain_bf16, Accumulator::fp32_chain)->TPLORA_SHAPES;
 BENCHMARK_CAPTURE(packed, exact_bf16, Accumulator::exact)->TPLORA_SHAPES;
+BENCHMARK_CAPTURE(packed, hopper_bf16, hopper())->TPLORA_SHAPES;
+BENCHMARK_CAPTURE(ours, hopper_bf16_two_threads, hopper(), ScalarType::bf16, 2)
+    ->TPLORA_SHAPES->UseRealTime();
 BENCHMARK_CAPTURE(ours, fp32_chain_fp32_two_threads, Accumulator::fp32_chain, ScalarType::fp32, 2)
     ->TPLORA_SHAPES->UseRealTime();
 BENCHMARK(openblas)->TPLORA_SHAPES;

@@ -85,6 +85,8 @@ TEST_CASE("the reference is the plain formula with four roundings", "[reference]
   const std::vector<float> x = generator.x(2);
   Reference reference({.geometry = g,
                        .dtype = ScalarType::bf16,
+                       .base_accumulator = Accumulator::fp32_chain,
+                       .lora_accumulator = Accumulator::fp32_chain,
                        .program = find_program("sglang_triton"),
                        .x = x,
                        .adapter_of_token = {0, -1},

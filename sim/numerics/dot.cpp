@@ -23,29 +23,30 @@ void canonicalise(float* out, std::int64_t tokens, const DotShape& shape) {
   }
 }
 
-void run(Accumulator accumulator, const TokenTiles& x, const WeightSource& w,
+void run(const Accumulator& accumulator, const TokenTiles& x, const WeightSource& w,
          const DotShape& shape, float* out) {
   ensure(x.cols() == w.cols(), "tokens and weights are of one length");
   if (shape.rows == 0 || x.tokens() == 0) {
     return;
   }
-  switch (accumulator) {
-    case Accumulator::fp32_chain: chain_rows(x, w, shape, out); break;
-    case Accumulator::exact: exact_rows(x, w, shape, out); break;
+  switch (accumulator.rule) {
+    case Accumulator::Rule::fp32_chain: chain_rows(x, w, shape, out); break;
+    case Accumulator::Rule::exact: exact_rows(x, w, shape, out); break;
+    case Accumulator::Rule::tensor_core: tensor_core_rows(accumulator, x, w, shape, out); break;
   }
   canonicalise(out, x.tokens(), shape);
 }
 
 }  // namespace
 
-void dot_rows(Accumulator accumulator, const TokenTiles& x, const Panel& panel,
+void dot_rows(const Accumulator& accumulator, const TokenTiles& x, const Panel& panel,
               const DotShape& shape, float* out) {
   ensure(shape.first_row >= 0 && shape.first_row + shape.rows <= panel.rows(),
          "the rows lie in the panel");
   run(accumulator, x, {.panel = &panel, .rows = {}}, shape, out);
 }
 
-void multiply(Accumulator accumulator, const TokenTiles& x, const WeightRows& weights, float* out,
+void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightRows& weights, float* out,
               std::int64_t out_stride, int threads) {
   const std::int64_t tasks = (weights.rows + kTaskRows - 1) / kTaskRows;
   parallel_for(tasks, threads, [&](std::int64_t task) {

@@ -21,12 +21,12 @@ struct DotShape {
 ///
 /// One output depends only on its own two rows and the accumulator's rule: not on the shape, the
 /// rows beside it, or the vector width of the machine. A NaN is the canonical one.
-void dot_rows(Accumulator accumulator, const TokenTiles& x, const Panel& panel,
+void dot_rows(const Accumulator& accumulator, const TokenTiles& x, const Panel& panel,
               const DotShape& shape, float* out);
 
 /// y = x * W^T: out[i*out_stride + j] = dot(token i, row j of `weights`), over `threads` threads,
 /// which change no bit. The weights are packed a few rows at a time.
-void multiply(Accumulator accumulator, const TokenTiles& x, const WeightRows& weights, float* out,
+void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightRows& weights, float* out,
               std::int64_t out_stride, int threads);
 
 }  // namespace tplora

@@ -24,6 +24,9 @@ struct WeightSource {
 
 void chain_rows(const TokenTiles& x, const WeightSource& w, const DotShape& shape, float* out);
 void exact_rows(const TokenTiles& x, const WeightSource& w, const DotShape& shape, float* out);
+/// Precondition: operands are values of the unit's operand type, except where it cuts them.
+void tensor_core_rows(const Accumulator& accumulator, const TokenTiles& x, const WeightSource& w,
+                      const DotShape& shape, float* out);
 
 /// `source` [rows, cols], row-major, becomes blocks of kPanelRows rows at `out`.
 void pack_blocks(const WeightRows& source, float* out);

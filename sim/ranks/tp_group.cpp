@@ -106,7 +106,7 @@ void TpGroup::accept_panel(Part part, std::int64_t first_row, const Panel& panel
         continue;
       }
       float* const out = bases_[rank].data() + segment.at + (from - segment.from);
-      dot_rows(arithmetic_.accumulator, x_, panel,
+      dot_rows(arithmetic_.base, x_, panel,
                {.first_row = from - first_row, .rows = end - from, .out_stride = build.width},
                out);
       for (std::int64_t token = 0; token < batch_.tokens(); ++token) {
@@ -177,7 +177,7 @@ void TpGroup::shrink(std::size_t rank, const LiveAdapter& live,
     for (std::int64_t row = 0; row < a.rows; row += kPanelRows) {
       const std::int64_t rows = std::min(kPanelRows, a.rows - row);
       panel.pack(a.memory.data() + a.row_begin(live.slot, row), rows, a.cols, a.cols);
-      dot_rows(arithmetic_.accumulator, x, panel, {.rows = rows, .out_stride = rows}, dots.data());
+      dot_rows(arithmetic_.lora, x, panel, {.rows = rows, .out_stride = rows}, dots.data());
       for (std::int64_t i = 0; i < rows; ++i) {
         for (std::int64_t j = 0; j < count; ++j) {
           u[buffer][static_cast<std::size_t>((row + i) * count + j)] =
@@ -233,7 +233,7 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
       }
     }
     panel.pack(block.data(), some, one.depth, one.depth);
-    dot_rows(arithmetic_.accumulator, u_tiles, panel, {.rows = some, .out_stride = some},
+    dot_rows(arithmetic_.lora, u_tiles, panel, {.rows = some, .out_stride = some},
              dots.data());
     for (std::int64_t j = 0; j < count; ++j) {
       float* const out =

@@ -20,7 +20,8 @@ namespace tplora {
 
 /// The arithmetic both sides share.
 struct Arithmetic {
-  Accumulator accumulator = Accumulator::fp32_chain;
+  Accumulator base;  ///< of x W
+  Accumulator lora;  ///< of the shrink and the expand
   const RoundingProgram* program = nullptr;
   ScalarType dtype = ScalarType::bf16;
 };

@@ -77,7 +77,10 @@ std::string print_case(const Case& one) {
     put("steps", fmt::format("{}", fmt::join(items, ",")));
   }
   put("dtype", std::string(scalar_type_name(one.dtype)));
-  put("accumulator", std::string(accumulator_name(one.accumulator)));
+  put("accumulator", accumulator_name(one.accumulator));
+  if (one.base_accumulator) {
+    put("base_accumulator", accumulator_name(*one.base_accumulator));
+  }
   put("data", std::string(data_kind_name(one.data)));
   put("seed", std::to_string(one.seed));
   return line;

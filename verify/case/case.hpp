@@ -27,7 +27,8 @@ struct Case {
   std::vector<int> tokens;  ///< number of each token's adapter, -1 for none
   std::vector<PoolStep> steps;
   ScalarType dtype = ScalarType::bf16;
-  Accumulator accumulator = Accumulator::fp32_chain;
+  Accumulator accumulator;                      ///< of every dot product
+  std::optional<Accumulator> base_accumulator;  ///< of x W, where it is another
   DataKind data = DataKind::wide;
   std::uint64_t seed = 1;
 

@@ -229,7 +229,8 @@ Result<void> parse_tokens(const std::string& text, Case& one) {
 Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) {
   static const std::set<std::string> kKeys = {"model", "layer",       "engine",   "tp",     "dp",
                                               "R",     "slots",       "adapters", "tokens", "steps",
-                                              "dtype", "accumulator", "data",     "seed"};
+                                              "dtype", "accumulator", "data",     "seed",
+                                              "base_accumulator"};
   if (line.size() > kMaxLineBytes) {
     return fail(
         fmt::format("case line: found {} bytes, expected at most {}", line.size(), kMaxLineBytes));
@@ -316,7 +317,18 @@ Result<Case> parse_case(const std::string& line) {
   integer("R", one.max_lora_rank, kMaxLoraRank);
   integer("slots", one.slots, kMaxSlots);
   word("dtype", one.dtype, scalar_type_of, "bf16, fp16 or fp32");
-  word("accumulator", one.accumulator, accumulator_of, "fp32_chain");
+  const auto accumulator = [&](const char* key, auto& out) {
+    with(key, [&](const std::string& text) -> Result<void> {
+      auto value = accumulator_of(text, one.dtype);
+      if (!value) {
+        return fail(fmt::format("case line: {}={}: {}", key, excerpt(text), value.error().sentence));
+      }
+      out = *value;
+      return {};
+    });
+  };
+  accumulator("accumulator", one.accumulator);
+  accumulator("base_accumulator", one.base_accumulator);
   word("data", one.data, data_kind_of, "labels, integers or wide");
   with("seed", [&](const std::string& text) -> Result<void> {
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), one.seed);

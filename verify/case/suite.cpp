@@ -98,6 +98,23 @@ Result<void> check_adapters(const Case& one, const Contract& contract) {
   return {};
 }
 
+/// A matrix unit's operands are of the model's dtype (fp32 as tf32). A program that leaves what its
+/// expand reads in fp32 computes it elsewhere, and no source says how.
+Result<void> check_accumulator(const Case& one, const Contract& contract) {
+  const RoundingProgram& program = *find_program(contract.program);
+  const auto rounds = [](std::span<const Step> steps) {
+    return std::find(steps.begin(), steps.end(), Step::round) != steps.end();
+  };
+  if (one.accumulator.rule == Accumulator::Rule::tensor_core && one.dtype != ScalarType::fp32 &&
+      !rounds(program.shrink) && !rounds(program.expand_input)) {
+    return fail(fmt::format(
+        "accumulator {}: rounding program {} of engine {} expands fp32 values, expected fp32_chain "
+        "or exact (base_accumulator may be a tensor_core all the same)",
+        accumulator_name(one.accumulator), program.name, contract.name));
+  }
+  return {};
+}
+
 Result<std::vector<PreparedCase>> prepare_layers(const Case& one, Library& library) {
   const auto contract = library.contract(one.engine);
   if (!contract) {
@@ -109,6 +126,9 @@ Result<std::vector<PreparedCase>> prepare_layers(const Case& one, Library& libra
   }
   if (auto adapters = check_adapters(one, **contract); !adapters) {
     return fail(adapters.error());
+  }
+  if (auto accumulator = check_accumulator(one, **contract); !accumulator) {
+    return fail(accumulator.error());
   }
   const auto chosen = choose_slots(one, (*contract)->pool);
   if (!chosen) {

@@ -195,7 +195,8 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
   const Case& one = first.one;
   const Generator generator(
       {.kind = one.data, .dtype = one.dtype, .seed = one.seed, .geometry = geometry});
-  const Arithmetic arithmetic{.accumulator = one.accumulator,
+  const Arithmetic arithmetic{.base = one.base_accumulator.value_or(one.accumulator),
+                              .lora = one.accumulator,
                               .program = find_program(first.contract->program),
                               .dtype = one.dtype};
   const std::vector<float> x = generator.x(static_cast<std::int64_t>(one.tokens.size()));
@@ -207,7 +208,8 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
   }
   Reference reference({.geometry = geometry,
                        .dtype = one.dtype,
-                       .accumulator = one.accumulator,
+                       .base_accumulator = arithmetic.base,
+                       .lora_accumulator = arithmetic.lora,
                        .program = arithmetic.program,
                        .x = x,
                        .adapter_of_token = one.tokens,

@@ -21,7 +21,7 @@ void Reference::accept_panel(Part part, std::int64_t first_row, const Panel& pan
   const std::int64_t width = input_.geometry.rows(part);
   const auto tokens = static_cast<std::int64_t>(input_.adapter_of_token.size());
   float* const out = bases_[static_cast<std::size_t>(part)].data() + first_row;
-  dot_rows(input_.accumulator, x_, panel, {.rows = panel.rows(), .out_stride = width}, out);
+  dot_rows(input_.base_accumulator, x_, panel, {.rows = panel.rows(), .out_stride = width}, out);
   for (std::int64_t token = 0; token < tokens; ++token) {
     for (std::int64_t row = 0; row < panel.rows(); ++row) {
       float& y = out[token * width + row];
@@ -62,7 +62,7 @@ TokenTiles Reference::shrink(std::span<const std::int64_t> tokens, const Adapter
   Panel panel(lora_rank, hidden);
   panel.pack(adapter.a(part).data(), lora_rank, hidden, hidden);
   std::vector<float> u(static_cast<std::size_t>(count * lora_rank));
-  dot_rows(input_.accumulator,
+  dot_rows(input_.lora_accumulator,
            TokenTiles({.values = x.data(), .tokens = count, .cols = hidden, .row_stride = hidden}),
            panel, {.rows = lora_rank, .out_stride = lora_rank}, u.data());
   const float scaling = adapter.spec().scaling();
@@ -89,7 +89,7 @@ void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
     }
     Panel panel(width, lora_rank);
     panel.pack(b.data(), width, lora_rank, lora_rank);
-    dot_rows(input_.accumulator, shrink(tokens, adapter, part), panel,
+    dot_rows(input_.lora_accumulator, shrink(tokens, adapter, part), panel,
              {.rows = width, .out_stride = width}, deltas.data());
   }
   for (std::size_t i = 0; i < tokens.size(); ++i) {

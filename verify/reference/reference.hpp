@@ -23,7 +23,8 @@ namespace tplora {
 struct ReferenceInput {
   QkvGeometry geometry;
   ScalarType dtype = ScalarType::bf16;
-  Accumulator accumulator = Accumulator::fp32_chain;
+  Accumulator base_accumulator;  ///< of x W
+  Accumulator lora_accumulator;  ///< of the shrink and the expand
   const RoundingProgram* program = nullptr;
   std::span<const float> x;
   std::vector<int> adapter_of_token;  ///< number of the adapter, -1 for none

@@ -4,7 +4,6 @@
 #include <array>
 
 #include "sim/base/checked.hpp"
-#include "sim/data/wide.hpp"
 #include "sim/numerics/philox.hpp"
 
 namespace tplora {
@@ -92,32 +91,29 @@ Adapter Generator::adapter(const AdapterSpec& adapter, std::int32_t number) cons
   return {adapter, std::move(a), std::move(b)};
 }
 
-// Makes a few columns of 16 rows at a time, so that the transposition stays in the first cache.
 void Generator::fill_panel(TensorId id, std::int64_t first_row, std::int64_t rows,
                            Panel& panel) const {
-  constexpr std::int64_t kChunk = 128;
   const std::int64_t cols = spec_.geometry.hidden_size;
+  if (spec_.kind == DataKind::wide) {
+    fill_wide_panel(wide_stream(id), first_row, rows, cols, panel);
+    return;
+  }
   panel.resize(rows, cols);
-  std::array<float, kPanelRows * kChunk> chunk;
-  for (std::int64_t block = 0; block * kPanelRows < rows; ++block) {
-    const std::int64_t some = std::min(kPanelRows, rows - block * kPanelRows);
-    for (std::int64_t col = 0; col < cols; col += kChunk) {
-      const std::int64_t width = std::min(kChunk, cols - col);
-      fill(id,
-           {.cols = cols,
-            .first_row = first_row + block * kPanelRows,
-            .rows = some,
-            .first_col = col,
-            .block_cols = width},
-           chunk.data(), kChunk);
-      float* const to = panel.block(block) + col * kPanelRows;
-      for (std::int64_t k = 0; k < width; ++k) {
-        for (std::int64_t i = 0; i < some; ++i) {
-          to[k * kPanelRows + i] = chunk[static_cast<std::size_t>(i * kChunk + k)];
-        }
-      }
+  std::vector<float> values(static_cast<std::size_t>(cols));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    fill_row(id, cols, first_row + i, 0, cols, values.data());
+    float* const to = panel.block(i / kPanelRows) + i % kPanelRows;
+    for (std::int64_t k = 0; k < cols; ++k) {
+      to[k * kPanelRows] = values[static_cast<std::size_t>(k)];
     }
   }
+}
+
+WideStream Generator::wide_stream(TensorId id) const {
+  return {.seed = spec_.seed,
+          .tensor_word = id.word(),
+          .lowest_exponent = lowest_exponent(id.tensor),
+          .dtype = spec_.dtype};
 }
 
 void Generator::fill(TensorId id, const Block& block, float* out, std::int64_t out_stride) const {
@@ -131,11 +127,7 @@ void Generator::fill_row(TensorId id, std::int64_t cols, std::int64_t row, std::
                          std::int64_t count, float* out) const {
   switch (spec_.kind) {
     case DataKind::wide:
-      fill_wide({.seed = spec_.seed,
-                 .tensor_word = id.word(),
-                 .lowest_exponent = lowest_exponent(id.tensor),
-                 .dtype = spec_.dtype},
-                static_cast<std::uint64_t>(row * cols + first_col), count, out);
+      fill_wide(wide_stream(id), static_cast<std::uint64_t>(row * cols + first_col), count, out);
       return;
     case DataKind::integers: fill_integers(id, cols, row, first_col, count, out); return;
     case DataKind::labels:

@@ -8,6 +8,7 @@
 
 #include "sim/adapter/adapter.hpp"
 #include "sim/data/tensor_id.hpp"
+#include "sim/data/wide.hpp"
 #include "sim/model/geometry.hpp"
 #include "sim/numerics/panel.hpp"
 #include "sim/numerics/scalar.hpp"
@@ -62,6 +63,7 @@ class Generator {
   void fill(TensorId id, const Block& block, float* out, std::int64_t out_stride) const;
 
  private:
+  [[nodiscard]] WideStream wide_stream(TensorId id) const;
   void fill_row(TensorId id, std::int64_t cols, std::int64_t row, std::int64_t first_col,
                 std::int64_t count, float* out) const;
   void fill_integers(TensorId id, std::int64_t cols, std::int64_t row, std::int64_t first_col,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "sim/numerics/panel.hpp"
 #include "sim/numerics/scalar.hpp"
 
 namespace tplora {
@@ -24,5 +25,10 @@ struct WideStream {
 /// The word of logical index n is word n % 4 of Philox4x32-10 with key = seed (low, high) and
 /// counter = (n / 4 low, n / 4 high, tensor_word, 0).
 void fill_wide(const WideStream& stream, std::uint64_t first, std::int64_t count, float* out);
+
+/// The fp32 panel becomes rows [first_row, first_row + rows) of the tensor with rows of `cols`
+/// elements: what fill_wide makes, already in a panel's order.
+void fill_wide_panel(const WideStream& stream, std::int64_t first_row, std::int64_t rows,
+                     std::int64_t cols, Panel& panel);
 
 }  // namespace tplora

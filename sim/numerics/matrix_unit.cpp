@@ -101,7 +101,7 @@ float result_of(std::int64_t sum, int unit, const ResultFormat& format) {
   const double limit = std::ldexp(1.0, format.max_exponent + 1);
   const float rounded =
       value >= limit ? std::bit_cast<float>(0x7f800000U) : static_cast<float>(value);
-  return sum < 0 ? -rounded : rounded;
+  return sum < 0 && kept != 0 ? -rounded : rounded;
 }
 
 }  // namespace
@@ -159,7 +159,7 @@ std::optional<MatrixUnit> matrix_unit(std::string_view architecture, OperandType
 float add_group(const MatrixUnit& unit, float c, Operands x, Operands w, std::int64_t count) {
   double special = std::isfinite(c) ? 0.0 : static_cast<double>(c);
   int e = unit.zero_exponent;
-  const Term accumulator = term_of(c, -126);
+  const Term accumulator = term_of(c, unit.result.min_exponent);
   if (accumulator.significand != 0) {
     e = std::max(e, accumulator.exponent);
   }

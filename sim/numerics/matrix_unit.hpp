@@ -27,12 +27,13 @@ struct ResultFormat {
 ///
 /// 1. A product is exact; its exponent is the sum of its operands' exponents. An operand's exponent
 ///    is that of its leading bit, and no less than operand_min_exponent; the accumulator's no less
-///    than -126.
+///    than the result's min_exponent.
 /// 2. e = the largest exponent of all products and the accumulator that are not zero, and no less than
 ///    zero_exponent.
 /// 3. The magnitude of each term is cut to a multiple of 2^(e - fraction_bits).
-/// 4. The cut terms are added exactly. A sum of zero is +0.
-/// 5. The sum is turned into the result format, which is the next group's accumulator.
+/// 4. The cut terms are added exactly.
+/// 5. The sum is turned into the result format, which is the next group's accumulator. Zero is +0,
+///    also where a negative sum was cut to it.
 ///
 /// Sources: MMA-Sim (arXiv 2511.10909, peichenxie/MMA-Sim), Khattak and Mikaitis (arXiv 2512.07004),
 /// and the vectors in tests/data/tensor_core, recorded on hardware (docs/numerics.md says which).

@@ -43,7 +43,7 @@ struct Bf16 {
   }
   static __device__ void multiply_add(float (&d)[4], const std::uint32_t (&a)[4],
                                       const std::uint32_t (&b)[2]) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
         "{%8,%9}, {%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
@@ -55,7 +55,7 @@ struct Fp16 {
   static __device__ float value(Pattern bits) { return __half2float(__ushort_as_half(bits)); }
   static __device__ void multiply_add(float (&d)[4], const std::uint32_t (&a)[4],
                                       const std::uint32_t (&b)[2]) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
         "{%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
@@ -64,12 +64,19 @@ struct Fp16 {
 
 // ---- a tile of dot products ----
 
-// Elements k and k+1 of a row as one register; a missing row and what lies past its end are zeros,
-// which change no sum.
-__device__ std::uint32_t pair(const Pattern* row, int k, int depth) {
-  if (row == nullptr || k >= depth) return 0;
-  const std::uint32_t second = k + 1 < depth ? row[k + 1] : 0;
-  return row[k] | second << 16;
+// A row of patterns, or zeros in its place, which change no sum. The pointer is good in any case:
+// were lanes to go different ways where a row is missing, a compiler might make two loops of one, and
+// the instruction below, which a whole warp executes together, would wait for ever.
+struct Row {
+  const Pattern* at;
+  bool is_there;
+};
+
+// Elements k and k+1 of a row as one register; what lies past its end is zero.
+__device__ std::uint32_t pair(const Row& row, int k, int depth) {
+  const std::uint32_t first = k < depth ? row.at[k] : 0;
+  const std::uint32_t second = k + 1 < depth ? row.at[k + 1] : 0;
+  return row.is_there ? first | second << 16 : 0;
 }
 
 // d[0], d[1]: row `upper` of A against columns 2q, 2q+1 of the tile, q = lane % 4; d[2], d[3]: row
@@ -77,14 +84,15 @@ __device__ std::uint32_t pair(const Pattern* row, int k, int depth) {
 // its column lane/4. K ascends in steps of 16, each step's result the next one's accumulator: that
 // order, and nothing else about the tile, is in the bits.
 template <class T>
-__device__ void dot_tile(const Pattern* upper, const Pattern* lower, const Pattern* column,
-                         int depth, float (&d)[4]) {
+__device__ void dot_tile(const Row& upper, const Row& lower, const Row& column, int depth,
+                         float (&d)[4]) {
   const int q = static_cast<int>(threadIdx.x) % 4;
   for (int step = 0; step < depth; step += 16) {
     const int k = step + 2 * q;
     const std::uint32_t a[4] = {pair(upper, k, depth), pair(lower, k, depth),
                                 pair(upper, k + 8, depth), pair(lower, k + 8, depth)};
     const std::uint32_t b[2] = {pair(column, k, depth), pair(column, k + 8, depth)};
+    __syncwarp();
     T::multiply_add(d, a, b);
   }
 }
@@ -107,20 +115,22 @@ struct Lora {
   int R;
 };
 
+__device__ Row row_of(const Pattern* rows, std::int64_t number, bool is_there, int length) {
+  return {rows + (is_there ? number : 0) * length, is_there};
+}
+
 template <class T>
 __global__ void base_kernel(Layer layer) {
   const int lane = threadIdx.x, n = blockIdx.y * 8;
   const int token[2] = {static_cast<int>(blockIdx.x) * kTileTokens + lane / 4,
                         static_cast<int>(blockIdx.x) * kTileTokens + lane / 4 + 8};
-  const Pattern* row[2];
+  Row row[2];
   for (int i = 0; i < 2; ++i)
-    row[i] = token[i] < layer.tokens ? layer.x + static_cast<std::int64_t>(token[i]) * layer.hidden
-                                     : nullptr;
+    row[i] = row_of(layer.x, token[i], token[i] < layer.tokens, layer.hidden);
   const int mine = n + lane / 4;
-  const Pattern* column =
-      mine < layer.width ? layer.weight + static_cast<std::int64_t>(mine) * layer.hidden : nullptr;
   float d[4] = {};
-  dot_tile<T>(row[0], row[1], column, layer.hidden, d);
+  dot_tile<T>(row[0], row[1], row_of(layer.weight, mine, mine < layer.width, layer.hidden),
+              layer.hidden, d);
   for (int i = 0; i < 4; ++i) {
     const int t = token[i / 2], c = n + 2 * (lane % 4) + i % 2;
     if (t >= layer.tokens || c >= layer.width) continue;
@@ -135,15 +145,14 @@ __global__ void shrink_kernel(Layer layer, Lora lora) {
   const int slot = lora.tile_slot[tile], lora_rank = lora.lora_rank_of[slot];
   const int token[2] = {lora.tile_tokens[tile * kTileTokens + lane / 4],
                         lora.tile_tokens[tile * kTileTokens + lane / 4 + 8]};
-  const Pattern* row[2];
-  for (int i = 0; i < 2; ++i)
-    row[i] = token[i] >= 0 ? layer.x + static_cast<std::int64_t>(token[i]) * layer.hidden : nullptr;
+  Row row[2];
+  for (int i = 0; i < 2; ++i) row[i] = row_of(layer.x, token[i], token[i] >= 0, layer.hidden);
   const int mine = j + lane / 4;
   const std::int64_t first_row = (static_cast<std::int64_t>(slot) * kParts + part) * lora.R;
   float d[4] = {};
   dot_tile<T>(row[0], row[1],
-              mine < lora_rank ? lora.a_pool + (first_row + mine) * layer.hidden : nullptr,
-              layer.hidden, d);
+              row_of(lora.a_pool, first_row + mine, mine < lora_rank, layer.hidden), layer.hidden,
+              d);
   for (int i = 0; i < 4; ++i) {
     const int t = token[i / 2], c = j + 2 * (lane % 4) + i % 2;
     if (t >= 0 && c < lora_rank)
@@ -158,16 +167,15 @@ __global__ void expand_kernel(Layer layer, Lora lora) {
   const int n = lora.part_starts[part] + blockIdx.y * 8, end = lora.part_starts[part + 1];
   const int token[2] = {lora.tile_tokens[tile * kTileTokens + lane / 4],
                         lora.tile_tokens[tile * kTileTokens + lane / 4 + 8]};
-  const Pattern* row[2];
+  Row row[2];
   for (int i = 0; i < 2; ++i)
-    row[i] = token[i] >= 0 ? lora.u + (static_cast<std::int64_t>(token[i]) * kParts + part) * lora.R
-                           : nullptr;
+    row[i] = row_of(lora.u, static_cast<std::int64_t>(token[i]) * kParts + part, token[i] >= 0,
+                    lora.R);
   const int mine = n + lane / 4;
   float d[4] = {};
   dot_tile<T>(row[0], row[1],
-              mine < end
-                  ? lora.b_pool + (static_cast<std::int64_t>(slot) * layer.width + mine) * lora.R
-                  : nullptr,
+              row_of(lora.b_pool, static_cast<std::int64_t>(slot) * layer.width + mine, mine < end,
+                     lora.R),
               lora_rank, d);
   for (int i = 0; i < 4; ++i) {
     const int t = token[i / 2], c = n + 2 * (lane % 4) + i % 2;

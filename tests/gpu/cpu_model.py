@@ -43,10 +43,10 @@ class CpuModel:
         self.call("dot", accumulator, kind, tokens, columns, depth, x_file, w_file, self.path("y"), *extra)
         return np.fromfile(self.path("y"), np.uint32).reshape(tokens, columns)
 
-    def find_split(self, kind, x, w, result, result_type):
+    def find_split(self, accumulator, kind, x, w, result, result_type):
         """(split, mismatches) of the best split-K for results of result_type."""
         tokens, columns, depth, x_file, w_file = self.operands(x, w)
-        said = self.call("find-split", kind, tokens, columns, depth, x_file, w_file, self.save("result", result), result_type)
+        said = self.call("find-split", accumulator, kind, tokens, columns, depth, x_file, w_file, self.save("result", result), result_type)
         found = re.search(r"split=(\d+)\s+mismatches=(\d+)", said)
         if not found:
             raise RuntimeError(f"gpu_model find-split said neither split nor mismatches: {said.strip()[:200]}")

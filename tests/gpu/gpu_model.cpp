@@ -1,7 +1,7 @@
 // The CPU side of the GPU scripts: files of raw little-endian patterns in, files out.
 //
 //   gpu_model dot ACCUMULATOR TYPE T N K X W OUT [C]
-//   gpu_model find-split TYPE T N K X W RESULT RESULT_TYPE
+//   gpu_model find-split ACCUMULATOR TYPE T N K X W RESULT RESULT_TYPE
 //   gpu_model forward "CASE LINE" FOLDER
 //
 // TYPE is bf16, fp16 (16-bit patterns), tf32 (fp32 words), e4m3, e5m2 (bytes). X: [T, K], W: [N, K],
@@ -145,10 +145,15 @@ int dot(int count, char** arguments) {
 }
 
 int find_split(int count, char** arguments) {
-  if (count != 8) {
-    stop("find-split: expected TYPE T N K X W RESULT RESULT_TYPE");
+  if (count != 9) {
+    stop("find-split: expected ACCUMULATOR TYPE T N K X W RESULT RESULT_TYPE");
   }
-  const OperandType type = type_of(arguments[0]);
+  const OperandType type = type_of(arguments[1]);
+  const auto accumulator = value_or_stop(accumulator_of(std::string(arguments[0]), type));
+  if (accumulator.rule != Accumulator::Rule::tensor_core) {
+    stop("find-split: only a tensor_core's K is cut");
+  }
+  ++arguments;
   const Product product(type, arguments + 1, arguments[4], arguments[5]);
   const auto result_type = scalar_type_of(arguments[7]);
   if (!result_type) {
@@ -164,7 +169,7 @@ int find_split(int count, char** arguments) {
                    [&](std::uint16_t one) { return decode(*result_type, one); });
   }
   const SplitSearch found = find_split(
-      value_or_stop(accumulator_of("tensor_core:hopper", type)),
+      accumulator,
       TokenTiles({.values = product.x.data(),
                   .tokens = product.tokens,
                   .cols = product.cols,

@@ -1,12 +1,11 @@
 // The SIMD kernels on every instruction set of this machine.
-#include <hwy/targets.h>
-
 #include <cmath>
 #include <random>
 #include <vector>
 
 #include "sim/data/wide.hpp"
 #include "sim/numerics/dot.hpp"
+#include "sim/numerics/instruction_set.hpp"
 #include "tests/catch.hpp"
 
 using namespace tplora;
@@ -16,16 +15,13 @@ namespace {
 /// Runs `body(name)` once for each instruction set that is compiled in and supported here.
 template <class Body>
 int for_each_target(Body body) {
-  int count = 0;
-  const std::int64_t all = hwy::SupportedTargets();
-  for (std::int64_t rest = all; rest != 0; rest &= rest - 1) {
-    const std::int64_t target = rest & -rest;
-    hwy::SetSupportedTargetsForTest(target);
-    body(hwy::TargetName(target));
-    ++count;
+  const auto sets = instruction_sets();
+  for (const std::string& name : sets) {
+    REQUIRE(use_instruction_set(name));
+    body(name.c_str());
   }
-  hwy::SetSupportedTargetsForTest(0);  // as found
-  return count;
+  use_best_instruction_set();
+  return static_cast<int>(sets.size());
 }
 
 }  // namespace

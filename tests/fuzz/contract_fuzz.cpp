@@ -1,7 +1,10 @@
+#include <fmt/format.h>
+
 #include <memory>
 
 #include "sim/numerics/program.hpp"
 #include "tests/fuzz/target.hpp"
+#include "verify/case/slots.hpp"
 #include "verify/cli/runner.hpp"
 
 namespace tplora::fuzz {
@@ -21,9 +24,36 @@ QkvGeometry small_geometry() {
           .config_head_dim = 3};
 }
 
-/// Laws, explanations and numbers of the contract at one tp_size.
-void run(const std::shared_ptr<const Contract>& contract, std::int64_t tp_size) {
-  PreparedCase item{.one = {},
+/// Two adapters side by side, after a slot's earlier tenant has gone.
+Case standard_case(const Contract& contract) {
+  Case one;
+  one.max_lora_rank = 2;
+  set_standard_scenario(one, 2, 1);
+  for (AdapterSpec& adapter : one.adapters) {
+    adapter.shared_a = contract.takes_fused_adapters();
+  }
+  return one;
+}
+
+/// Steps of every kind; the engine chooses the slots, and whatever its rules are, a and b are put
+/// back from the host's copies.
+Case pool_case(const Contract& contract) {
+  const bool fused = contract.takes_fused_adapters();
+  const auto parsed = parse_case(
+      fmt::format("model=m engine=e tp=1 R=2 slots=3 "
+                  "adapters=a:r2:alpha4:{0},b:r1:alpha2:{1},z:r2:alpha8:{0} tokens=a,b,-,a "
+                  "steps=load:z,use:z,load:a,rescale:a:alpha5,load:b,evict:a,evict:b,activate:b,"
+                  "activate:a,use:b,rescale:b:alpha3",
+                  fused ? "fused" : "qkv", fused ? "fused" : "qv"));
+  check(parsed.has_value(), "the line of the pool case parses");
+  auto chosen = choose_slots(*parsed, contract.pool);
+  check(chosen.has_value(), "the pool case is right under every rule for slots");
+  return std::move(*chosen);
+}
+
+/// Laws, explanations and numbers of the contract on one case at one tp_size.
+void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t tp_size) {
+  PreparedCase item{.one = std::move(one),
                     .contract = contract,
                     .geometry = small_geometry(),
                     .kind = "all",
@@ -34,11 +64,6 @@ void run(const std::shared_ptr<const Contract>& contract, std::int64_t tp_size) 
                     .expect = {},
                     .role = {}};
   item.one.tp_size = tp_size;
-  item.one.max_lora_rank = 2;
-  set_standard_scenario(item.one, 2, 1);
-  for (AdapterSpec& adapter : item.one.adapters) {
-    adapter.shared_a = contract->takes_fused_adapters();
-  }
   RunOptions options;
   options.jobs = 1;
   if (const auto outcomes = run_cases({item}, options); !outcomes) {
@@ -55,7 +80,8 @@ void contract(std::string_view bytes) {
   }
   const auto contract = std::make_shared<const Contract>(std::move(*compiled));
   for (const std::int64_t tp_size : {1, 2, 4}) {
-    run(contract, tp_size);
+    run(contract, standard_case(*contract), tp_size);
+    run(contract, pool_case(*contract), tp_size);
   }
 }
 

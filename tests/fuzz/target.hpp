@@ -14,11 +14,13 @@ namespace tplora::fuzz {
 
 /// A model's config.json: every geometry of a config that reads is valid, kinds are distinct.
 void config(std::string_view bytes);
-/// A contract: one that compiles is planned, explained and run on small geometries.
+/// A contract: one that compiles is planned, explained and run on small geometries, with every kind
+/// of pool step.
 void contract(std::string_view bytes);
 /// A formula: one that parses has a value or an explanation, the same compiled, walked and printed.
 void formula(std::string_view bytes);
-/// A case line: one that parses prints as a line that parses to the same case.
+/// A case line: one that parses prints as a line that parses to the same case, and runs if it is
+/// small.
 void case_line(std::string_view bytes);
 /// A suite: every case of one that reads is resolved and has a line.
 void suite(std::string_view bytes);

@@ -2,10 +2,8 @@
 
 #include <memory>
 
-#include "sim/numerics/program.hpp"
 #include "tests/fuzz/target.hpp"
 #include "verify/case/slots.hpp"
-#include "verify/cli/runner.hpp"
 
 namespace tplora::fuzz {
 namespace {
@@ -60,15 +58,11 @@ void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t
                     .layers = {0},
                     .why_no_qkv = {},
                     .checkpoint = {},
-                    .numbers = find_program(contract->program) != nullptr,
+                    .numbers = false,
                     .expect = {},
                     .role = {}};
   item.one.tp_size = tp_size;
-  RunOptions options;
-  options.jobs = 1;
-  if (const auto outcomes = run_cases({item}, options); !outcomes) {
-    check_error(outcomes.error(), ".json");
-  }
+  run_case(std::move(item));
 }
 
 }  // namespace

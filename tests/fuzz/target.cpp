@@ -4,7 +4,38 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "sim/numerics/program.hpp"
+#include "verify/cli/runner.hpp"
+#include "verify/cli/work.hpp"
+
 namespace tplora::fuzz {
+namespace {
+
+/// What a fuzzer may spend on one input: plans of all ranks, and multiplications and floats. The
+/// program's own limits are what a machine can do at all.
+constexpr std::size_t kMaxPlans = 1 << 10;
+constexpr double kMaxWork = 1 << 22;
+
+}  // namespace
+
+void run_case(PreparedCase item) {
+  const auto ranks = static_cast<std::size_t>(item.one.tp_size);
+  if (!item.geometry || ranks * (1 + item.one.steps.size()) > kMaxPlans) {
+    return;
+  }
+  Analyser analyser;
+  const Analysis& analysis = analyser.run(*item.contract, layout_case(item.one, *item.geometry));
+  if (!analysis.bad_contract && analysis.failures.empty()) {
+    const NumericWork work = numeric_work(item, analysis);
+    item.numbers = find_program(item.contract->program) != nullptr &&
+                   work.multiplications + work.floats <= kMaxWork;
+  }
+  RunOptions options;
+  options.jobs = 1;
+  if (const auto outcomes = run_cases({item}, options); !outcomes) {
+    check_error(outcomes.error(), ".json");
+  }
+}
 
 void check(bool holds, const char* what_must_hold) {
   if (!holds) {

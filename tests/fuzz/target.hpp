@@ -28,6 +28,9 @@ void suite(std::string_view bytes);
 /// Stops the program, as a sanitizer does, unless `holds`.
 void check(bool holds, const char* what_must_hold);
 
+/// Laws, explanations and, where they are cheap, numbers of a small case.
+void run_case(PreparedCase item);
+
 /// Of every Error: one line of printable UTF-8, not empty, of at most 2000 bytes, that names
 /// `whose`: the file, or what stands for it.
 void check_error(const Error& error, std::string_view whose);

@@ -300,6 +300,11 @@ class CaseLines(Hostile):
             with self.subTest(line=line):
                 self.refused("expected at most", "replay", line)
 
+    def test_steps_that_clear_large_slots(self):
+        steps = ",".join(["load:a@0", "load:b@0"] * 2048)
+        self.refused("multiplications", "replay", "model=H=1,KV=1,D=1,hidden=262144 engine=vllm tp=1 R=2048 slots=1 "
+                     f"adapters=a:r1:alpha1:qkv,b:r1:alpha1:qkv steps={steps} tokens=b")
+
 
 class Suites(Hostile):
     def test_absurd_work(self):

@@ -10,7 +10,8 @@ namespace tplora {
 
 /// Upper bounds, in floating point since a case may ask for more than 64 bits count.
 struct NumericWork {
-  double multiplications = 0;  ///< of the weights, in the reference and on all ranks
+  /// Of the weights, in the reference and on all ranks, and what steps write, as so many of them.
+  double multiplications = 0;
   double floats = 0;  ///< held at the same time: inputs, outputs, adapters, slots of all ranks
 };
 

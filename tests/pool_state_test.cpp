@@ -93,6 +93,18 @@ TEST_CASE("a factor multiplied into the host's copy arrives once for each use", 
             "each of its 2 uses"));
 }
 
+TEST_CASE("a sentence on scaling shows a few factors, however many there are", "[state]") {
+  const test::TemporaryFolder folder;
+  std::string steps = "slots=1 adapters=a:r2:alpha4:qkv tokens=a,a,a,a steps=load:a@0";
+  for (int i = 0; i < 100; ++i) {
+    steps += ",evict:a,activate:a@0";
+  }
+  const CaseOutcome outcome =
+      run(edited(folder, "vllm", R"("replace": {"/pool/scale": "cache"})"), steps);
+  CHECK(has(told(outcome), "(alpha = 4) / (r = 2) times ..., once for each of its 101 uses"));
+  CHECK(outcome.findings.front().message().size() < 2000);
+}
+
 TEST_CASE("a rescale reaches a table at once and a slot at the next use", "[state]") {
   const std::string steps = "slots=2 adapters=a:r2:alpha4:qkv tokens=a,a,a,a steps=load:a@0,";
   CHECK(run("sglang", steps + "rescale:a:alpha16").verdict == Verdict::consistent);

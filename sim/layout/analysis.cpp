@@ -195,11 +195,14 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
     for (std::size_t i = 0; i < gathered_.size(); ++i) {
       gather_a(contract, group, analysis_.live[i], gathered_[i]);
     }
-    for (std::size_t t = 0; t < group.size(); ++t) {
+    for (const RankState& rank : group) {
       for (std::size_t i = 0; i < gathered_.size(); ++i) {
-        check_delta(contract, input.deployment, group[t], analysis_.live[i], gathered_[i],
+        if (analysis_.violations.size() >= kMaxViolations) {
+          return;  // the verdict is known
+        }
+        check_delta(contract, input.deployment, rank, analysis_.live[i], gathered_[i],
                     analysis_.violations);
-        check_scaling(group[t], analysis_.live[i], scalings[i], analysis_.violations);
+        check_scaling(rank, analysis_.live[i], scalings[i], analysis_.violations);
       }
     }
     check_agreement(contract, input.geometry, group, analysis_.violations);

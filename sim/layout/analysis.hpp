@@ -20,12 +20,16 @@ struct LayoutCase {
   std::vector<PoolStep> steps;
 };
 
+/// Far more than anybody reads, and no more than fit memory with their sentences.
+constexpr std::size_t kMaxViolations = std::size_t{1} << 18;
+
 /// What came out.
 struct Analysis {
   Verdict verdict = Verdict::consistent;
   /// What a shape assertion alone would say.
   bool shape_check = true;
   std::vector<PlanFailure> failures;  ///< by tp_rank, then by step; one kind for all ranks
+  /// Of each rank and adapter in turn, until there are kMaxViolations or more.
   std::vector<Violation> violations;
   /// Set when a formula is undefined here (division by zero, overflow): the contract is wrong as a
   /// description, and the verdict means nothing.

@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <set>
+#include <tuple>
 
 #include "sim/base/checked.hpp"
 
@@ -667,13 +669,9 @@ class DeltaCheck {
     violation.tp_rank = rank_.build.tp_rank;
     violation.adapter = live_.adapter;
     violation.slot = live_.slot;
-    const bool seen =
-        std::any_of(violations_.begin(), violations_.end(), [&](const Violation& old) {
-          return old.tp_rank == violation.tp_rank && old.adapter == violation.adapter &&
-                 old.law == violation.law && old.column == violation.column &&
-                 old.rows == violation.rows && old.side == violation.side;
-        });
-    if (!seen) {
+    const bool is_new =
+        seen_.emplace(violation.law, violation.side, violation.column, violation.rows).second;
+    if (is_new) {
       violations_.push_back(violation);
     }
   }
@@ -684,6 +682,7 @@ class DeltaCheck {
   const RankLoad& load_;
   const LiveAdapter& live_;
   std::vector<Violation>& violations_;
+  std::set<std::tuple<Law, Violation::Side, std::int64_t, std::int64_t>> seen_;
   const std::vector<IntervalMap>& a_;
   const KernelLaunch* launch_ = nullptr;
 };
@@ -697,18 +696,32 @@ struct Fault {
   friend bool operator==(const Fault&, const Fault&) = default;
 };
 
-std::vector<Fault> faults_of(const QkvGeometry& geometry, const RankBuild& build, Part part,
-                             std::int64_t head, std::span<const Violation> violations) {
+std::vector<Fault> faults_of(const QkvGeometry& geometry, Part part, std::int64_t head,
+                             std::span<const Violation* const> of_rank) {
   const std::int64_t begin = head * geometry.rows_per_head(part);
   const std::int64_t end = begin + geometry.rows_per_head(part);
   std::vector<Fault> faults;
-  for (const Violation& v : violations) {
-    if (v.tp_rank == build.tp_rank && v.part == part && v.side != Violation::Side::heads &&
-        v.side != Violation::Side::scaling && v.first_row < end && begin < v.first_row + v.rows) {
-      faults.push_back({v.adapter, v.part, v.first_row, v.rows, v.holder});
+  for (const Violation* v : of_rank) {
+    if (v->part == part && v->side != Violation::Side::heads &&
+        v->side != Violation::Side::scaling && v->first_row < end &&
+        begin < v->first_row + v->rows) {
+      faults.push_back({v->adapter, v->part, v->first_row, v->rows, v->holder});
     }
   }
   return faults;
+}
+
+/// Those of each rank of the group, in order: the group's ranks follow each other.
+std::vector<std::vector<const Violation*>> by_rank(std::span<const RankState> group,
+                                                   std::span<const Violation> violations) {
+  std::vector<std::vector<const Violation*>> lists(group.size());
+  for (const Violation& v : violations) {
+    const std::int64_t t = v.tp_rank - group.front().build.tp_rank;
+    if (t >= 0 && t < static_cast<std::int64_t>(group.size())) {
+      lists[static_cast<std::size_t>(t)].push_back(&v);
+    }
+  }
+  return lists;
 }
 
 }  // namespace
@@ -843,31 +856,33 @@ void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<con
 
 void check_agreement(const Contract& contract, const QkvGeometry& geometry,
                      std::span<const RankState> group, std::vector<Violation>& violations) {
-  if (contract.view.gather == ViewGather::all) {
-    return;  // replicas are the same gathered columns
+  if (contract.view.gather == ViewGather::all || violations.empty()) {
+    return;  // replicas are the same gathered columns, or nothing is wrong with any
   }
-  const std::size_t known = violations.size();
-  for (std::size_t i = 1; i < group.size() && known > 0; ++i) {
+  std::vector<Violation> disagreements;
+  const auto of_rank = by_rank(group, violations);
+  for (std::size_t i = 1; i < group.size(); ++i) {
     const RankBuild& build = group[i].build;
     const RankBuild& before = group[i - 1].build;
     if (build.first_kv != before.first_kv || build.kv_heads < 1 || before.kv_heads < 1) {
       continue;
     }
     for (const Part part : {Part::k, Part::v}) {
-      const std::span<const Violation> all(violations.data(), known);
-      const auto here = faults_of(geometry, build, part, build.first_kv, all);
-      if (here != faults_of(geometry, before, part, before.first_kv, all)) {
-        violations.push_back({.law = Law::agreement,
-                              .side = Violation::Side::lora_b,
-                              .tp_rank = build.tp_rank,
-                              .part = part,
-                              .first_row = build.first_kv * geometry.rows_per_head(part),
-                              .rows = geometry.rows_per_head(part),
-                              .holder = {.kind = Holder::Kind::rows, .first_row = before.tp_rank},
-                              .cause = {Section::owns, 0, Field::first_kv}});
+      if (faults_of(geometry, part, build.first_kv, of_rank[i]) !=
+          faults_of(geometry, part, before.first_kv, of_rank[i - 1])) {
+        disagreements.push_back(
+            {.law = Law::agreement,
+             .side = Violation::Side::lora_b,
+             .tp_rank = build.tp_rank,
+             .part = part,
+             .first_row = build.first_kv * geometry.rows_per_head(part),
+             .rows = geometry.rows_per_head(part),
+             .holder = {.kind = Holder::Kind::rows, .first_row = before.tp_rank},
+             .cause = {Section::owns, 0, Field::first_kv}});
       }
     }
   }
+  violations.insert(violations.end(), disagreements.begin(), disagreements.end());
 }
 
 }  // namespace tplora

@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 namespace tplora {
 namespace {
+
+/// Factors that a sentence on scaling shows: a case may have thousands.
+constexpr std::size_t kMaxFactors = 16;
 
 std::string plural_range(const char* noun, std::int64_t first, std::int64_t last) {
   return first == last ? fmt::format("{} {}", noun, first)
@@ -151,12 +155,13 @@ class Narrator {
     const auto events =
         scaling_events(contract_.pool.scale, analysis_.events, one.event, one.scaled);
     std::string factors;
-    for (const int event : events) {
+    for (const int event : std::span(events).first(std::min(events.size(), kMaxFactors))) {
       plan_event(planner_, contract_, analysis_.events, event, build_, load_);
       factors += fmt::format("{}({}) / ({})", factors.empty() ? "" : " times ",
                              planner_.describe(contract_.scaling_numerator),
                              planner_.describe(contract_.scaling_denominator));
     }
+    factors += events.size() > kMaxFactors ? " times ..." : "";
     const std::string again =
         events.size() > 1 ? fmt::format(", once for each of its {} uses since it was read [{}]",
                                         events.size(), contract_.pool.scale_place)
@@ -239,6 +244,15 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
   Narrator narrator(contract, input, analysis, names);
   for (const Violation& violation : analysis.violations) {
     findings.push_back(narrator.tell(violation));
+  }
+  if (analysis.violations.size() >= kMaxViolations) {
+    Finding rest;
+    rest.law = analysis.violations.back().law;
+    rest.tp_rank = analysis.violations.back().tp_rank;
+    rest.cause = fmt::format("laws are broken at {} places and more, which are not looked at",
+                             analysis.violations.size());
+    rest.cause_place = contract.file;
+    findings.push_back(std::move(rest));
   }
   std::stable_sort(findings.begin(), findings.end(),
                    [](const Finding& a, const Finding& b) { return a.tp_rank < b.tp_rank; });

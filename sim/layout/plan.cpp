@@ -297,6 +297,20 @@ PlanFailure Planner::check_failure(const Check& check) const {
   return broken;
 }
 
+bool Planner::run_rank_lets() {
+  if (!deployment_failed_) {
+    return run_lets(Phase::tp_rank);
+  }
+  failed_ = deployment_stop_;
+  all_known_ = false;
+  for (const Let& let : contract_.lets) {
+    if (let.phase == Phase::tp_rank) {
+      known_[static_cast<std::size_t>(let.symbol)] = 0;
+    }
+  }
+  return false;
+}
+
 std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build) {
   values_[symbol::T] = group_size_;
   loop_steps_ = 0;
@@ -310,21 +324,12 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   build.b_rows.clear();
   build.a_rows.clear();
   failed_on_every_rank_ = false;
-  bool good = !deployment_failed_ && run_lets(Phase::tp_rank);
-  if (deployment_failed_) {
-    failed_ = deployment_stop_;
-    all_known_ = false;
-    for (const Let& let : contract_.lets) {
-      if (let.phase == Phase::tp_rank) {
-        known_[static_cast<std::size_t>(let.symbol)] = 0;
-      }
-    }
-  }
+  const bool named = run_rank_lets();
   const Formula::Stop let_failure = failed_;
   if (auto broken = run_checks(Check::When::build, Verdict::refused)) {
     return broken;
   }
-  if (!good) {
+  if (!named) {
     failed_on_every_rank_ = deployment_failed_ && !checks_of_rank_;
     failed_ = let_failure;
     return failure(Verdict::refused);
@@ -337,7 +342,7 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
                 .pieces = build.weight,
                 .maps = {&build.columns, 1},
                 .extents = {&build.width, 1}};
-  good =
+  const bool good =
       eval(contract_.owns.first_q, build.first_q) && eval(contract_.owns.q_heads, build.q_heads) &&
       eval(contract_.owns.first_kv, build.first_kv) &&
       eval(contract_.owns.kv_heads, build.kv_heads) && copy_rows(contract_.weight.copies, target);
@@ -555,8 +560,7 @@ bool Planner::copy_once(const Copy& copy, int number, Target& target) {
   return false;
 }
 
-bool Planner::put_piece(const Copy& copy, Target& target, Piece& piece) {
-  const auto buffer = static_cast<std::size_t>(copy.buffer);
+bool Planner::place_piece(const Copy& copy, const Target& target, Piece& piece) {
   if (!eval(copy.from, piece.from) || !eval(copy.rows, piece.wanted_rows) ||
       (copy.at && !eval(*copy.at, piece.to))) {
     return false;
@@ -572,16 +576,25 @@ bool Planner::put_piece(const Copy& copy, Target& target, Piece& piece) {
         },
         copy.place, piece.wanted_rows < 0 || piece.to < 0);
   }
-  if (target.of_weight && piece.to < target.extents[buffer] && piece.wanted_rows > 0) {
+  const std::int64_t reached = target.extents[static_cast<std::size_t>(copy.buffer)];
+  if (target.of_weight && piece.to < reached && piece.wanted_rows > 0) {
     return stop(
         [&] {
           return fmt::format(
               "output columns from {} on are written twice, the copies before end at "
               "{}",
-              piece.to, target.extents[buffer]);
+              piece.to, reached);
         },
         copy.place, true);
   }
+  return true;
+}
+
+bool Planner::put_piece(const Copy& copy, Target& target, Piece& piece) {
+  if (!place_piece(copy, target, piece)) {
+    return false;
+  }
+  const auto buffer = static_cast<std::size_t>(copy.buffer);
   std::int64_t available = target.of_lora_a ? lora_rank_ : source_rows(copy.source);
   const bool cut_before = target.slices.cut;
   const IntervalMap slices =

@@ -190,12 +190,14 @@ class Planner {
   template <class Sentence>
   bool stop(const Sentence& sentence, const std::string& place, bool undefined = false);
   bool run_lets(Phase phase);
+  bool run_rank_lets();
   std::optional<PlanFailure> run_checks(Check::When when, Verdict unnamed);
   PlanFailure check_failure(const Check& check) const;
   bool allocate(const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows);
   bool known(const Formula& formula) const;
   bool copy_rows(const std::vector<Copy>& copies, Target& target);
   bool copy_once(const Copy& copy, int number, Target& target);
+  bool place_piece(const Copy& copy, const Target& target, Piece& piece);
   bool put_piece(const Copy& copy, Target& target, Piece& piece);
   bool copy_b(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
               const RankLoad* cut);

@@ -391,8 +391,8 @@ class Compiler {
           kind == Section::lora_a ? copy.source == Source::fused : copy.source == Source::shared;
       if (misplaced && !error_) {  // with an error, there may be no "src"
         take(Result<void>(item.find("src")->expected(kind == Section::lora_a
-                                                         ? "\"q\", \"k\", \"v\" or \"shared\""
-                                                         : "\"q\", \"k\", \"v\" or \"fused\"")));
+                                                         ? R"("q", "k", "v" or "shared")"
+                                                         : R"("q", "k", "v" or "fused")")));
       }
       copy.buffer = kind == Section::weight ? 0 : buffer_number(item, "to", list);
       copy.from = formula(item, "from");
@@ -433,7 +433,7 @@ class Compiler {
       });
       if (!taken) {
         take(Result<void>(list.error(
-            fmt::format("no copy takes rows of {0}, expected one with \"src\": \"{0}\" or \"{1}\"",
+            fmt::format(R"(no copy takes rows of {0}, expected one with "src": "{0}" or "{1}")",
                         source_name(part), source_name(whole)))));
         return;
       }

@@ -194,7 +194,7 @@ LayoutCase proof_case(const Contract& contract, const ProofPoint& point) {
 
 std::int64_t ClassCoverage::grid() const {
   const auto holds = [&](std::int64_t a, std::int64_t b, std::int64_t c) {
-    return held.count({a, b, c}) != 0 && not_held.count({a, b, c}) == 0;
+    return held.contains({a, b, c}) && !not_held.contains({a, b, c});
   };
   for (std::int64_t m = 1;; ++m) {
     for (std::int64_t i = 1; i <= m; ++i) {

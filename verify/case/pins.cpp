@@ -67,7 +67,7 @@ Result<void> read_scope(const JsonView& view, Pin& pin) {
     pin.when = std::move(*formula);
   }
   if (pin.tp_sizes.empty() && !pin.when) {
-    return view.error("a pin says nothing of where it holds, expected \"tp\" or \"when\"");
+    return view.error(R"(a pin says nothing of where it holds, expected "tp" or "when")");
   }
   return {};
 }

@@ -75,7 +75,7 @@ class Library {
     return fail(
         fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
                     contract.program, folds ? "when B is put into a slot" : "in its kernels",
-                    folds ? "\"slot\" or \"cache\"" : "\"table\""),
+                    folds ? R"("slot" or "cache")" : R"("table")"),
         contract.pool.scale_place);
   }
 

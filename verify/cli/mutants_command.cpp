@@ -29,7 +29,7 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
                                                .max_tp_size = options.max_heads,
                                                .every = options.every,
                                                .jobs = options.jobs}));
-    survived = survived || scores.back().fates.count(Fate::survived) != 0;
+    survived = survived || scores.back().fates.contains(Fate::survived);
     any = any || scores.back().total() > 0;
   }
   if (isatty(STDERR_FILENO) != 0) {

@@ -43,6 +43,7 @@ std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases,
     }
   }
   std::vector<Pass> list;
+  list.reserve(passes.size());
   for (auto& [key, pass] : passes) {
     list.push_back(std::move(pass));
   }

@@ -70,8 +70,6 @@ bool shows(const Contract& bug, const Contract& engine, const Case& one,
   return healthy != sick && healthy != kNoValue && sick != kNoValue;
 }
 
-constexpr std::int64_t kMaxLoraRank = 4096;  // of a case line
-
 /// Cases of a suite whose neighbourhood is searched for one that shows a bug.
 constexpr std::size_t kNeighbourhoods = 8;
 

@@ -23,6 +23,19 @@ def layout(engine, tp_size, *more, model=MODEL):
 
 
 class Layout(unittest.TestCase):
+    def test_verify_gives_the_same_digest_with_every_instruction_set(self):
+        suite = str(ROOT / "configs" / "suites" / "small.json")
+        refused = tplora("verify", suite, "--instruction-set", "?")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--instruction-set ?: expected one of: ", refused.stderr)
+        names = refused.stderr.split("one of: ")[1].strip().split(", ")
+        digests = set()
+        for name in names:
+            done = tplora("verify", suite, "--instruction-set", name, "--jobs", "1")
+            self.assertEqual(done.returncode, 0, name + done.stderr)
+            digests.add(next(line for line in done.stdout.splitlines() if line.startswith("digest ")).split()[1])
+        self.assertEqual(len(digests), 1, digests)
+
     def test_the_published_figures_come_out(self):
         # tp_size: buffer rows, slice rows, verdict, exit code, shape check
         rows = {

@@ -87,7 +87,7 @@ TEST_CASE("rounding agrees with a slow conversion, ties and specials included", 
     wrong += same_bits(round_to(ScalarType::bf16, value), slow_bf16(value)) ? 0 : 1;
     wrong += same_bits(round_to(ScalarType::fp16, value), slow_fp16(value)) ? 0 : 1;
   };
-  for (int i = 0; i < 2'000'000; ++i) {
+  for (int i = 0; i < 10'000'000; ++i) {
     check(static_cast<std::uint32_t>(random()));
   }
   // Around every bf16 and fp16 value: the value, its ties, and their neighbours.
@@ -96,6 +96,17 @@ TEST_CASE("rounding agrees with a slow conversion, ties and specials included", 
                                     0x8000U, 0x8001U, 0xffffU}) {
       check((high << 16) | low);
     }
+  }
+  CHECK(wrong == 0);
+}
+
+// Some ten minutes; by name: tplora_tests "[nightly]".
+TEST_CASE("rounding agrees with a slow conversion on every fp32 pattern", "[.][nightly]") {
+  std::int64_t wrong = 0;
+  for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32); ++bits) {
+    const float value = of_bits(static_cast<std::uint32_t>(bits));
+    wrong += same_bits(round_to(ScalarType::bf16, value), slow_bf16(value)) ? 0 : 1;
+    wrong += same_bits(round_to(ScalarType::fp16, value), slow_fp16(value)) ? 0 : 1;
   }
   CHECK(wrong == 0);
 }

@@ -1,6 +1,7 @@
 #include "verify/cli/commands.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -8,7 +9,9 @@
 #include <chrono>
 #include <sstream>
 
+#include "sim/base/printable.hpp"
 #include "sim/model/model_source.hpp"
+#include "sim/numerics/instruction_set.hpp"
 #include "sim/numerics/program.hpp"
 #include "verify/cli/exit_code.hpp"
 #include "verify/cli/runner.hpp"
@@ -53,6 +56,12 @@ class Stopwatch {
 
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
   const Stopwatch stopwatch;
+  if (!options.instruction_set.empty() && !use_instruction_set(options.instruction_set)) {
+    return bad_input(Error{fmt::format("--instruction-set {}: expected one of: {}",
+                                       excerpt(options.instruction_set),
+                                       fmt::join(instruction_sets(), ", ")),
+                           ""});
+  }
   const auto museum = Museum::read(configs);
   if (!museum) {
     return bad_input(museum.error());

@@ -14,7 +14,8 @@ struct VerifyOptions {
   std::vector<std::string> suites;
   std::string filter;  ///< words that must all stand in a case's line
   int jobs = 0;
-  bool strict = false;  ///< a blind spot is a failure
+  bool strict = false;          ///< a blind spot is a failure
+  std::string instruction_set;  ///< use it alone; empty: the machine's best
 };
 
 struct LayoutOptions {

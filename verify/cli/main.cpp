@@ -38,6 +38,8 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
   verify->add_flag("--strict", options.strict,
                    "Fail (exit code 1) where the suite could not have seen a published bug of one "
                    "of its engines");
+  verify->add_option("--instruction-set", options.instruction_set,
+                     "Compute with this one alone (SSE4, AVX2, AVX3, ...): no bit may change");
   verify->footer("Example: tplora verify configs/suites/default.json --filter tp=4");
 }
 

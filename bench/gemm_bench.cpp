@@ -22,10 +22,8 @@ void ours(benchmark::State& state, const Accumulator& accumulator, ScalarType ty
   const Size size = size_of(state);
   Problem p(size);
   for (auto _ : state) {
-    const TokenTiles x({.values = p.x.data(),
-                        .tokens = size.tokens,
-                        .cols = size.cols,
-                        .row_stride = size.cols});
+    const TokenTiles x(
+        {.values = p.x.data(), .tokens = size.tokens, .cols = size.cols, .row_stride = size.cols});
     const bool fp32 = type == ScalarType::fp32;
     multiply(accumulator, x,
              {.values = fp32 ? static_cast<const void*>(p.w.data()) : p.bits.data(),
@@ -50,10 +48,8 @@ void packed(benchmark::State& state, const Accumulator& accumulator) {
                         .cols = size.cols,
                         .row_stride = size.cols});
   for (auto _ : state) {
-    const TokenTiles x({.values = p.x.data(),
-                        .tokens = size.tokens,
-                        .cols = size.cols,
-                        .row_stride = size.cols});
+    const TokenTiles x(
+        {.values = p.x.data(), .tokens = size.tokens, .cols = size.cols, .row_stride = size.cols});
     dot_rows(accumulator, x, panel, {.rows = size.rows, .out_stride = size.rows}, p.y.data());
     benchmark::ClobberMemory();
   }
@@ -79,8 +75,8 @@ void onednn(benchmark::State& state) {
   Problem p(size);
   omp_set_num_threads(1);
   for (auto _ : state) {
-    dnnl_sgemm('N', 'T', size.tokens, size.rows, size.cols, 1.0F, p.x.data(), size.cols,
-               p.w.data(), size.cols, 0.0F, p.y.data(), size.rows);
+    dnnl_sgemm('N', 'T', size.tokens, size.rows, size.cols, 1.0F, p.x.data(), size.cols, p.w.data(),
+               size.cols, 0.0F, p.y.data(), size.rows);
     benchmark::ClobberMemory();
   }
   count_work(state);

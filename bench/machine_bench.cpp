@@ -61,9 +61,8 @@ void read_bandwidth(benchmark::State& state) {
     }
     benchmark::DoNotOptimize(hn::GetLane(sum));
   }
-  state.counters["bytes/s"] =
-      benchmark::Counter(static_cast<double>(memory.size() * sizeof(float)),
-                         benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["bytes/s"] = benchmark::Counter(static_cast<double>(memory.size() * sizeof(float)),
+                                                 benchmark::Counter::kIsIterationInvariantRate);
 }
 BENCHMARK(read_bandwidth)->Unit(benchmark::kMillisecond);
 

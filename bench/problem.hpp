@@ -14,15 +14,15 @@ namespace tplora_bench {
 
 using tplora::AlignedVector;
 
-#define TPLORA_SHAPES            \
-  Unit(benchmark::kMillisecond)  \
-      ->Args({512, 6144, 4096})  \
-      ->Args({64, 6144, 4096})   \
-      ->Args({64, 9216, 2048})   \
-      ->Args({64, 1536, 4096})   \
-      ->Args({16, 6144, 4096})   \
-      ->Args({16, 9216, 2048})   \
-      ->Args({4, 6144, 4096})    \
+#define TPLORA_SHAPES           \
+  Unit(benchmark::kMillisecond) \
+      ->Args({512, 6144, 4096}) \
+      ->Args({64, 6144, 4096})  \
+      ->Args({64, 9216, 2048})  \
+      ->Args({64, 1536, 4096})  \
+      ->Args({16, 6144, 4096})  \
+      ->Args({16, 9216, 2048})  \
+      ->Args({4, 6144, 4096})   \
       ->Args({1, 6144, 4096})
 
 struct Size {

@@ -1,10 +1,11 @@
 // One output depends on its own row and column alone, whatever computes it.
+#include "sim/numerics/dot.hpp"
+
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
 
-#include "sim/numerics/dot.hpp"
 #include "sim/numerics/instruction_set.hpp"
 #include "sim/numerics/wide_sum.hpp"
 #include "tests/catch.hpp"
@@ -28,10 +29,8 @@ struct Problem {
   std::vector<float> x, w;
 
   [[nodiscard]] TokenTiles tiles(std::int64_t first, std::int64_t count) const {
-    return TokenTiles({.values = x.data() + first * cols,
-                       .tokens = count,
-                       .cols = cols,
-                       .row_stride = cols});
+    return TokenTiles(
+        {.values = x.data() + first * cols, .tokens = count, .cols = cols, .row_stride = cols});
   }
   [[nodiscard]] WeightRows weights() const {
     return {.values = w.data(), .rows = rows, .cols = cols, .row_stride = cols};
@@ -46,7 +45,8 @@ Problem random_problem(std::mt19937& random, std::int64_t tokens, std::int64_t r
     for (std::int64_t i = 0; i < count; ++i) {
       const auto word = static_cast<std::uint32_t>(random());
       const auto exponent = 120U + static_cast<std::uint32_t>(random()) % octaves;
-      list.push_back(round_to(dtype, std::bit_cast<float>((word & 0x807fffffU) | (exponent << 23))));
+      list.push_back(
+          round_to(dtype, std::bit_cast<float>((word & 0x807fffffU) | (exponent << 23))));
     }
   };
   fill(p.x, tokens * cols);
@@ -84,8 +84,7 @@ TEST_CASE("masking shows the ascending chain, and the exact sum's lack of one", 
     for (std::int64_t i = 0; i < cols; i += 1 + cols / 7) {
       for (std::int64_t j = i + 1; j < cols; j += 1 + cols / 5) {
         CAPTURE(cols, i, j);
-        CHECK(units_left(Accumulator::fp32_chain, cols, i, j) ==
-              static_cast<float>(cols - 1 - j));
+        CHECK(units_left(Accumulator::fp32_chain, cols, i, j) == static_cast<float>(cols - 1 - j));
         CHECK(units_left(Accumulator::exact, cols, i, j) == static_cast<float>(cols - 2));
         // Of a matrix unit, groups after the one that holds j.
         const auto hopper = *accumulator_of("tensor_core:hopper", ScalarType::bf16);
@@ -111,11 +110,8 @@ TEST_CASE("cut at any row and token, packed in any way, on any instruction set: 
         for (const float value : p.w) {
           bits.push_back(static_cast<std::uint16_t>(encode(dtype, value)));
         }
-        const WeightRows stored{.values = bits.data(),
-                                .type = dtype,
-                                .rows = p.rows,
-                                .cols = cols,
-                                .row_stride = cols};
+        const WeightRows stored{
+            .values = bits.data(), .type = dtype, .rows = p.rows, .cols = cols, .row_stride = cols};
         with_each_set([&](const std::string& set) {
           Panel fp32(p.rows, cols);
           fp32.pack(p.weights());
@@ -135,10 +131,11 @@ TEST_CASE("cut at any row and token, packed in any way, on any instruction set: 
             std::int64_t wrong = 0;
             for (std::int64_t t = 0; t < tokens; ++t) {
               for (std::int64_t j = 0; j < rows; ++j) {
-                wrong += same_bits(out[static_cast<std::size_t>(t * rows + j)],
-                                   expected[static_cast<std::size_t>((token + t) * p.rows + row + j)])
-                             ? 0
-                             : 1;
+                wrong +=
+                    same_bits(out[static_cast<std::size_t>(t * rows + j)],
+                              expected[static_cast<std::size_t>((token + t) * p.rows + row + j)])
+                        ? 0
+                        : 1;
               }
             }
             CAPTURE(text, scalar_type_name(dtype), cols, set, row, rows, token, tokens);
@@ -153,7 +150,8 @@ TEST_CASE("cut at any row and token, packed in any way, on any instruction set: 
   }
 }
 
-TEST_CASE("exact is the integer sum, where doubles do and where they do not suffice", "[numerics]") {
+TEST_CASE("exact is the integer sum, where doubles do and where they do not suffice",
+          "[numerics]") {
   std::mt19937 random(12);
   for (const ScalarType dtype : {ScalarType::bf16, ScalarType::fp16, ScalarType::fp32}) {
     for (const std::uint32_t octaves : {1U, 8U, 60U}) {
@@ -189,9 +187,9 @@ TEST_CASE("the integer sum rounds once, to nearest even, over the whole range", 
   CHECK(sum_of({}) == 0.0F);
   CHECK(same_bits(sum_of({{1, -1}, {1, 1}}), 0.0F));
   CHECK(same_bits(sum_of({{-0x1p-149F, 0x1p-149F}}), -0.0F));
-  CHECK(sum_of({{0x1p-75F, 0x1p-75F}}) == 0.0F);             // half of the smallest: to even
-  CHECK(sum_of({{0x1.8p-75F, 0x1p-75F}}) == 0x1p-149F);      // more than half
-  CHECK(sum_of({{1, 1}, {0x1p-24F, 1}}) == 1.0F);            // a tie
+  CHECK(sum_of({{0x1p-75F, 0x1p-75F}}) == 0.0F);         // half of the smallest: to even
+  CHECK(sum_of({{0x1.8p-75F, 0x1p-75F}}) == 0x1p-149F);  // more than half
+  CHECK(sum_of({{1, 1}, {0x1p-24F, 1}}) == 1.0F);        // a tie
   CHECK(sum_of({{1, 1}, {0x1p-24F, 1}, {0x1p-149F, 0x1p-149F}}) == 0x1.000002p0F);
   CHECK(sum_of({{0x1p100F, 0x1p100F}, {3, 1}, {-0x1p100F, 0x1p100F}}) == 3.0F);
   CHECK(sum_of({{0x1.fffffep127F, 1}, {0x1p103F, 1}}) == inf);

@@ -1,3 +1,5 @@
+#include "sim/numerics/matrix_unit.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -6,7 +8,6 @@
 #include <vector>
 
 #include "sim/numerics/dot.hpp"
-#include "sim/numerics/matrix_unit.hpp"
 #include "tests/catch.hpp"
 
 using namespace tplora;
@@ -27,8 +28,9 @@ float random_operand(OperandType type, std::mt19937& random, int flavour) {
   switch (type) {
     case OperandType::bf16: break;
     case OperandType::fp16:
-      return decode_operand(type, flavour == 0 ? word & 0xffffU
-                                               : (word & 0x83ffU) | (((word >> 16) % 12 + 10) << 10));
+      return decode_operand(type, flavour == 0
+                                      ? word & 0xffffU
+                                      : (word & 0x83ffU) | (((word >> 16) % 12 + 10) << 10));
     case OperandType::e4m3:
     case OperandType::e5m2: return decode_operand(type, word & 0xffU);
     case OperandType::tf32: break;
@@ -40,7 +42,10 @@ float random_operand(OperandType type, std::mt19937& random, int flavour) {
       (word & 0x807fffffU) | ((static_cast<std::uint32_t>(random()) % 70U) << 23);
   const std::uint32_t huge =
       (word & 0x807fffffU) | ((185U + static_cast<std::uint32_t>(random()) % 10U) << 23);
-  const std::uint32_t bits = flavour == 0 ? word : flavour == 2 ? tiny : flavour == 3 ? huge : narrow;
+  const std::uint32_t bits = flavour == 0   ? word
+                             : flavour == 2 ? tiny
+                             : flavour == 3 ? huge
+                                            : narrow;
   return wide ? std::bit_cast<float>(bits & keep) : 0.0F;
 }
 
@@ -53,8 +58,8 @@ TEST_CASE("2^23 - 2^23 - .5 - .25 - .125 tells the architectures apart", "[numer
             {2048, 2048, 1, 1, 1}) == -0.75F);
   CHECK(add("hopper", OperandType::bf16, 0, x, w) == -0.75F);
   CHECK(add("ampere", OperandType::bf16, 0, x, w) == -0.5F);
-  CHECK(add("volta", OperandType::fp16, 0, {4096, -4096, -0.5F, -0.25F},
-            {2048, 2048, 1, 1}) == 0.0F);
+  CHECK(add("volta", OperandType::fp16, 0, {4096, -4096, -0.5F, -0.25F}, {2048, 2048, 1, 1}) ==
+        0.0F);
 }
 
 TEST_CASE("a group is aligned to operands' exponents, cut and not rounded", "[numerics]") {
@@ -104,17 +109,19 @@ TEST_CASE("the lanes compute what the integers do, group by group", "[numerics]"
             }
           }
           std::vector<float> out(static_cast<std::size_t>(tokens * rows));
-          multiply(*accumulator,
-                   TokenTiles({.values = x.data(), .tokens = tokens, .cols = cols, .row_stride = cols}),
-                   {.values = w.data(), .rows = rows, .cols = cols, .row_stride = cols}, out.data(),
-                   rows, 1);
+          multiply(
+              *accumulator,
+              TokenTiles({.values = x.data(), .tokens = tokens, .cols = cols, .row_stride = cols}),
+              {.values = w.data(), .rows = rows, .cols = cols, .row_stride = cols}, out.data(),
+              rows, 1);
           const std::int64_t length = accumulator->split.part_cols(cols);
           for (std::int64_t t = 0; t < tokens; ++t) {
             for (std::int64_t i = 0; i < rows; ++i) {
               std::vector<float> parts;
               for (std::int64_t k = 0; k < cols; k += length) {
                 parts.push_back(add_chain(accumulator->unit, 0, {x.data() + t * cols + k, 1},
-                                          {w.data() + i * cols + k, 1}, std::min(length, cols - k)));
+                                          {w.data() + i * cols + k, 1},
+                                          std::min(length, cols - k)));
               }
               if (accumulator->split.descending) {
                 std::reverse(parts.begin(), parts.end());
@@ -161,6 +168,7 @@ TEST_CASE("accumulators are read from their names, and printed", "[numerics]") {
         "group= to spell a unit out");
   CHECK(refusal("tensor_core:hopper,split=2,promote=128", ScalarType::bf16) ==
         "accumulator: split= and promote= both cut K: expected one of them");
-  CHECK(refusal("fp64", ScalarType::bf16) ==
-        "accumulator: found \"fp64\", expected fp32_chain, exact or tensor_core:hopper and the like");
+  CHECK(
+      refusal("fp64", ScalarType::bf16) ==
+      "accumulator: found \"fp64\", expected fp32_chain, exact or tensor_core:hopper and the like");
 }

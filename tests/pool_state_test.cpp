@@ -73,7 +73,7 @@ TEST_CASE("a host's copy that is cut in place is cut again at the next use", "[s
   CHECK(has(told(outcome), "tp_rank 1, q head 1, rows 2-3 of adapter a (slot 0): found zeros"));
   CHECK(has(told(outcome), "the host's copy of adapter a was cut for this rank before"));
   CHECK(has(told(outcome), engine + "#/add/~1pool~1cut]"));  // where the word was written
-  CHECK(!has(told(outcome), "tp_rank 0, "));  // whose cut is the front, and stays
+  CHECK(!has(told(outcome), "tp_rank 0, "));                 // whose cut is the front, and stays
   // One use is not enough to see it, and reading the adapter afresh mends it.
   CHECK(run(engine, "slots=1 adapters=a:r2:alpha4:qkv tokens=a,a,a,a").verdict ==
         Verdict::consistent);

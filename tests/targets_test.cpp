@@ -47,8 +47,7 @@ TEST_CASE("every instruction set gives the bits of the plain chain", "[numerics]
     std::vector<float> out(static_cast<std::size_t>(tokens * rows));
     const TokenTiles tiles(
         {.values = x.data(), .tokens = tokens, .cols = cols, .row_stride = cols});
-    dot_rows(Accumulator::fp32_chain, tiles, panel, {.rows = rows, .out_stride = rows},
-             out.data());
+    dot_rows(Accumulator::fp32_chain, tiles, panel, {.rows = rows, .out_stride = rows}, out.data());
     for (std::int64_t t = 0; t < tokens; ++t) {
       for (std::int64_t i = 0; i < rows; ++i) {
         float expected = 0;

@@ -1,5 +1,5 @@
-// What a Hopper GPU computed (tests/data/tensor_core, recorded by tests/gpu/record_vectors.py), bit for
-// bit on the CPU.
+// What a Hopper GPU computed (tests/data/tensor_core, recorded by tests/gpu/record_vectors.py), bit
+// for bit on the CPU.
 #include <bit>
 #include <cmath>
 #include <fstream>
@@ -24,9 +24,9 @@ std::vector<std::uint32_t> patterns(const std::string& file, std::size_t offset,
   std::vector<std::uint32_t> values(count);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t b = 0; b < bytes; ++b) {
-      values[i] |= static_cast<std::uint32_t>(static_cast<unsigned char>(
-                       file.at(offset + i * bytes + b)))
-                   << (8 * b);
+      values[i] |=
+          static_cast<std::uint32_t>(static_cast<unsigned char>(file.at(offset + i * bytes + b)))
+          << (8 * b);
     }
   }
   return values;
@@ -96,9 +96,9 @@ std::vector<Vectors> read_vectors() {
   return all;
 }
 
-/// mma.sync on fp8 is not native on Hopper: operands become fp16; of each four neighbours in k the first
-/// two go into one group of 16 that starts at +0, the others into a second that continues it; then c
-/// is added in fp32.
+/// mma.sync on fp8 is not native on Hopper: operands become fp16; of each four neighbours in k the
+/// first two go into one group of 16 that starts at +0, the others into a second that continues it;
+/// then c is added in fp32.
 float fp8_by_fp16(const Vectors& v, std::size_t t, std::size_t n) {
   const MatrixUnit unit = *matrix_unit("hopper", OperandType::fp16);
   float c = v.c[t * v.rows + n];

@@ -43,7 +43,8 @@ struct Bf16 {
   }
   static __device__ void multiply_add(float (&d)[4], const std::uint32_t (&a)[4],
                                       const std::uint32_t (&b)[2]) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
         "{%8,%9}, {%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
@@ -55,7 +56,8 @@ struct Fp16 {
   static __device__ float value(Pattern bits) { return __half2float(__ushort_as_half(bits)); }
   static __device__ void multiply_add(float (&d)[4], const std::uint32_t (&a)[4],
                                       const std::uint32_t (&b)[2]) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
         "{%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
@@ -65,8 +67,8 @@ struct Fp16 {
 // ---- a tile of dot products ----
 
 // A row of patterns, or zeros in its place, which change no sum. The pointer is good in any case:
-// were lanes to go different ways where a row is missing, a compiler might make two loops of one, and
-// the instruction below, which a whole warp executes together, would wait for ever.
+// were lanes to go different ways where a row is missing, a compiler might make two loops of one,
+// and the instruction below, which a whole warp executes together, would wait for ever.
 struct Row {
   const Pattern* at;
   bool is_there;
@@ -150,9 +152,8 @@ __global__ void shrink_kernel(Layer layer, Lora lora) {
   const int mine = j + lane / 4;
   const std::int64_t first_row = (static_cast<std::int64_t>(slot) * kParts + part) * lora.R;
   float d[4] = {};
-  dot_tile<T>(row[0], row[1],
-              row_of(lora.a_pool, first_row + mine, mine < lora_rank, layer.hidden), layer.hidden,
-              d);
+  dot_tile<T>(row[0], row[1], row_of(lora.a_pool, first_row + mine, mine < lora_rank, layer.hidden),
+              layer.hidden, d);
   for (int i = 0; i < 4; ++i) {
     const int t = token[i / 2], c = j + 2 * (lane % 4) + i % 2;
     if (t >= 0 && c < lora_rank)
@@ -169,14 +170,14 @@ __global__ void expand_kernel(Layer layer, Lora lora) {
                         lora.tile_tokens[tile * kTileTokens + lane / 4 + 8]};
   Row row[2];
   for (int i = 0; i < 2; ++i)
-    row[i] = row_of(lora.u, static_cast<std::int64_t>(token[i]) * kParts + part, token[i] >= 0,
-                    lora.R);
+    row[i] =
+        row_of(lora.u, static_cast<std::int64_t>(token[i]) * kParts + part, token[i] >= 0, lora.R);
   const int mine = n + lane / 4;
   float d[4] = {};
-  dot_tile<T>(row[0], row[1],
-              row_of(lora.b_pool, static_cast<std::int64_t>(slot) * layer.width + mine, mine < end,
-                     lora.R),
-              lora_rank, d);
+  dot_tile<T>(
+      row[0], row[1],
+      row_of(lora.b_pool, static_cast<std::int64_t>(slot) * layer.width + mine, mine < end, lora.R),
+      lora_rank, d);
   for (int i = 0; i < 4; ++i) {
     const int t = token[i / 2], c = n + 2 * (lane % 4) + i % 2;
     if (t < 0 || c >= end) continue;

@@ -135,9 +135,9 @@ constexpr std::size_t kVectors = 4;
 
 /// What the first two rounds leave that is the same for every column of a row.
 struct RowStart {
-  V64Rows index;    ///< the counter of column 0
-  V64Rows second;   ///< product 0 of the second round
-  V64Rows mixed;    ///< its high half, with the key
+  V64Rows index;   ///< the counter of column 0
+  V64Rows second;  ///< product 0 of the second round
+  V64Rows mixed;   ///< its high half, with the key
 };
 
 /// Words of one stream, four columns at a time.
@@ -153,26 +153,25 @@ class RowWords {
     second_xor_ = static_cast<std::uint32_t>(first_) ^ k0_[1];
   }
 
-  /// Rows whose column 0 has the counters at `index`; their upper halves are the same for all columns.
+  /// Rows whose column 0 has the counters at `index`; their upper halves are the same for all
+  /// columns.
   [[nodiscard]] HWY_INLINE RowStart start(V64Rows index) const {
     const D64Rows d;
-    const V64Rows word0 =
-        hn::Xor(hn::ShiftRight<32>(index),
-                hn::Set(d, static_cast<std::uint32_t>(first_ >> 32) ^ k0_[0]));
+    const V64Rows word0 = hn::Xor(hn::ShiftRight<32>(index),
+                                  hn::Set(d, static_cast<std::uint32_t>(first_ >> 32) ^ k0_[0]));
     const V64Rows product = multiply(word0, kPhiloxM0);
     return {index, product, hn::Xor(hn::ShiftRight<32>(product), hn::Set(d, k1_[1]))};
   }
 
-  /// The four words of counter `index + ahead` of several vectors of rows, each in the low half of its
-  /// lane. Round by round for all of them: a chain of rounds alone would wait for its products.
+  /// The four words of counter `index + ahead` of several vectors of rows, each in the low half of
+  /// its lane. Round by round for all of them: a chain of rounds alone would wait for its products.
   HWY_INLINE void words(const RowStart (&rows)[kVectors], std::int64_t ahead,  // NOLINT
-                        V64Rows (&word)[kVectors][4]) const {                    // NOLINT
+                        V64Rows (&word)[kVectors][4]) const {                  // NOLINT
     const D64Rows d;
     const auto offset = hn::Set(d, static_cast<std::uint64_t>(ahead));
     for (std::size_t v = 0; v < kVectors; ++v) {
       const V64Rows p0 = multiply(hn::Add(rows[v].index, offset), kPhiloxM0);
-      const V64Rows p1 =
-          multiply(hn::Xor(hn::ShiftRight<32>(p0), hn::Set(d, k1_[0])), kPhiloxM1);
+      const V64Rows p1 = multiply(hn::Xor(hn::ShiftRight<32>(p0), hn::Set(d, k1_[0])), kPhiloxM1);
       word[v][0] = hn::Xor(hn::ShiftRight<32>(p1), hn::Set(d, second_xor_));
       word[v][1] = p1;
       word[v][2] = hn::Xor(p0, rows[v].mixed);
@@ -209,13 +208,13 @@ HWY_INLINE void store_values(V64Rows even, V64Rows odd, std::uint32_t kept, std:
   const hn::Repartition<std::uint32_t, D64Rows> d;
   const auto w = hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(odd)), hn::BitCast(d, even));
   const auto octave = hn::And(hn::ShiftRight<5>(w), hn::Set(d, 7U << 23));
-  const auto value = hn::Add(hn::Or(hn::And(w, hn::Set(d, kept)), octave),
-                             hn::Set(d, exponent << 23));
+  const auto value =
+      hn::Add(hn::Or(hn::And(w, hn::Set(d, kept)), octave), hn::Set(d, exponent << 23));
   hn::StoreU(value, d, reinterpret_cast<std::uint32_t*>(out));
 }
 
-/// One block: out[k * kPanelRows + i] is row i, column k. Precondition: cols is a multiple of 4, and no
-/// row's counters carry into their upper halves.
+/// One block: out[k * kPanelRows + i] is row i, column k. Precondition: cols is a multiple of 4,
+/// and no row's counters carry into their upper halves.
 void RowBlock(const WideStream& stream, std::uint64_t first_index, std::int64_t cols, float* out) {
   const D64Rows d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));

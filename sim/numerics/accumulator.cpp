@@ -65,7 +65,8 @@ Result<void> set_option(const std::string& item, Accumulator& out) {
 }
 
 Result<Accumulator> tensor_core_of(const std::string& options, OperandType operands) {
-  Accumulator out{.rule = Accumulator::Rule::tensor_core, .architecture = {}, .unit = {}, .split = {}};
+  Accumulator out{
+      .rule = Accumulator::Rule::tensor_core, .architecture = {}, .unit = {}, .split = {}};
   std::istringstream items(options);
   std::string item;
   std::getline(items, item, ',');
@@ -73,8 +74,9 @@ Result<Accumulator> tensor_core_of(const std::string& options, OperandType opera
   if (name != kArchitectures.end()) {
     const auto unit = matrix_unit(*name, operands);
     if (!unit) {
-      return fail(fmt::format("accumulator: tensor_core:{} with {} operands: no source describes it",
-                              *name, operand_type_name(operands)));
+      return fail(
+          fmt::format("accumulator: tensor_core:{} with {} operands: no source describes it", *name,
+                      operand_type_name(operands)));
     }
     out.architecture = *name;
     out.unit = *unit;
@@ -97,9 +99,10 @@ Result<Accumulator> tensor_core_of(const std::string& options, OperandType opera
     }
   }
   if (!out.architecture.empty() && out.unit != named) {
-    return fail(fmt::format("accumulator: tensor_core:{} has its own group, fraction, floor and "
-                            "result: begin with group= to spell a unit out",
-                            out.architecture));
+    return fail(
+        fmt::format("accumulator: tensor_core:{} has its own group, fraction, floor and "
+                    "result: begin with group= to spell a unit out",
+                    out.architecture));
   }
   if (out.split.length != 0 && out.split.parts != 1) {
     return fail("accumulator: split= and promote= both cut K: expected one of them");
@@ -110,7 +113,8 @@ Result<Accumulator> tensor_core_of(const std::string& options, OperandType opera
 }  // namespace
 
 std::int64_t SplitK::part_cols(std::int64_t cols) const {
-  return length != 0 ? length : std::max<std::int64_t>(1, ceil_div(ceil_div(cols, unit), parts) * unit);
+  return length != 0 ? length
+                     : std::max<std::int64_t>(1, ceil_div(ceil_div(cols, unit), parts) * unit);
 }
 
 Result<Accumulator> accumulator_of(const std::string& text, OperandType operands) {

@@ -11,10 +11,11 @@
 
 namespace tplora {
 
-/// K cut into contiguous parts, each a chain of its own from +0; their fp32 results are added in fp32,
-/// to nearest even, one after the other. Each part is as long as the rule says; the last has the rest.
+/// K cut into contiguous parts, each a chain of its own from +0; their fp32 results are added in
+/// fp32, to nearest even, one after the other. Each part is as long as the rule says; the last has
+/// the rest.
 struct SplitK {
-  std::int64_t parts = 1;   ///< so many parts of ceil(ceil(K / unit) / parts) * unit
+  std::int64_t parts = 1;  ///< so many parts of ceil(ceil(K / unit) / parts) * unit
   std::int64_t unit = 64;
   std::int64_t length = 0;  ///< or, where not 0, parts of this length: a promotion interval
   bool descending = false;  ///< the last part first
@@ -42,14 +43,13 @@ struct Accumulator {
   static const Accumulator exact;
 };
 inline constexpr Accumulator Accumulator::fp32_chain{};
-inline constexpr Accumulator Accumulator::exact{.rule = Rule::exact,
-                                                .architecture = {},
-                                                .unit = {},
-                                                .split = {}};
+inline constexpr Accumulator Accumulator::exact{
+    .rule = Rule::exact, .architecture = {}, .unit = {}, .split = {}};
 
 /// Reads `fp32_chain`, `exact`, or `tensor_core:` with a unit and options, comma between: a name
 /// (volta, ampere, hopper, blackwell) or group=, fraction=, floor=, result=; then split=, unit=,
-/// merge=ascending|descending, or promote=. Refused: a unit that no source describes for `operands`.
+/// merge=ascending|descending, or promote=. Refused: a unit that no source describes for
+/// `operands`.
 [[nodiscard]] Result<Accumulator> accumulator_of(const std::string& text, OperandType operands);
 /// The same for operands of a model's dtype; fp32 values meet a matrix unit as tf32.
 [[nodiscard]] Result<Accumulator> accumulator_of(const std::string& text, ScalarType dtype);

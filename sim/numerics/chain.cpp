@@ -174,9 +174,9 @@ void strip_sums(const TokenTiles& x, const WeightSource& w, std::int64_t row, co
   const std::int64_t first_row = row % kPanelRows;
   const std::int64_t second_row = (row + lanes) % kPanelRows;
   if (direct) {
-    tiles(Weights(), {block_of<Weights>(*w.panel, first) + part.col * kPanelRows + first_row,
-                      block_of<Weights>(*w.panel, second) + part.col * kPanelRows + second_row,
-                      part.cols});
+    tiles(Weights(),
+          {block_of<Weights>(*w.panel, first) + part.col * kPanelRows + first_row,
+           block_of<Weights>(*w.panel, second) + part.col * kPanelRows + second_row, part.cols});
     return;
   }
   alignas(64) std::array<float, 2 * kBlockCols * kPanelRows> buffer;
@@ -224,9 +224,8 @@ void Rows(const TokenTiles& x, const WeightSource& w, const DotShape& shape, flo
 
 void ChainRows(const TokenTiles& x, const WeightSource& w, const DotShape& shape, float* out) {
   ensure(x.tile_tokens() == kTileTokens, "x was packed for this machine's kernels");
-  with_weights(w.type(), [&]<class Weights>(Weights /*reader*/) {
-    Rows<Weights>(x, w, shape, out);
-  });
+  with_weights(w.type(),
+               [&]<class Weights>(Weights /*reader*/) { Rows<Weights>(x, w, shape, out); });
 }
 
 }  // namespace HWY_NAMESPACE

@@ -46,8 +46,8 @@ void dot_rows(const Accumulator& accumulator, const TokenTiles& x, const Panel& 
   run(accumulator, x, {.panel = &panel, .rows = {}}, shape, out);
 }
 
-void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightRows& weights, float* out,
-              std::int64_t out_stride, int threads) {
+void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightRows& weights,
+              float* out, std::int64_t out_stride, int threads) {
   const std::int64_t tasks = (weights.rows + kTaskRows - 1) / kTaskRows;
   parallel_for(tasks, threads, [&](std::int64_t task) {
     const std::int64_t first = task * kTaskRows;

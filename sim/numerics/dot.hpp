@@ -26,7 +26,7 @@ void dot_rows(const Accumulator& accumulator, const TokenTiles& x, const Panel& 
 
 /// y = x * W^T: out[i*out_stride + j] = dot(token i, row j of `weights`), over `threads` threads,
 /// which change no bit. The weights are packed a few rows at a time.
-void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightRows& weights, float* out,
-              std::int64_t out_stride, int threads);
+void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightRows& weights,
+              float* out, std::int64_t out_stride, int threads);
 
 }  // namespace tplora

@@ -19,7 +19,8 @@
 #define TPLORA_EXACT_SPAN
 namespace tplora {
 
-/// Columns worked on at a time, half a block of x: a block of doubles of this length fills half a first-level cache.
+/// Columns worked on at a time, half a block of x: a block of doubles of this length fills half a
+/// first-level cache.
 inline constexpr std::int64_t kExactCols = kBlockCols / 2;
 /// Tokens, whole tiles everywhere, and rows worked on at a time: their doubles stay in the
 /// second-level cache.
@@ -114,7 +115,8 @@ void double_tile_of(std::int64_t tokens, const double* x, const double* w, std::
   double_tile<kTokens>(x, w, cols, sums, stride);
 }
 
-/// Adds the magnitudes of some columns of a block to the spans of its rows. from: [cols, kPanelRows].
+/// Adds the magnitudes of some columns of a block to the spans of its rows. from: [cols,
+/// kPanelRows].
 HWY_INLINE void see_spans(const float* from, std::int64_t cols, RowSpans& spans) {
   const Df d;
   const hn::RebindToUnsigned<Df> du;
@@ -190,7 +192,8 @@ float wide_dot(const TokenTiles& x, std::int64_t token, const WeightSource& w, s
 }
 
 /// Every partial sum of cols products is a multiple of the two units' product and below cols times
-/// the two ends' product. Where these are no more than 53 bits apart, no addition of doubles rounds.
+/// the two ends' product. Where these are no more than 53 bits apart, no addition of doubles
+/// rounds.
 bool fits_double(const Span& a, const Span& b, std::int64_t cols) {
   const auto length_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(cols)));
   return a.finite && b.finite && a.end + b.end + length_bits <= a.unit + b.unit + 53;

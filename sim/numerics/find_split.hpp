@@ -21,9 +21,9 @@ struct SplitSearch {
   std::int64_t mismatches = 0;  ///< bits that differ, NaN equal to NaN
 };
 
-/// The first split of K, parts ascending from 1 (each a multiple of accumulator.split.unit columns),
-/// whose results equal the kernel's bit for bit; or, where none does, the one with the fewest
-/// mismatches. Precondition: accumulator.rule is tensor_core.
+/// The first split of K, parts ascending from 1 (each a multiple of accumulator.split.unit
+/// columns), whose results equal the kernel's bit for bit; or, where none does, the one with the
+/// fewest mismatches. Precondition: accumulator.rule is tensor_core.
 [[nodiscard]] SplitSearch find_split(Accumulator accumulator, const TokenTiles& x,
                                      const WeightRows& weights, const KernelResult& kernel);
 

@@ -171,8 +171,8 @@ float add_group(const MatrixUnit& unit, float c, Operands x, Operands w, std::in
         special += static_cast<double>(a) * static_cast<double>(b);
         continue;
       }
-      const Term product = product_of(term_of(a, unit.operand_min_exponent),
-                                      term_of(b, unit.operand_min_exponent));
+      const Term product =
+          product_of(term_of(a, unit.operand_min_exponent), term_of(b, unit.operand_min_exponent));
       if (product.significand != 0) {
         body(product);
       }

@@ -11,7 +11,8 @@ namespace tplora {
 enum class OperandType { bf16, fp16, tf32, e4m3, e5m2 };
 [[nodiscard]] std::string_view operand_type_name(OperandType type);
 [[nodiscard]] std::optional<OperandType> operand_type_of(std::string_view name);
-/// The value of a bit pattern: 16 bits, 8 bits, or for tf32 an fp32 word, whose low 13 bits are cut.
+/// The value of a bit pattern: 16 bits, 8 bits, or for tf32 an fp32 word, whose low 13 bits are
+/// cut.
 [[nodiscard]] float decode_operand(OperandType type, std::uint32_t bits);
 
 /// How a sum is turned into a floating-point number.
@@ -28,15 +29,17 @@ struct ResultFormat {
 /// 1. A product is exact; its exponent is the sum of its operands' exponents. An operand's exponent
 ///    is that of its leading bit, and no less than operand_min_exponent; the accumulator's no less
 ///    than the result's min_exponent.
-/// 2. e = the largest exponent of all products and the accumulator that are not zero, and no less than
+/// 2. e = the largest exponent of all products and the accumulator that are not zero, and no less
+/// than
 ///    zero_exponent.
 /// 3. The magnitude of each term is cut to a multiple of 2^(e - fraction_bits).
 /// 4. The cut terms are added exactly.
 /// 5. The sum is turned into the result format, which is the next group's accumulator. Zero is +0,
 ///    also where a negative sum was cut to it.
 ///
-/// Sources: MMA-Sim (arXiv 2511.10909, peichenxie/MMA-Sim), Khattak and Mikaitis (arXiv 2512.07004),
-/// and the vectors in tests/data/tensor_core, recorded on hardware (docs/numerics.md says which).
+/// Sources: MMA-Sim (arXiv 2511.10909, peichenxie/MMA-Sim), Khattak and Mikaitis (arXiv
+/// 2512.07004), and the vectors in tests/data/tensor_core, recorded on hardware (docs/numerics.md
+/// says which).
 struct MatrixUnit {
   int group = 16;
   int fraction_bits = 25;
@@ -49,7 +52,8 @@ struct MatrixUnit {
 
 /// The unit of an architecture (volta, ampere, hopper, blackwell) for operands of a type; nothing
 /// where no source describes it.
-[[nodiscard]] std::optional<MatrixUnit> matrix_unit(std::string_view architecture, OperandType type);
+[[nodiscard]] std::optional<MatrixUnit> matrix_unit(std::string_view architecture,
+                                                    OperandType type);
 
 /// The accumulator after one group: c + sum of x[k * x_stride] * w[k * w_stride] for k < count <=
 /// unit.group. A NaN, infinity times zero, or infinities of both signs give the canonical NaN.

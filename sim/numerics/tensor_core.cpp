@@ -84,8 +84,8 @@ void Prepare(const MatrixUnit& unit, float* values, std::int32_t* exponents, std
   }
 }
 
-/// sum * 2^exponent with its magnitude cut to result_bits fraction bits. Precondition: the result is
-/// a normal number or zero.
+/// sum * 2^exponent with its magnitude cut to result_bits fraction bits. Precondition: the result
+/// is a normal number or zero.
 HWY_INLINE Vf scaled_result(Vi first, Vi second, Vi third, Vi exponent, std::uint64_t kept_bits) {
   const Df d;
   const Di di;
@@ -93,8 +93,8 @@ HWY_INLINE Vf scaled_result(Vi first, Vi second, Vi third, Vi exponent, std::uin
   const double sum = static_cast<double>(hn::GetLane(first)) +
                      static_cast<double>(hn::GetLane(second)) +
                      static_cast<double>(hn::GetLane(third));
-  const auto cut = static_cast<float>(
-      std::bit_cast<double>(std::bit_cast<std::uint64_t>(sum) & kept_bits));
+  const auto cut =
+      static_cast<float>(std::bit_cast<double>(std::bit_cast<std::uint64_t>(sum) & kept_bits));
   const Vf value = hn::Set(d, cut);
 #else
   const hn::Half<Df> dh;
@@ -102,15 +102,14 @@ HWY_INLINE Vf scaled_result(Vi first, Vi second, Vi third, Vi exponent, std::uin
   const hn::Rebind<double, decltype(dh)> dd;
   const hn::RebindToUnsigned<decltype(dd)> du;
   const auto half = [&](auto a, auto b, auto c) HWY_ATTR {
-    const auto sum = hn::Add(hn::Add(hn::PromoteTo(dd, a), hn::PromoteTo(dd, b)),
-                             hn::PromoteTo(dd, c));
-    return hn::DemoteTo(dh, hn::BitCast(dd, hn::And(hn::BitCast(du, sum),
-                                                    hn::Set(du, kept_bits))));
+    const auto sum =
+        hn::Add(hn::Add(hn::PromoteTo(dd, a), hn::PromoteTo(dd, b)), hn::PromoteTo(dd, c));
+    return hn::DemoteTo(dh, hn::BitCast(dd, hn::And(hn::BitCast(du, sum), hn::Set(du, kept_bits))));
   };
-  const auto low = half(hn::LowerHalf(dih, first), hn::LowerHalf(dih, second),
-                        hn::LowerHalf(dih, third));
-  const auto high = half(hn::UpperHalf(dih, first), hn::UpperHalf(dih, second),
-                         hn::UpperHalf(dih, third));
+  const auto low =
+      half(hn::LowerHalf(dih, first), hn::LowerHalf(dih, second), hn::LowerHalf(dih, third));
+  const auto high =
+      half(hn::UpperHalf(dih, first), hn::UpperHalf(dih, second), hn::UpperHalf(dih, third));
   const Vf value = hn::Combine(d, high, low);
 #endif
   const auto power = hn::ShiftLeft<23>(hn::Add(exponent, hn::Set(di, 127)));
@@ -137,8 +136,8 @@ HWY_INLINE Vf unit_chain(const MatrixUnit& unit, const float* HWY_RESTRICT x,
     for (std::int64_t k = begin; k < end; ++k) {
       e = hn::Max(e, hn::Add(hn::Set(di, ex[k]), hn::LoadU(di, ew + k * kPanelRows)));
     }
-    const auto odd = hn::Or(hn::Gt(e, highest),
-                            hn::And(hn::Lt(e, lowest), hn::Gt(e, hn::Set(di, kNothing))));
+    const auto odd =
+        hn::Or(hn::Gt(e, highest), hn::And(hn::Lt(e, lowest), hn::Gt(e, hn::Set(di, kNothing))));
     if (HWY_UNLIKELY(!hn::AllFalse(di, odd))) {
       HWY_ALIGN float slow[kPanelRows];  // NOLINT(modernize-avoid-c-arrays)
       hn::Store(c, d, slow);
@@ -183,10 +182,10 @@ void BlockChains(const MatrixUnit& unit, const UnitTokens& x, std::int64_t token
     const std::int64_t at = token * x_cols + col;
     for (std::int64_t lane = 0; lane < kPanelRows; lane += lanes) {
       float* const sum = sums + token * kPanelRows + lane;
-      hn::StoreU(unit_chain(unit, x.values.data() + at, x.exponents.data() + at,
-                            w.values.data() + lane, w.exponents.data() + lane, cols,
-                            hn::LoadU(d, sum)),
-                 d, sum);
+      hn::StoreU(
+          unit_chain(unit, x.values.data() + at, x.exponents.data() + at, w.values.data() + lane,
+                     w.exponents.data() + lane, cols, hn::LoadU(d, sum)),
+          d, sum);
     }
   }
 }
@@ -246,8 +245,7 @@ void part_chains(const MatrixUnit& unit, const UnitTokens& x, const TokenTiles& 
       continue;
     }
     for (std::int64_t i = 0; i < tokens * kPanelRows; ++i) {
-      sums[i] = add_chain(unit, sums[i],
-                          {x.values.data() + i / kPanelRows * tiles.cols() + col, 1},
+      sums[i] = add_chain(unit, sums[i], {x.values.data() + i / kPanelRows * tiles.cols() + col, 1},
                           {some.values.data() + i % kPanelRows, kPanelRows}, cols);
     }
   }

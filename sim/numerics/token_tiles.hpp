@@ -16,9 +16,9 @@ struct TokenRows {
 /// Columns of one block of TokenTiles: what a kernel works on at a time.
 inline constexpr std::int64_t kBlockCols = 256;
 
-/// x in blocks of kBlockCols columns, inside a block in tiles of up to `tile_tokens` tokens, inside a
-/// tile column by column. What a kernel broadcasts one after the other lies side by side, and what
-/// it works on at a time lies together, whatever the length of a row: rows of a power of two
+/// x in blocks of kBlockCols columns, inside a block in tiles of up to `tile_tokens` tokens, inside
+/// a tile column by column. What a kernel broadcasts one after the other lies side by side, and
+/// what it works on at a time lies together, whatever the length of a row: rows of a power of two
 /// elements would compete for a few lines of a cache. The last tile has the tokens that remain.
 class TokenTiles {
  public:

@@ -17,8 +17,8 @@ namespace tplora {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// How far ahead packed 16-bit weights are asked for, in columns: the first pass over them waits for
-/// memory.
+/// How far ahead packed 16-bit weights are asked for, in columns: the first pass over them waits
+/// for memory.
 constexpr std::int64_t kAheadCols = 64;
 
 /// The widest vector that a block's rows fill.
@@ -55,12 +55,10 @@ struct Fp16Weights {
     const auto bits = hn::PromoteTo(du, hn::LoadU(d16, from));
     const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000U)));
     const auto magnitude = hn::And(bits, hn::Set(du, 0x7fffU));
-    const auto finite = hn::Mul(hn::BitCast(d, hn::ShiftLeft<13>(magnitude)),
-                                hn::Set(d, 0x1p112F));
-    const auto special = hn::BitCast(
-        d, hn::Or(hn::ShiftLeft<13>(magnitude), hn::Set(du, 0x7f800000U)));
-    const auto is_special =
-        hn::Gt(hn::BitCast(di, magnitude), hn::Set(di, 0x7bff));
+    const auto finite = hn::Mul(hn::BitCast(d, hn::ShiftLeft<13>(magnitude)), hn::Set(d, 0x1p112F));
+    const auto special =
+        hn::BitCast(d, hn::Or(hn::ShiftLeft<13>(magnitude), hn::Set(du, 0x7f800000U)));
+    const auto is_special = hn::Gt(hn::BitCast(di, magnitude), hn::Set(di, 0x7bff));
     const auto value = hn::IfThenElse(hn::RebindMask(d, is_special), special, finite);
     return hn::BitCast(d, hn::Or(hn::BitCast(du, value), sign));
   }
@@ -124,14 +122,14 @@ void pack_block(const WeightRows& source, std::int64_t b, std::int64_t col, std:
                 float* out) {
   const hn::CappedTag<float, 1> one;
   const std::int64_t stride = source.row_stride;
-  const auto* const from = static_cast<const typename Weights::Element*>(source.values) +
-                           b * kPanelRows * stride + col;
+  const auto* const from =
+      static_cast<const typename Weights::Element*>(source.values) + b * kPanelRows * stride + col;
   const std::int64_t left = source.rows - b * kPanelRows;
   const std::int64_t rows = left < kPanelRows ? (left < 0 ? 0 : left) : kPanelRows;
   const std::int64_t square_rows = rows / 4 * 4;
   const std::int64_t square_cols = cols / 4 * 4;
-  // A cache line of four rows at a time: rows are often a multiple of 4 KiB apart, and a first-level
-  // cache holds few lines that far apart.
+  // A cache line of four rows at a time: rows are often a multiple of 4 KiB apart, and a
+  // first-level cache holds few lines that far apart.
   constexpr std::int64_t kLine = 64 / sizeof(*from);
   for (std::int64_t line = 0; line < square_cols; line += kLine) {
     const std::int64_t end = line + kLine < square_cols ? line + kLine : square_cols;
@@ -148,8 +146,8 @@ void pack_block(const WeightRows& source, std::int64_t b, std::int64_t col, std:
   }
 }
 
-/// Columns [col, col + cols) of block b as fp32, [cols, kPanelRows]: where they lie already, or made
-/// at `buffer`. Rows that do not exist are unspecified.
+/// Columns [col, col + cols) of block b as fp32, [cols, kPanelRows]: where they lie already, or
+/// made at `buffer`. Rows that do not exist are unspecified.
 template <class Weights>
 HWY_INLINE const float* fp32_block(const WeightSource& source, std::int64_t b, std::int64_t col,
                                    std::int64_t cols, float* buffer) {

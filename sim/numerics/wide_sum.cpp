@@ -21,8 +21,7 @@ Parts parts_of(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value) & 0x7fffffffU;
   const std::uint32_t field = bits >> 23;
   const std::uint32_t fraction = bits & 0x7fffffU;
-  return field == 0 ? Parts{fraction, 0}
-                    : Parts{fraction | 0x800000U, static_cast<int>(field) - 1};
+  return field == 0 ? Parts{fraction, 0} : Parts{fraction | 0x800000U, static_cast<int>(field) - 1};
 }
 
 }  // namespace

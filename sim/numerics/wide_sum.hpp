@@ -6,8 +6,8 @@
 
 namespace tplora {
 
-/// Holds sums of up to 2^30 products of two finite fp32 values exactly, as one signed integer in units
-/// of 2^-298, the smallest product of two subnormals.
+/// Holds sums of up to 2^30 products of two finite fp32 values exactly, as one signed integer in
+/// units of 2^-298, the smallest product of two subnormals.
 class WideSum {
  public:
   /// Adds a * b. An infinity or NaN in either makes the result one, by IEEE 754's rules.

@@ -107,8 +107,7 @@ void TpGroup::accept_panel(Part part, std::int64_t first_row, const Panel& panel
       }
       float* const out = bases_[rank].data() + segment.at + (from - segment.from);
       dot_rows(arithmetic_.base, x_, panel,
-               {.first_row = from - first_row, .rows = end - from, .out_stride = build.width},
-               out);
+               {.first_row = from - first_row, .rows = end - from, .out_stride = build.width}, out);
       for (std::int64_t token = 0; token < batch_.tokens(); ++token) {
         for (std::int64_t i = 0; i < end - from; ++i) {
           float& y = out[token * build.width + i];
@@ -214,10 +213,8 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
           apply(program.expand_input, value, scaling, arithmetic_.dtype);
     }
   }
-  const TokenTiles u_tiles({.values = inputs.data(),
-                            .tokens = count,
-                            .cols = one.depth,
-                            .row_stride = one.depth});
+  const TokenTiles u_tiles(
+      {.values = inputs.data(), .tokens = count, .cols = one.depth, .row_stride = one.depth});
   // Columns past the output row would be written into the next token's row; they are reported by
   // law 3 and dropped here.
   const std::int64_t rows = std::clamp<std::int64_t>(width - one.out, 0, one.rows);
@@ -233,8 +230,7 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
       }
     }
     panel.pack(block.data(), some, one.depth, one.depth);
-    dot_rows(arithmetic_.lora, u_tiles, panel, {.rows = some, .out_stride = some},
-             dots.data());
+    dot_rows(arithmetic_.lora, u_tiles, panel, {.rows = some, .out_stride = some}, dots.data());
     for (std::int64_t j = 0; j < count; ++j) {
       float* const out =
           outputs_[rank].data() + tokens[static_cast<std::size_t>(j)] * width + one.out + row;

@@ -4,10 +4,11 @@
 //   gpu_model find-split ACCUMULATOR TYPE T N K X W RESULT RESULT_TYPE
 //   gpu_model forward "CASE LINE" FOLDER
 //
-// TYPE is bf16, fp16 (16-bit patterns), tf32 (fp32 words), e4m3, e5m2 (bytes). X: [T, K], W: [N, K],
-// OUT and C, the accumulators at the start: [T, N] in fp32. RESULT: [T, N] in RESULT_TYPE, fp32, bf16 or
-// fp16. `forward` computes a case and writes what a kernel would be given and must return
-// (tests/gpu/README.md). The folder of configs is ./configs, or the one this was built beside.
+// TYPE is bf16, fp16 (16-bit patterns), tf32 (fp32 words), e4m3, e5m2 (bytes). X: [T, K], W: [N,
+// K], OUT and C, the accumulators at the start: [T, N] in fp32. RESULT: [T, N] in RESULT_TYPE,
+// fp32, bf16 or fp16. `forward` computes a case and writes what a kernel would be given and must
+// return (tests/gpu/README.md). The folder of configs is ./configs, or the one this was built
+// beside.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -132,6 +133,9 @@ int dot(int count, char** arguments) {
   if (accumulator.rule != Accumulator::Rule::tensor_core) {
     stop("dot: accumulators at the start are a tensor_core's");
   }
+  if (accumulator.split != SplitK()) {
+    stop("dot: with accumulators at the start K is not cut: expected no split= or promote=");
+  }
   auto out = read_elements<float>(arguments[8], product.tokens * product.rows);
   parallel_for(product.tokens, 0, [&](std::int64_t t) {
     for (std::int64_t n = 0; n < product.rows; ++n) {
@@ -163,22 +167,21 @@ int find_split(int count, char** arguments) {
   if (*result_type == ScalarType::fp32) {
     result = read_elements<float>(arguments[6], product.tokens * product.rows);
   } else {
-    const auto bits =
-        read_elements<std::uint16_t>(arguments[6], product.tokens * product.rows);
+    const auto bits = read_elements<std::uint16_t>(arguments[6], product.tokens * product.rows);
     std::transform(bits.begin(), bits.end(), result.begin(),
                    [&](std::uint16_t one) { return decode(*result_type, one); });
   }
-  const SplitSearch found = find_split(
-      accumulator,
-      TokenTiles({.values = product.x.data(),
-                  .tokens = product.tokens,
+  const SplitSearch found =
+      find_split(accumulator,
+                 TokenTiles({.values = product.x.data(),
+                             .tokens = product.tokens,
+                             .cols = product.cols,
+                             .row_stride = product.cols}),
+                 {.values = product.w.data(),
+                  .rows = product.rows,
                   .cols = product.cols,
-                  .row_stride = product.cols}),
-      {.values = product.w.data(),
-       .rows = product.rows,
-       .cols = product.cols,
-       .row_stride = product.cols},
-      {.values = result, .type = *result_type, .most_parts = 32, .threads = 0});
+                  .row_stride = product.cols},
+                 {.values = result, .type = *result_type, .most_parts = 32, .threads = 0});
   fmt::print("split={} mismatches={}\n", found.split.parts, found.mismatches);
   return 0;
 }
@@ -275,7 +278,10 @@ int forward(int count, char** arguments) {
     biases[i] = g.qkv_bias ? generator.bias(part) : std::vector<float>();
     weights[i].resize(static_cast<std::size_t>(g.rows(part) * hidden));
     generator.fill({Tensor::weight, part},
-                   {.cols = hidden, .first_row = 0, .rows = g.rows(part), .first_col = 0,
+                   {.cols = hidden,
+                    .first_row = 0,
+                    .rows = g.rows(part),
+                    .first_col = 0,
                     .block_cols = hidden},
                    weights[i].data(), hidden);
     Panel panel(g.rows(part), hidden);
@@ -301,9 +307,8 @@ int forward(int count, char** arguments) {
                        one.dtype, adapters[a].a(part));
       }
     }
-    manifest["adapters"].push_back({{"lora_rank", spec.lora_rank},
-                                    {"scaling", spec.scaling()},
-                                    {"targets", targets}});
+    manifest["adapters"].push_back(
+        {{"lora_rank", spec.lora_rank}, {"scaling", spec.scaling()}, {"targets", targets}});
   }
   for (std::size_t rank = 0; rank < analysis.ranks.size(); ++rank) {
     const RankBuild& build = analysis.ranks[rank].build;

@@ -227,10 +227,9 @@ Result<void> parse_tokens(const std::string& text, Case& one) {
 }
 
 Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) {
-  static const std::set<std::string> kKeys = {"model", "layer",       "engine",   "tp",     "dp",
-                                              "R",     "slots",       "adapters", "tokens", "steps",
-                                              "dtype", "accumulator", "data",     "seed",
-                                              "base_accumulator"};
+  static const std::set<std::string> kKeys = {
+      "model",  "layer", "engine", "tp",          "dp",   "R",    "slots",           "adapters",
+      "tokens", "steps", "dtype",  "accumulator", "data", "seed", "base_accumulator"};
   if (line.size() > kMaxLineBytes) {
     return fail(
         fmt::format("case line: found {} bytes, expected at most {}", line.size(), kMaxLineBytes));
@@ -321,7 +320,8 @@ Result<Case> parse_case(const std::string& line) {
     with(key, [&](const std::string& text) -> Result<void> {
       auto value = accumulator_of(text, one.dtype);
       if (!value) {
-        return fail(fmt::format("case line: {}={}: {}", key, excerpt(text), value.error().sentence));
+        return fail(
+            fmt::format("case line: {}={}: {}", key, excerpt(text), value.error().sentence));
       }
       out = *value;
       return {};

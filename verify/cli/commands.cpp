@@ -57,10 +57,10 @@ class Stopwatch {
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
   const Stopwatch stopwatch;
   if (!options.instruction_set.empty() && !use_instruction_set(options.instruction_set)) {
-    return bad_input(Error{fmt::format("--instruction-set {}: expected one of: {}",
-                                       excerpt(options.instruction_set),
-                                       fmt::join(instruction_sets(), ", ")),
-                           ""});
+    return bad_input(
+        Error{fmt::format("--instruction-set {}: expected one of: {}",
+                          excerpt(options.instruction_set), fmt::join(instruction_sets(), ", ")),
+              ""});
   }
   const auto museum = Museum::read(configs);
   if (!museum) {

@@ -96,8 +96,7 @@ void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
     float* const out = outputs_[static_cast<std::size_t>(part)].data() + tokens[i] * width;
     const float* const dots = deltas.data() + i * static_cast<std::size_t>(width);
     for (std::int64_t row = 0; row < width; ++row) {
-      const float delta =
-          targeted ? apply(program.delta, dots[row], scaling, input_.dtype) : 0.0F;
+      const float delta = targeted ? apply(program.delta, dots[row], scaling, input_.dtype) : 0.0F;
       out[row] = apply(program.sum, out[row] + delta, scaling, input_.dtype);
     }
   }

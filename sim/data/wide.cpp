@@ -193,7 +193,6 @@ class RowWords {
 
  private:
   static HWY_INLINE V64Rows multiply(V64Rows a, std::uint32_t b) {
-    const D64Rows d;
     const hn::Repartition<std::uint32_t, D64Rows> d32;
     return hn::MulEven(hn::BitCast(d32, a), hn::Set(d32, b));
   }

@@ -93,6 +93,7 @@ TEST_CASE("the lanes compute what the integers do, group by group", "[numerics]"
        {"tensor_core:hopper", "tensor_core:ampere", "tensor_core:blackwell", "tensor_core:volta",
         "tensor_core:hopper,split=3", "tensor_core:hopper,split=2,unit=16,merge=descending",
         "tensor_core:hopper,promote=48", "tensor_core:group=12,fraction=21,floor=-140,result=20",
+        "tensor_core:group=8,fraction=24,floor=-5,result=23",
         "tensor_core:group=4,fraction=35,floor=-139,result=23"}) {
     for (const OperandType type : {OperandType::bf16, OperandType::fp16, OperandType::tf32,
                                    OperandType::e4m3, OperandType::e5m2}) {

@@ -129,6 +129,7 @@ HWY_INLINE Vf unit_chain(const MatrixUnit& unit, const float* HWY_RESTRICT x,
   // cannot hold are too small to leave a trace.
   const auto lowest = hn::Set(di, unit.fraction_bits - 124);
   const auto highest = hn::Set(di, 119);
+  const auto floor = hn::Max(lowest, hn::Set(di, unit.zero_exponent));
   const std::uint64_t kept_bits = ~((std::uint64_t{1} << (52 - unit.result.fraction_bits)) - 1);
   for (std::int64_t begin = 0; begin < cols; begin += unit.group) {
     const std::int64_t end = std::min(begin + unit.group, cols);
@@ -148,7 +149,8 @@ HWY_INLINE Vf unit_chain(const MatrixUnit& unit, const float* HWY_RESTRICT x,
       c = hn::Load(d, slow);
       continue;
     }
-    e = hn::Max(e, lowest);  // zeros alone: any scale will do
+    // The unit's floor, which may be high where it was spelt out; for zeros alone any scale will do.
+    e = hn::Max(e, floor);
     const auto shift = hn::Sub(fraction, e);
     const auto scale = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(shift, hn::Set(di, 127))));
     // Two sums, of half a group each: one of a whole group might not fit.

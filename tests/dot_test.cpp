@@ -175,6 +175,17 @@ TEST_CASE("exact is the integer sum, where doubles do and where they do not suff
   }
 }
 
+TEST_CASE("exact keeps what a double would lose, from the first bit on", "[numerics]") {
+  // 1 + 2^-s - 1: doubles lose the middle term from s = 53 on.
+  for (int s = 20; s <= 120; ++s) {
+    const float small = std::ldexp(1.0F, -(s / 2));
+    const float other = std::ldexp(1.0F, -(s - s / 2));
+    const Problem p{1, 1, 3, {1, small, -1}, {1, other, 1}};
+    CAPTURE(s);
+    CHECK(whole(Accumulator::exact, p, 1)[0] == std::ldexp(1.0F, -s));
+  }
+}
+
 TEST_CASE("the integer sum rounds once, to nearest even, over the whole range", "[numerics]") {
   const auto sum_of = [](std::vector<std::pair<float, float>> products) {
     WideSum sum;

@@ -12,11 +12,13 @@
 namespace tplora {
 
 /// Rows [at, at+rows) of a target are rows [from, from+rows) of the row space numbered `space`.
+/// Made in braces, members left out are 0; without them none is set, which spares a SegmentList the
+/// clearing of what it does not hold.
 struct Segment {
-  std::int64_t at = 0;
-  std::int64_t rows = 0;
-  std::int32_t space = 0;
-  std::int64_t from = 0;
+  std::int64_t at;
+  std::int64_t rows;
+  std::int32_t space;
+  std::int64_t from;
 
   [[nodiscard]] std::int64_t end() const { return at + rows; }
   friend bool operator==(const Segment&, const Segment&) = default;
@@ -30,6 +32,7 @@ inline constexpr std::int32_t kZeros = -2;    ///< known to be zero
 /// and a sweep makes millions of them.
 class SegmentList {
  public:
+  SegmentList() {}  // NOLINT(modernize-use-equals-default): `= default` would clear inline_
   [[nodiscard]] std::span<const Segment> view() const {
     return heap_.empty() ? std::span<const Segment>(inline_.data(), count_)
                          : std::span<const Segment>(heap_);
@@ -140,6 +143,19 @@ class IntervalMap {
     segments_ = std::move(result.segments_);
   }
 
+  /// Whether rows [begin, end) are, in one segment, rows `from` on of `space`. Precondition:
+  /// space >= 0.
+  [[nodiscard]] bool holds(std::int64_t begin, std::int64_t end, std::int32_t space,
+                           std::int64_t from) const {
+    for (const Segment& segment : segments_.view()) {
+      if (end <= segment.end()) {
+        return segment.at <= begin && segment.space == space &&
+               segment.from + (begin - segment.at) == from;
+      }
+    }
+    return false;
+  }
+
   /// Calls `body(segment)` for every piece of the target's rows [begin, end), in order, gaps
   /// included (as kNothing).
   template <class Body>
@@ -153,7 +169,7 @@ class IntervalMap {
         break;
       }
       if (segment.at > at) {
-        body(Segment{.at = at, .rows = segment.at - at, .space = kNothing});
+        body(Segment{.at = at, .rows = segment.at - at, .space = kNothing, .from = 0});
         at = segment.at;
       }
       const std::int64_t stop = std::min(end, segment.end());
@@ -164,7 +180,7 @@ class IntervalMap {
       at = stop;
     }
     if (at < end) {
-      body(Segment{.at = at, .rows = end - at, .space = kNothing});
+      body(Segment{.at = at, .rows = end - at, .space = kNothing, .from = 0});
     }
   }
 

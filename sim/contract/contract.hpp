@@ -223,6 +223,7 @@ struct Contract {
   LoraBSection lora_b;
   LoraASection lora_a;
   std::vector<KernelEntry> kernel;
+  bool kernel_same_on_ranks = false;  ///< follows from the formulas: for an adapter, all entries
   PoolSection pool;
   ViewSection view;
   Formula scaling_numerator;
@@ -243,9 +244,8 @@ struct Contract {
 /// Every formula of the contract but claims, with `let` first, in the order of the file.
 [[nodiscard]] std::vector<Formula*> formulas_of(Contract& contract);
 
-/// Works out again what follows from the formulas: phases, memo numbers, same_for_targets and
-/// same_on_ranks. For those who
-/// change a compiled contract; read_contract has done it.
+/// Works out again what follows from the formulas: phases, memo numbers, what is the same for
+/// targets and on ranks. For those who change a compiled contract; read_contract has done it.
 void index_formulas(Contract& contract);
 
 /// Reads and compiles a contract file, following `extends` (relative to `file`'s folder, to its

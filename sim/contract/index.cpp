@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "sim/contract/contract.hpp"
 
@@ -140,6 +141,15 @@ void index_formulas(Contract& contract) {
   contract.lora_a.same_on_ranks = all_formulas(contract.lora_a.copies, [&](const Formula& formula) {
     return same_on_ranks(contract, formula);
   });
+  contract.kernel_same_on_ranks =
+      std::all_of(contract.kernel.begin(), contract.kernel.end(), [&](const KernelEntry& entry) {
+        const std::array formulas = {&entry.a_at, &entry.b_at, &entry.out, &entry.rows,
+                                     &entry.depth};
+        return entry.loops.empty() &&
+               std::all_of(
+                   formulas.begin(), formulas.end(),
+                   [&](const Formula* formula) { return same_on_ranks(contract, *formula); });
+      });
 }
 
 }  // namespace tplora

@@ -179,8 +179,11 @@ void check_view(const Contract& contract, const QkvGeometry& geometry,
   for (const RankState& rank : group) {
     const RankBuild& build = rank.build;
     const IntervalMap expected = local_view(geometry, build, contract.view.order);
-    compare_columns(build, expected, 0, violations);
     const std::int64_t width = expected.empty() ? 0 : expected.segments().back().end();
+    if (width == build.width && expected == build.columns) {
+      continue;  // the usual case, without splitting
+    }
+    compare_columns(build, expected, 0, violations);
     if (width > build.width) {
       violations.push_back(missing_columns(contract, build, Part::v, 0, width - build.width));
     }
@@ -421,6 +424,9 @@ class DeltaCheck {
                   {.kind = Holder::Kind::nothing, .first_row = launch_->depth},
                   {Section::kernel, launch_->entry, Field::depth});
     }
+    if (slot == live_.slot && launch_->depth == wanted && all_right(column, b_row)) {
+      return;
+    }
     const IntervalMap& a = a_[static_cast<std::size_t>(launch_->a)];
     a.visit(launch_->a_at, launch_->a_at + launch_->depth, [&](const Segment& a_rows) {
       // Split where the adapter's own depth ends.
@@ -429,6 +435,21 @@ class DeltaCheck {
       check_depth(column, slot, b_row, a_rows, first, cut, true);
       check_depth(column, slot, b_row, a_rows, cut, first + a_rows.rows, false);
     });
+  }
+
+  /// The usual case, without splitting: the rows of A and B are the ones that belong together, over
+  /// the launch's whole depth.
+  [[nodiscard]] bool all_right(const Segment& column, std::int64_t b_row) const {
+    const std::int32_t own = pool_space(live_.adapter, column.space);
+    const std::int32_t own_a = live_.shape.shared_a ? pool_space(live_.adapter, kSharedA) : own;
+    const auto& bands = rank_.pool.slot(live_.slot).b[static_cast<std::size_t>(launch_->b)];
+    return a_[static_cast<std::size_t>(launch_->a)].holds(
+               launch_->a_at, launch_->a_at + launch_->depth, own_a, 0) &&
+           !bands.empty() && launch_->depth <= bands.back().end &&
+           std::all_of(bands.begin(), bands.end(), [&](const Band& band) {
+             return launch_->depth <= band.begin ||
+                    band.rows.holds(b_row, b_row + column.rows, own, column.from);
+           });
   }
 
   /// lora_rank indices [begin, end) of one A segment that starts at index `a_rows.at - a_at`.

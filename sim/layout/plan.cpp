@@ -409,7 +409,7 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     return failure(Verdict::crash);
   }
   const bool good = copy_b(adapter, build, load, cut) && copy_a(adapter, build, load, cut) &&
-                    launches(load) && eval(contract_.scaling_numerator, load.scaling_numerator) &&
+                    launches(adapter, load) && eval(contract_.scaling_numerator, load.scaling_numerator) &&
                     eval(contract_.scaling_denominator, load.scaling_denominator);
   if (!good) {
     return failure(Verdict::crash);
@@ -647,41 +647,54 @@ void Planner::put_source(Source source, const Target& target, std::int64_t at, s
   map.overlay(fused.segments());
 }
 
-bool Planner::launches(RankLoad& load) {
+bool Planner::launches(const AdapterShape& adapter, RankLoad& load) {
+  if (contract_.kernel_same_on_ranks) {
+    const auto found = std::find_if(kept_launches_.begin(), kept_launches_.end(),
+                                    [&](const KeptLaunches& one) { return one.adapter == adapter; });
+    if (found != kept_launches_.end()) {
+      load.launches = found->launches;
+      return true;
+    }
+  }
   for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {
     const KernelEntry& entry = contract_.kernel[i];
-    const auto fill = [&](KernelLaunch& one) {
-      if (!eval(entry.a_at, one.a_at) || !eval(entry.b_at, one.b_at) || !eval(entry.out, one.out) ||
-          !eval(entry.rows, one.rows) || !eval(entry.depth, one.depth)) {
-        return false;
-      }
-      for (const std::int64_t count : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
-        if (count < 0 || count > kMaxRows) {
-          return stop(
-              [&] {
-                return fmt::format(
-                    "a kernel entry with a_at {}, b_at {}, out {}, rows {}, "
-                    "depth {}, expected counts from 0 on",
-                    one.a_at, one.b_at, one.out, one.rows, one.depth);
-              },
-              entry.place, count < 0);
-        }
-      }
-      return true;
-    };
-    const auto launch = [&] {
+    const bool good = for_each_index(entry.loops, 0, [&] {
+      // Filled in where it will stay, and taken back on failure.
       KernelLaunch& one = load.launches.emplace_back();
       one.entry = static_cast<int>(i);
       one.a = entry.a;
       one.b = entry.b;
-      if (fill(one)) {
+      if (launch(entry, one)) {
         return true;
       }
       load.launches.pop_back();
       return false;
-    };
-    if (!for_each_index(entry.loops, 0, launch)) {
+    });
+    if (!good) {
       return false;
+    }
+  }
+  if (contract_.kernel_same_on_ranks) {
+    kept_launches_.push_back({adapter, load.launches});
+  }
+  return true;
+}
+
+bool Planner::launch(const KernelEntry& entry, KernelLaunch& one) {
+  if (!eval(entry.a_at, one.a_at) || !eval(entry.b_at, one.b_at) || !eval(entry.out, one.out) ||
+      !eval(entry.rows, one.rows) || !eval(entry.depth, one.depth)) {
+    return false;
+  }
+  for (const std::int64_t count : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
+    if (count < 0 || count > kMaxRows) {
+      return stop(
+          [&] {
+            return fmt::format(
+                "a kernel entry with a_at {}, b_at {}, out {}, rows {}, "
+                "depth {}, expected counts from 0 on",
+                one.a_at, one.b_at, one.out, one.rows, one.depth);
+          },
+          entry.place, count < 0);
     }
   }
   return true;

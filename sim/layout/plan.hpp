@@ -203,7 +203,8 @@ class Planner {
               const RankLoad* cut);
   bool copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
               const RankLoad* cut);
-  bool launches(RankLoad& load);
+  bool launches(const AdapterShape& adapter, RankLoad& load);
+  bool launch(const KernelEntry& entry, KernelLaunch& one);
   std::optional<PlanFailure> check_fit(const RankBuild& build, const RankLoad& load) const;
   PlanFailure failure(Verdict verdict) const;
   bool count_piece();
@@ -227,8 +228,8 @@ class Planner {
   };
   std::vector<Kept> kept_;
   std::int64_t rank_stamp_ = 0;  ///< counts builds
-  /// Copies of a section that another load repeats: of lora_b for the next adapter of equal targets
-  /// on the rank, of lora_a for the same adapter on the next rank.
+  /// What another load repeats: copies of lora_b for the next adapter of equal targets on the rank,
+  /// copies of lora_a and kernel entries for the same adapter on the next rank.
   struct Copied {
     std::vector<Piece> pieces;
     std::vector<IntervalMap> maps;
@@ -238,10 +239,15 @@ class Planner {
     AdapterShape adapter;
     Copied copied;
   };
+  struct KeptLaunches {
+    AdapterShape adapter;
+    std::vector<KernelLaunch> launches;
+  };
   Copied kept_b_;
   std::int64_t kept_b_stamp_ = 0;
   std::array<bool, 3> kept_b_targets_ = {};
   std::vector<KeptA> kept_a_;
+  std::vector<KeptLaunches> kept_launches_;
   std::vector<std::int64_t> a_extents_;
   Detail detail_;
   bool deployment_failed_ = false;

@@ -7,7 +7,7 @@ namespace {
 
 IntervalMap& zero_rows(IntervalMap& map, std::int64_t rows) {
   map.clear();
-  map.append({.at = 0, .rows = rows, .space = kZeros});
+  map.append(0, rows, kZeros, 0);
   return map;
 }
 

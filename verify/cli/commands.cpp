@@ -38,14 +38,16 @@ bool matches(const PreparedCase& item, const std::string& filter) {
 /// result.
 class Stopwatch {
  public:
-  [[nodiscard]] std::string summary(std::size_t cases) const {
+  /// To stderr, behind the result: both may go to one file.
+  void print(std::size_t cases) const {
+    std::fflush(stdout);
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    return fmt::format("{:.1f} s, {:.0f} cases/s, {:.2f} GB at most", seconds,
-                       static_cast<double>(cases) / seconds,
-                       static_cast<double>(usage.ru_maxrss) * 1024 / 1e9);
+    fmt::print(stderr, "{:.1f} s, {:.0f} cases/s, {:.2f} GB at most\n", seconds,
+               static_cast<double>(cases) / seconds,
+               static_cast<double>(usage.ru_maxrss) * 1024 / 1e9);
   }
 
  private:
@@ -108,7 +110,7 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
     const int code = mismatch.empty() && !blind ? suite_exit_code(outcomes) : 1;
     worst = worst == 1 || code == 1 ? 1 : std::min(worst, code);
   }
-  fmt::print(stderr, "{}\n", stopwatch.summary(count));
+  stopwatch.print(count);
   return worst;
 }
 
@@ -133,7 +135,7 @@ int replay_command(const std::string& line, const ConfigFolders& configs) {
     outcome.same_as = museum->same_faults(*item);
   }
   fmt::print("{}", replay_text(*item, outcome));
-  fmt::print(stderr, "{}\n", stopwatch.summary(1));
+  stopwatch.print(1);
   const bool vacuous = outcome.numbers.state == NumericOutcome::State::vacuous;
   return outcome.verdict == Verdict::consistent && vacuous ? 3 : verdict_exit_code(outcome.verdict);
 }

@@ -135,6 +135,8 @@ constexpr std::size_t kVectors = 4;
 
 /// What the first two rounds leave that is the same for every column of a row.
 struct RowStart {
+  RowStart() = default;  // Declared, so that it is compiled for the target: an implicit one is not.
+
   V64Rows index;   ///< the counter of column 0
   V64Rows second;  ///< product 0 of the second round
   V64Rows mixed;   ///< its high half, with the key
@@ -159,8 +161,11 @@ class RowWords {
     const D64Rows d;
     const V64Rows word0 = hn::Xor(hn::ShiftRight<32>(index),
                                   hn::Set(d, static_cast<std::uint32_t>(first_ >> 32) ^ k0_[0]));
-    const V64Rows product = multiply(word0, kPhiloxM0);
-    return {index, product, hn::Xor(hn::ShiftRight<32>(product), hn::Set(d, k1_[1]))};
+    RowStart row;
+    row.index = index;
+    row.second = multiply(word0, kPhiloxM0);
+    row.mixed = hn::Xor(hn::ShiftRight<32>(row.second), hn::Set(d, k1_[1]));
+    return row;
   }
 
   /// The four words of counter `index + ahead` of several vectors of rows, each in the low half of
@@ -228,7 +233,7 @@ void RowBlock(const WideStream& stream, std::uint64_t first_index, std::int64_t 
   const std::int64_t row_pairs = std::min(kPairs, kPanelRows / (2 * lanes));
   const std::int64_t col_pairs = kPairs / row_pairs;
   for (std::int64_t row = 0; row < kPanelRows; row += 2 * lanes * row_pairs) {
-    RowStart starts[kVectors];  // NOLINT(modernize-avoid-c-arrays): vectors may have no size
+    RowStart starts[kVectors];  // NOLINT(modernize-avoid-c-arrays)
     for (std::int64_t pair = 0; pair < kPairs; ++pair) {
       const std::uint64_t begin =
           first_index / 4 +

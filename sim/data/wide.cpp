@@ -135,7 +135,10 @@ constexpr std::size_t kVectors = 4;
 
 /// What the first two rounds leave that is the same for every column of a row.
 struct RowStart {
-  RowStart() = default;  // Declared, so that it is compiled for the target: an implicit one is not.
+  // Declared, so that they are compiled for the target: an implicit one is not.
+  RowStart() = default;
+  HWY_INLINE RowStart(V64Rows of_index, V64Rows of_second, V64Rows of_mixed)
+      : index(of_index), second(of_second), mixed(of_mixed) {}
 
   V64Rows index;   ///< the counter of column 0
   V64Rows second;  ///< product 0 of the second round
@@ -161,11 +164,8 @@ class RowWords {
     const D64Rows d;
     const V64Rows word0 = hn::Xor(hn::ShiftRight<32>(index),
                                   hn::Set(d, static_cast<std::uint32_t>(first_ >> 32) ^ k0_[0]));
-    RowStart row;
-    row.index = index;
-    row.second = multiply(word0, kPhiloxM0);
-    row.mixed = hn::Xor(hn::ShiftRight<32>(row.second), hn::Set(d, k1_[1]));
-    return row;
+    const V64Rows product = multiply(word0, kPhiloxM0);
+    return {index, product, hn::Xor(hn::ShiftRight<32>(product), hn::Set(d, k1_[1]))};
   }
 
   /// The four words of counter `index + ahead` of several vectors of rows, each in the low half of

@@ -135,6 +135,11 @@ constexpr std::size_t kVectors = 4;
 
 /// What the first two rounds leave that is the same for every column of a row.
 struct RowStart {
+  // Declared, so that they are compiled for the target: an implicit one is not.
+  RowStart() = default;
+  HWY_INLINE RowStart(V64Rows of_index, V64Rows of_second, V64Rows of_mixed)
+      : index(of_index), second(of_second), mixed(of_mixed) {}
+
   V64Rows index;   ///< the counter of column 0
   V64Rows second;  ///< product 0 of the second round
   V64Rows mixed;   ///< its high half, with the key
@@ -228,7 +233,7 @@ void RowBlock(const WideStream& stream, std::uint64_t first_index, std::int64_t 
   const std::int64_t row_pairs = std::min(kPairs, kPanelRows / (2 * lanes));
   const std::int64_t col_pairs = kPairs / row_pairs;
   for (std::int64_t row = 0; row < kPanelRows; row += 2 * lanes * row_pairs) {
-    RowStart starts[kVectors];  // NOLINT(modernize-avoid-c-arrays): vectors may have no size
+    RowStart starts[kVectors];  // NOLINT(modernize-avoid-c-arrays)
     for (std::int64_t pair = 0; pair < kPairs; ++pair) {
       const std::uint64_t begin =
           first_index / 4 +

@@ -75,7 +75,7 @@ HWY_NOINLINE void tile(const float* HWY_RESTRICT x, const Strip<typename Weights
                        float* HWY_RESTRICT sums) {
   const Df d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  // Plain arrays: vectors of some targets have no size.
+  // Plain arrays: to index one calls no function, which might be compiled for another target.
   constexpr auto kCount = static_cast<std::size_t>(kTokens);
   Vf low[kCount];   // NOLINT(modernize-avoid-c-arrays)
   Vf high[kCount];  // NOLINT(modernize-avoid-c-arrays)

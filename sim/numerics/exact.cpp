@@ -78,7 +78,7 @@ HWY_NOINLINE void double_tile(const double* HWY_RESTRICT x, const double* HWY_RE
                               std::int64_t cols, double* sums, std::int64_t stride) {
   const Dd d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  // Plain arrays: vectors of some targets have no size.
+  // Plain arrays: to index one calls no function, which might be compiled for another target.
   constexpr auto kCount = static_cast<std::size_t>(kTokens);
   hn::Vec<Dd> low[kCount];   // NOLINT(modernize-avoid-c-arrays)
   hn::Vec<Dd> high[kCount];  // NOLINT(modernize-avoid-c-arrays)

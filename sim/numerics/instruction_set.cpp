@@ -6,18 +6,18 @@ namespace tplora {
 
 std::vector<std::string> instruction_sets() {
   std::vector<std::string> names;
-  // Better sets have lower bits.
-  for (std::int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
-    names.emplace_back(hwy::TargetName(rest & -rest));
+  // The best first. The machine's sets alone would name some that no kernel here has.
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    names.emplace_back(hwy::TargetName(target));
   }
   return names;
 }
 
 bool use_instruction_set(const std::string& name) {
   use_best_instruction_set();
-  for (std::int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
-    if (hwy::TargetName(rest & -rest) == name) {
-      hwy::SetSupportedTargetsForTest(rest & -rest);
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    if (hwy::TargetName(target) == name) {
+      hwy::SetSupportedTargetsForTest(target);
       return true;
     }
   }

@@ -18,6 +18,7 @@ struct Cell {
   int part = -1;  // 0 q, 1 k, 2 v, 3 shared A
   std::int64_t row = -1;
   std::int64_t col = -1;
+  // NOLINTNEXTLINE(modernize-use-nullptr): it takes the comparison's own 0 for a pointer
   auto operator<=>(const Cell&) const = default;
 };
 using Cells = std::vector<Cell>;
@@ -51,15 +52,21 @@ Cells fused(const QkvGeometry& g, FusedOrder order) {
         head(0, group * (H / groups) + i, q_rows, begin, halves ? begin + g.head_dim : -1);
       }
     }
-    for (std::int64_t i = 0; i < KV / groups; ++i) head(1, group * (KV / groups) + i, g.head_dim);
-    for (std::int64_t i = 0; i < KV / groups; ++i) head(2, group * (KV / groups) + i, g.v_head_dim);
+    for (std::int64_t i = 0; i < KV / groups; ++i) {
+      head(1, group * (KV / groups) + i, g.head_dim);
+    }
+    for (std::int64_t i = 0; i < KV / groups; ++i) {
+      head(2, group * (KV / groups) + i, g.v_head_dim);
+    }
   }
   return cells;
 }
 
 /// What really stands in the tensor that a fused source reads.
 FusedOrder real_order(const QkvGeometry& g, FusedOrder assumed, FusedBy by) {
-  if (by == FusedBy::engine) return assumed;
+  if (by == FusedBy::engine) {
+    return assumed;
+  }
   return g.fused_order == RowOrder::blocks ? FusedOrder::blocks : FusedOrder::per_group;
 }
 
@@ -85,7 +92,9 @@ class Rank {
 
   std::int64_t eval(const Formula& f, Verdict otherwise) {
     const auto result = f.evaluate(values);
-    if (!result) throw Stop{otherwise, Law::check, f.is_undefined(values)};
+    if (!result) {
+      throw Stop{otherwise, Law::check, f.is_undefined(values)};
+    }
     return *result;
   }
 
@@ -110,12 +119,26 @@ class Rank {
   std::map<int, std::vector<std::pair<std::int64_t, std::int64_t>>> factors;
 
  private:
+  /// What the copies bring to each buffer, and where the last of it ends.
+  struct Slices {
+    explicit Slices(std::size_t buffers) : rows(buffers), extent(buffers, 0) {}
+    std::vector<Cells> rows;
+    std::vector<std::int64_t> extent;
+  };
+  void take_shape(const PoolStep& step);
+  std::vector<Launch> kernel();
+  std::pair<std::int64_t, std::int64_t> scaling();
+  void check_fit(const AdapterShape& shape, const Slices& b_slices, const Slices& a_slices) const;
+  void store(int number, std::int64_t slot, const Slices& b_slices, const Slices& a_slices);
+
   /// The lets of some phases, in order. Returns why the first one without a value has none.
   std::optional<Stop> lets(std::initializer_list<Phase> phases, Verdict otherwise) {
     std::optional<Stop> stop;
     for (const Phase phase : phases) {
       for (const Let& let : c.lets) {
-        if (let.phase != phase) continue;
+        if (let.phase != phase) {
+          continue;
+        }
         if (!stop) {
           try {
             values[static_cast<std::size_t>(let.symbol)] = eval(let.formula, otherwise);
@@ -148,7 +171,9 @@ class Rank {
   void build() {
     const auto stop = lets({Phase::deployment, Phase::tp_rank}, Verdict::refused);
     checks(Check::When::build, Verdict::refused);
-    if (stop) throw *stop;
+    if (stop) {
+      throw Stop(*stop);
+    }
     T = values[symbol::T];
     t = values[symbol::t];
     q0 = eval(c.owns.first_q, Verdict::refused);
@@ -161,15 +186,21 @@ class Rank {
            out, extent, Verdict::refused, -1);
     columns = out[0];
     columns.resize(static_cast<std::size_t>(extent[0]));
-    if (T < 1 || t < 0 || t >= T) throw Stop{Verdict::refused, Law::check, false};
+    if (T < 1 || t < 0 || t >= T) {
+      throw Stop{Verdict::refused, Law::check, false};
+    }
     for (auto [buffers, rows] :
          {std::pair{&c.lora_b.buffers, &b_rows}, {&c.lora_a.buffers, &a_rows}}) {
       for (const Buffer& buffer : *buffers) {
         rows->push_back(eval(buffer.rows, Verdict::crash));
-        if (rows->back() < 0 || rows->back() > kFar) throw Stop{Verdict::crash, Law::check, false};
+        if (rows->back() < 0 || rows->back() > kFar) {
+          throw Stop{Verdict::crash, Law::check, false};
+        }
       }
     }
-    for (std::int64_t slot = 0; slot < in.deployment.slots; ++slot) clear(slot);
+    for (std::int64_t slot = 0; slot < in.deployment.slots; ++slot) {
+      clear(slot);
+    }
   }
 
   void clear(std::int64_t slot) {
@@ -188,7 +219,9 @@ class Rank {
   template <class Body>
   void loops(const std::vector<Loop>& list, std::size_t level, Verdict otherwise,
              const Body& body) {
-    if (level == list.size()) return body();
+    if (level == list.size()) {
+      return body();
+    }
     const std::int64_t count = eval(list[level].count, otherwise);
     for (std::int64_t i = 0; i < count; ++i) {
       values[static_cast<std::size_t>(list[level].symbol)] = i;
@@ -220,16 +253,23 @@ class Rank {
         } else {
           tensor = source(g, copy.source, order);
         }
-        if (host != nullptr && host->count(copy.source) != 0) tensor = host->at(copy.source);
+        if (host != nullptr && host->count(copy.source) != 0) {
+          tensor = host->at(copy.source);
+        }
         const auto size = static_cast<std::int64_t>(tensor.size());
         std::int64_t at = to;
         for (std::int64_t i = from; i < from + rows; ++i) {
           const bool inside = i >= 0 && i < size;
-          if (!inside && past_end == PastEnd::error) throw Stop{otherwise, Law::check, false};
-          if (!inside && past_end == PastEnd::clip) continue;
+          if (!inside && past_end == PastEnd::error) {
+            throw Stop{otherwise, Law::check, false};
+          }
+          if (!inside && past_end == PastEnd::clip) {
+            continue;
+          }
           auto& cells = out[buffer];
-          if (static_cast<std::int64_t>(cells.size()) <= at)
+          if (static_cast<std::int64_t>(cells.size()) <= at) {
             cells.resize(static_cast<std::size_t>(at) + 1);
+          }
           cells[static_cast<std::size_t>(at)] =
               inside ? tensor[static_cast<std::size_t>(i)] : Cell{'0', -1, -1, -1, -1};
           taken[copy.source].push_back(cells[static_cast<std::size_t>(at)]);
@@ -239,17 +279,59 @@ class Rank {
         extent[buffer] = std::max(extent[buffer], at);
       });
     }
-    if (host != nullptr && c.pool.cut == PoolCut::in_place) *host = std::move(taken);
+    if (host != nullptr && c.pool.cut == PoolCut::in_place) {
+      *host = std::move(taken);
+    }
   }
 };
 
 void Rank::step(const PoolStep& step) {
   const int number = step.adapter;
-  const std::int64_t slot = step.slot;
-  if (step.kind == PoolStep::Kind::evict) return;
+  if (step.kind == PoolStep::Kind::evict) {
+    return;
+  }
+  take_shape(step);
+  for (const Let& let : c.lets) {
+    if (let.phase == Phase::adapter) {
+      unknown.erase(let.symbol);
+    }
+  }
+  const auto stop = lets({Phase::adapter}, Verdict::crash);
+  checks(Check::When::load, Verdict::crash);
+  if (stop) {
+    throw Stop(*stop);
+  }
+  if (step.kind == PoolStep::Kind::rescale) {  // rows stay as they are, numbers are looked up again
+    const auto factor = scaling();
+    if (c.pool.scale == PoolScale::table) {
+      factors[number] = {factor};
+    }
+    return;
+  }
+  Slices b_slices(b_rows.size());
+  Slices a_slices(a_rows.size());
+  copies(c.lora_b.copies, real_order(g, c.lora_b.order, c.lora_b.fused_by), c.lora_b.past_end,
+         b_slices.rows, b_slices.extent, Verdict::crash, -1, &host_b[number]);
+  copies(c.lora_a.copies, FusedOrder::blocks, c.lora_a.past_end, a_slices.rows, a_slices.extent,
+         Verdict::crash, shapes[number].lora_rank, &host_a[number]);
+  launches[number] = kernel();
+  const auto one = scaling();
+  auto& factor = factors[number];
+  if (c.pool.scale != PoolScale::cache) {
+    factor.clear();
+  }
+  factor.push_back(one);
+  check_fit(shapes[number], b_slices, a_slices);
+  store(number, step.slot, b_slices, a_slices);
+}
+
+/// What the step says of its adapter, and the symbols that follow.
+void Rank::take_shape(const PoolStep& step) {
+  const int number = step.adapter;
   shapes.try_emplace(number, in.adapters[static_cast<std::size_t>(number)]);
-  if (step.kind == PoolStep::Kind::rescale) shapes[number].lora_alpha = step.lora_alpha;
-  const bool rescale = step.kind == PoolStep::Kind::rescale;
+  if (step.kind == PoolStep::Kind::rescale) {
+    shapes[number].lora_alpha = step.lora_alpha;
+  }
   if (step.kind == PoolStep::Kind::load) {
     host_b.erase(number);
     host_a.erase(number);
@@ -258,31 +340,13 @@ void Rank::step(const PoolStep& step) {
   const AdapterShape& shape = shapes[number];
   values[symbol::r] = shape.lora_rank;
   values[symbol::alpha] = shape.lora_alpha;
-  for (int part = 0; part < 3; ++part) {
-    values[static_cast<std::size_t>(symbol::has_q + part)] =
-        shape.targets[static_cast<std::size_t>(part)] ? 1 : 0;
+  for (std::size_t part = 0; part < 3; ++part) {
+    values[symbol::has_q + part] = shape.targets[part] ? 1 : 0;
   }
-  for (const Let& let : c.lets) {
-    if (let.phase == Phase::adapter) unknown.erase(let.symbol);
-  }
-  const auto stop = lets({Phase::adapter}, Verdict::crash);
-  checks(Check::When::load, Verdict::crash);
-  if (stop) throw *stop;
-  std::vector<Cells> b_slices(b_rows.size()), a_slices(a_rows.size());
-  std::vector<std::int64_t> b_extent(b_rows.size(), 0), a_extent(a_rows.size(), 0);
-  if (rescale) {  // the rows stay as they are, the numbers are looked up again
-    const std::int64_t num = eval(c.scaling_numerator, Verdict::crash);
-    const std::int64_t den = eval(c.scaling_denominator, Verdict::crash);
-    if (den == 0) throw Stop{Verdict::crash, Law::check, false};
-    if (c.pool.scale == PoolScale::table) factors[number] = {{num, den}};
-    return;
-  }
-  copies(c.lora_b.copies, real_order(g, c.lora_b.order, c.lora_b.fused_by), c.lora_b.past_end,
-         b_slices, b_extent, Verdict::crash, -1, &host_b[number]);
-  copies(c.lora_a.copies, FusedOrder::blocks, c.lora_a.past_end, a_slices, a_extent, Verdict::crash,
-         shape.lora_rank, &host_a[number]);
-  auto& mine = launches[number];
-  mine.clear();
+}
+
+std::vector<Rank::Launch> Rank::kernel() {
+  std::vector<Launch> all;
   for (const KernelEntry& entry : c.kernel) {
     loops(entry.loops, 0, Verdict::crash, [&] {
       Launch one{entry.a, entry.b, 0, 0, 0, 0, 0};
@@ -294,60 +358,81 @@ void Rank::step(const PoolStep& step) {
         *field = eval(*formula, Verdict::crash);
       }
       for (const std::int64_t n : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
-        if (n < 0 || n > kFar) throw Stop{Verdict::crash, Law::check, n < 0};
+        if (n < 0 || n > kFar) {
+          throw Stop{Verdict::crash, Law::check, n < 0};
+        }
       }
-      mine.push_back(one);
+      all.push_back(one);
     });
   }
+  return all;
+}
+
+/// Numerator and denominator.
+std::pair<std::int64_t, std::int64_t> Rank::scaling() {
   const std::int64_t num = eval(c.scaling_numerator, Verdict::crash);
   const std::int64_t den = eval(c.scaling_denominator, Verdict::crash);
-  if (den == 0) throw Stop{Verdict::crash, Law::check, false};
-  auto& factor = factors[number];
-  if (c.pool.scale != PoolScale::cache) factor.clear();
-  factor.emplace_back(num, den);
-  if (shape.lora_rank > in.deployment.max_lora_rank) throw Stop{Verdict::crash, Law::fit, false};
+  if (den == 0) {
+    throw Stop{Verdict::crash, Law::check, false};
+  }
+  return {num, den};
+}
+
+void Rank::check_fit(const AdapterShape& shape, const Slices& b_slices,
+                     const Slices& a_slices) const {
+  bool fits = shape.lora_rank <= in.deployment.max_lora_rank;
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
-    if (c.lora_b.fit == Fit::exact ? b_extent[i] != b_rows[i] : b_extent[i] > b_rows[i]) {
-      throw Stop{Verdict::crash, Law::fit, false};
-    }
+    const std::int64_t extent = b_slices.extent[i];
+    fits = fits && (c.lora_b.fit == Fit::exact ? extent == b_rows[i] : extent <= b_rows[i]);
   }
   for (std::size_t i = 0; i < a_rows.size(); ++i) {
-    if (static_cast<std::int64_t>(a_slices[i].size()) > a_rows[i])
-      throw Stop{Verdict::crash, Law::fit, false};
+    fits = fits && static_cast<std::int64_t>(a_slices.rows[i].size()) <= a_rows[i];
   }
-  if (c.pool.clear == PoolClear::slot) clear(slot);
+  if (!fits) {
+    throw Stop{Verdict::crash, Law::fit, false};
+  }
+}
+
+void Rank::store(int number, std::int64_t slot, const Slices& b_slices, const Slices& a_slices) {
+  const AdapterShape& shape = shapes[number];
+  const Cell zero{'0', -1, -1, -1, -1};
+  if (c.pool.clear == PoolClear::slot) {
+    clear(slot);
+  }
   const auto stored = [&](Cell cell) -> std::optional<Cell> {
-    if (cell.kind == '.') return std::nullopt;
+    if (cell.kind == '.') {
+      return std::nullopt;
+    }
     if (cell.kind == '0' || cell.part == 3 || shape.targets[static_cast<std::size_t>(cell.part)]) {
       cell.adapter = cell.kind == '0' ? -1 : number;
       return cell;
     }
-    return c.pool.absent == PoolAbsent::zero ? std::optional(Cell{'0', -1, -1, -1, -1})
-                                             : std::nullopt;
+    return c.pool.absent == PoolAbsent::zero ? std::optional(zero) : std::nullopt;
   };
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
-    for (std::size_t row = 0; row < b_slices[i].size(); ++row) {
+    auto& rows = b[{static_cast<int>(i), slot}];
+    for (std::size_t row = 0; row < b_slices.rows[i].size(); ++row) {
       for (std::int64_t col = 0; col < shape.lora_rank; ++col) {
-        if (auto cell = stored(b_slices[i][row])) {
+        if (auto cell = stored(b_slices.rows[i][row])) {
           if (cell->kind != '0') {
             cell->kind = 'b';
             cell->col = col;
           }
-          b[{static_cast<int>(i), slot}][row][static_cast<std::size_t>(col)] = *cell;
+          rows[row][static_cast<std::size_t>(col)] = *cell;
         }
       }
     }
-  }
-  if (c.pool.clear == PoolClear::tail) {
-    for (std::size_t i = 0; i < b_rows.size(); ++i) {
-      for (Cells& row : b[{static_cast<int>(i), slot}]) {
-        std::fill(row.begin() + shape.lora_rank, row.end(), Cell{'0', -1, -1, -1, -1});
+    if (c.pool.clear == PoolClear::tail) {
+      for (Cells& row : rows) {
+        std::fill(row.begin() + shape.lora_rank, row.end(), zero);
       }
     }
   }
   for (std::size_t i = 0; i < a_rows.size(); ++i) {
-    for (std::size_t row = 0; row < a_slices[i].size(); ++row) {
-      if (const auto cell = stored(a_slices[i][row])) a[{static_cast<int>(i), slot}][row] = *cell;
+    for (std::size_t row = 0; row < a_slices.rows[i].size(); ++row) {
+      if (const auto cell = stored(a_slices.rows[i][row])) {
+        a[{static_cast<int>(i), slot}][row] = *cell;
+      }
     }
   }
 }
@@ -357,21 +442,25 @@ class Group {
  public:
   Group(const Contract& contract, const LayoutCase& input, std::vector<Rank*> ranks,
         std::set<Law>& broken)
-      : c(contract), in(input), g(input.geometry), ranks_(std::move(ranks)), broken_(broken) {}
+      : c_(contract), in_(input), g_(input.geometry), ranks_(std::move(ranks)), broken_(broken) {}
 
   void check(const std::vector<LiveAdapter>& live) {
     if (heads_exist()) {
       owners();
-      for (const Rank* rank : ranks_) pairing(*rank);
+      for (const Rank* rank : ranks_) {
+        pairing(*rank);
+      }
       views();
     } else {
       broken_.insert(Law::cover);
     }
-    for (std::size_t i = 0; i < ranks_.size(); ++i) {
-      for (const LiveAdapter& one : live) delta(*ranks_[i], one);
+    for (const Rank* rank : ranks_) {
+      for (const LiveAdapter& one : live) {
+        delta(*rank, one);
+      }
     }
     // Ranks that gather all outputs look at the same columns.
-    for (std::size_t i = 1; i < ranks_.size() && c.view.gather == ViewGather::none; ++i) {
+    for (std::size_t i = 1; i < ranks_.size() && c_.view.gather == ViewGather::none; ++i) {
       if (ranks_[i]->k0 == ranks_[i - 1]->k0 && ranks_[i]->kn >= 1 && ranks_[i - 1]->kn >= 1 &&
           replica(*ranks_[i]) != replica(*ranks_[i - 1])) {
         broken_.insert(Law::agreement);
@@ -381,7 +470,7 @@ class Group {
 
  private:
   bool heads_exist() const {
-    const std::int64_t H = g.num_attention_heads, KV = g.num_key_value_heads;
+    const std::int64_t H = g_.num_attention_heads, KV = g_.num_key_value_heads;
     return std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank* r) {
       return r->q0 >= 0 && r->qn >= 0 && r->q0 + r->qn <= H && r->k0 >= 0 && r->kn >= 0 &&
              r->k0 + r->kn <= KV;
@@ -389,37 +478,44 @@ class Group {
   }
 
   void owners() {
-    const std::int64_t run = g.num_attention_heads / g.num_key_value_heads;
-    for (std::int64_t head = 0; head < g.num_attention_heads; ++head) {
+    const std::int64_t run = g_.num_attention_heads / g_.num_key_value_heads;
+    for (std::int64_t head = 0; head < g_.num_attention_heads; ++head) {
       if (std::count_if(ranks_.begin(), ranks_.end(), [&](const Rank* r) {
             return r->q0 <= head && head < r->q0 + r->qn;
           }) != 1) {
         broken_.insert(Law::cover);
       }
     }
-    for (std::int64_t kv = 0; kv < g.num_key_value_heads; ++kv) {
+    for (std::int64_t kv = 0; kv < g_.num_key_value_heads; ++kv) {
       std::int64_t have = 0, need = 0;
       for (const Rank* r : ranks_) {
         have += r->k0 <= kv && kv < r->k0 + r->kn ? 1 : 0;
         bool uses = false;
-        for (std::int64_t head = r->q0; head < r->q0 + r->qn; ++head)
+        for (std::int64_t head = r->q0; head < r->q0 + r->qn; ++head) {
           uses = uses || head / run == kv;
+        }
         need += uses ? 1 : 0;
       }
-      if (have != need) broken_.insert(Law::cover);
+      if (have != need) {
+        broken_.insert(Law::cover);
+      }
     }
   }
 
   /// Local query head i uses local KV head i // (local q heads / local KV heads).
   void pairing(const Rank& r) {
-    const std::int64_t run = g.num_attention_heads / g.num_key_value_heads;
-    if (r.qn == 0 && r.kn == 0) return;
+    const std::int64_t run = g_.num_attention_heads / g_.num_key_value_heads;
+    if (r.qn == 0 && r.kn == 0) {
+      return;
+    }
     if (r.qn == 0 || r.kn == 0 || r.qn % r.kn != 0) {
       broken_.insert(Law::pairing);
       return;
     }
     for (std::int64_t i = 0; i < r.qn; ++i) {
-      if ((r.q0 + i) / run != r.k0 + i / (r.qn / r.kn)) broken_.insert(Law::pairing);
+      if ((r.q0 + i) / run != r.k0 + i / (r.qn / r.kn)) {
+        broken_.insert(Law::pairing);
+      }
     }
   }
 
@@ -427,22 +523,24 @@ class Group {
   Cells local_view(const Rank& r) const {
     Cells cells;
     const auto put = [&](int part, std::int64_t first, std::int64_t heads) {
-      const std::int64_t rows = part == 0   ? g.head_dim * g.q_multiplier
-                                : part == 1 ? g.head_dim
-                                            : g.v_head_dim;
-      if (part == 0 && g.q_multiplier == 2 && c.view.order == FusedOrder::per_group_halves) {
+      const std::int64_t rows = part == 0   ? g_.head_dim * g_.q_multiplier
+                                : part == 1 ? g_.head_dim
+                                            : g_.v_head_dim;
+      if (part == 0 && g_.q_multiplier == 2 && c_.view.order == FusedOrder::per_group_halves) {
         for (std::int64_t half = 0; half < 2; ++half) {
           for (std::int64_t head = first; head < first + heads; ++head) {
-            for (std::int64_t i = 0; i < g.head_dim; ++i)
-              cells.push_back({'w', -1, 0, head * rows + half * g.head_dim + i, -1});
+            for (std::int64_t i = 0; i < g_.head_dim; ++i) {
+              cells.push_back({'w', -1, 0, head * rows + half * g_.head_dim + i, -1});
+            }
           }
         }
         return;
       }
-      for (std::int64_t i = first * rows; i < (first + heads) * rows; ++i)
+      for (std::int64_t i = first * rows; i < (first + heads) * rows; ++i) {
         cells.push_back({'w', -1, part, i, -1});
+      }
     };
-    const std::int64_t groups = c.view.order != FusedOrder::blocks && r.kn > 0 ? r.kn : 1;
+    const std::int64_t groups = c_.view.order != FusedOrder::blocks && r.kn > 0 ? r.kn : 1;
     for (std::int64_t i = 0; i < groups; ++i) {
       put(0, r.q0 + i * (r.qn / groups), r.qn / groups);
       put(1, r.k0 + i * (r.kn / groups), r.kn / groups);
@@ -452,15 +550,21 @@ class Group {
   }
 
   void views() {
-    if (c.view.gather == ViewGather::none) {
+    if (c_.view.gather == ViewGather::none) {
       for (const Rank* r : ranks_) {
-        if (r->columns != local_view(*r)) broken_.insert(Law::cover);
+        if (r->columns != local_view(*r)) {
+          broken_.insert(Law::cover);
+        }
       }
       return;
     }
     Cells all;
-    for (const Rank* r : ranks_) all.insert(all.end(), r->columns.begin(), r->columns.end());
-    if (all != fused(g, c.view.order)) broken_.insert(Law::cover);
+    for (const Rank* r : ranks_) {
+      all.insert(all.end(), r->columns.begin(), r->columns.end());
+    }
+    if (all != fused(g_, c_.view.order)) {
+      broken_.insert(Law::cover);
+    }
   }
 
   /// Everything that reaches the outputs of the first KV head a rank owns, in no order.
@@ -468,7 +572,7 @@ class Group {
     auto all = seen_[&r];
     std::erase_if(all, [&](const auto& entry) {
       const Cell& base = std::get<1>(entry);
-      const std::int64_t rows = base.part == 1 ? g.head_dim : g.v_head_dim;
+      const std::int64_t rows = base.part == 1 ? g_.head_dim : g_.v_head_dim;
       return base.part == 0 || base.row / rows != r.k0;
     });
     std::sort(all.begin(), all.end());
@@ -479,7 +583,7 @@ class Group {
   Cell a_cell(const Rank& r, std::int64_t buffer, std::int64_t slot, std::int64_t index) const {
     Cells seen;
     for (const Rank* peer : ranks_) {
-      if (c.lora_a.gather == Gather::tp || peer == &r) {
+      if (c_.lora_a.gather == Gather::tp || peer == &r) {
         const Cells& cells = peer->a.at({static_cast<int>(buffer), slot});
         seen.insert(seen.end(), cells.begin(), cells.end());
       }
@@ -495,7 +599,9 @@ class Group {
     for (const auto& [num, den] : r.factors.at(live.adapter)) {
       factor *= static_cast<long double>(num) / static_cast<long double>(den);
     }
-    if (std::abs(factor - 1) > 1e-9L) broken_.insert(Law::scaling);
+    if (std::abs(factor - 1) > 1e-9L) {
+      broken_.insert(Law::scaling);
+    }
     for (const Cell& base : r.columns) {
       seen_[&r].push_back({live.adapter, base, -1, {}, {}});
     }
@@ -525,14 +631,16 @@ class Group {
                     const Cell& base, std::int64_t b_row) {
     const std::int64_t rows = r.b_rows[static_cast<std::size_t>(one.b)];
     const std::int64_t address = live.slot * rows + b_row;  // in rows of the whole tensor
-    const std::int64_t slot = rows == 0 ? in.deployment.slots : address / rows;
+    const std::int64_t slot = rows == 0 ? in_.deployment.slots : address / rows;
     const std::int64_t wanted =
         live.shape.targets[static_cast<std::size_t>(base.part)] ? live.shape.lora_rank : 0;
-    if (one.depth < wanted) broken_.insert(Law::identity);
+    if (one.depth < wanted) {
+      broken_.insert(Law::identity);
+    }
     for (std::int64_t q = 0; q < one.depth; ++q) {
-      if (slot != live.slot || q >= in.deployment.max_lora_rank) {
+      if (slot != live.slot || q >= in_.deployment.max_lora_rank) {
         broken_.insert(Law::bounds);
-        const bool outside = slot >= in.deployment.slots || q >= in.deployment.max_lora_rank;
+        const bool outside = slot >= in_.deployment.slots || q >= in_.deployment.max_lora_rank;
         seen_[&r].push_back({live.adapter,
                              base,
                              q,
@@ -547,7 +655,9 @@ class Group {
       const Cell& b =
           r.b.at({static_cast<int>(one.b),
                   slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)];
-      if (a.kind != '0' && b.kind != '0') seen_[&r].push_back({live.adapter, base, q, a, b});
+      if (a.kind != '0' && b.kind != '0') {
+        seen_[&r].push_back({live.adapter, base, q, a, b});
+      }
       const Cell want_a{'a', live.adapter, live.shape.shared_a ? 3 : base.part, q, -1};
       const Cell want_b{'b', live.adapter, base.part, base.row, q};
       if (q < wanted && (a != want_a || b != want_b)) {
@@ -555,13 +665,15 @@ class Group {
         broken_.insert(wrong.adapter >= 0 && wrong.adapter != live.adapter ? Law::residue
                                                                            : Law::identity);
       }
-      if (q >= wanted && a.kind != '0' && b.kind != '0') broken_.insert(Law::residue);
+      if (q >= wanted && a.kind != '0' && b.kind != '0') {
+        broken_.insert(Law::residue);
+      }
     }
   }
 
-  const Contract& c;
-  const LayoutCase& in;
-  const QkvGeometry& g;
+  const Contract& c_;
+  const LayoutCase& in_;
+  const QkvGeometry& g_;
   std::vector<Rank*> ranks_;
   std::set<Law>& broken_;
   /// By rank: adapter, base label, lora_rank index (-1: the base alone), A cell, B cell.
@@ -589,7 +701,9 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
     }
     bool one_failed = false;
     for (const PoolStep& step : input.steps) {
-      if (one_failed) continue;
+      if (one_failed) {
+        continue;
+      }
       try {
         ranks.back().step(step);
       } catch (const Stop& stop) {
@@ -598,7 +712,9 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
       }
     }
   }
-  if (failed) return result;
+  if (failed) {
+    return result;
+  }
   const std::int64_t T = ranks.front().T;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     if (static_cast<std::int64_t>(ranks.size()) % T != 0 || ranks[rank].T != T ||
@@ -609,8 +725,9 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
   }
   for (std::size_t first = 0; first < ranks.size(); first += static_cast<std::size_t>(T)) {
     std::vector<Rank*> group;
-    for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i)
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i) {
       group.push_back(&ranks[i]);
+    }
     Group(contract, input, group, result.broken)
         .check(live_adapters(input.adapters, input.steps, contract.pool.lookup));
   }

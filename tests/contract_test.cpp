@@ -182,5 +182,6 @@ TEST_CASE("two kernel entries on one column, and a view that never covers, name 
   };
   CHECK(blames(R"("replace": {"/kernel/2/out": "h*gate*D"})", "case.json#/replace/~1kernel~12~1out",
                Law::identity));
-  CHECK(blames(R"("replace": {"/owns/kv_heads/1": "0"})", "#/replace/~1owns~1kv_heads~11", Law::cover));
+  CHECK(blames(R"("replace": {"/owns/kv_heads/1": "0"})", "#/replace/~1owns~1kv_heads~11",
+               Law::cover));
 }

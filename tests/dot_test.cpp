@@ -187,7 +187,7 @@ TEST_CASE("exact keeps what a double would lose, from the first bit on", "[numer
 }
 
 TEST_CASE("the integer sum rounds once, to nearest even, over the whole range", "[numerics]") {
-  const auto sum_of = [](std::vector<std::pair<float, float>> products) {
+  const auto sum_of = [](const std::vector<std::pair<float, float>>& products) {
     WideSum sum;
     for (const auto& [a, b] : products) {
       sum.add_product(a, b);

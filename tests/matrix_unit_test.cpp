@@ -24,7 +24,7 @@ float add(const char* architecture, OperandType type, float c, const std::vector
 /// A random pattern of an operand type: of any kind, or of few exponents, so that terms meet.
 float random_operand(OperandType type, std::mt19937& random, int flavour) {
   const bool wide = type == OperandType::bf16 || type == OperandType::tf32;
-  const std::uint32_t word = static_cast<std::uint32_t>(random());
+  const auto word = static_cast<std::uint32_t>(random());
   switch (type) {
     case OperandType::bf16: break;
     case OperandType::fp16:

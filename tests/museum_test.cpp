@@ -74,13 +74,13 @@ bool depends_on(const Contract& contract, const std::string& cause, const std::s
   }
   for (auto let = contract.lets.rbegin(); let != contract.lets.rend(); ++let) {
     for (const Formula::Used& each : let->formula.used_symbols()) {
-      if (used.count(let->symbol) != 0) {
+      if (used.contains(let->symbol)) {
         used.insert(each.symbol);
       }
     }
   }
   return std::any_of(contract.lets.begin(), contract.lets.end(), [&](const Let& let) {
-    return used.count(let.symbol) != 0 && let.formula.place().find(changed) != std::string::npos;
+    return used.contains(let.symbol) && let.formula.place().find(changed) != std::string::npos;
   });
 }
 
@@ -272,12 +272,12 @@ TEST_CASE("a suite is told which faults it could not have seen, and where it cou
   const char* plain = "R=16 adapters=a:r16:alpha32:qkv,b:r8:alpha8:qkv tokens=a,b";
   // Without replication the founding bug cannot be seen.
   const Suite narrow = grid("H=16,KV=4,D=8,hidden=64", "1, 2, 4", plain);
-  CHECK(blind(bugs, narrow).count("sglang-24420") == 1);
-  CHECK(blind(bugs, narrow).count("sglang-19974") == 1);  // no gate
-  CHECK(blind(bugs, narrow).count("sglang-8103") == 1);   // one adapter a slot, loaded once
+  CHECK(blind(bugs, narrow).contains("sglang-24420"));
+  CHECK(blind(bugs, narrow).contains("sglang-19974"));  // no gate
+  CHECK(blind(bugs, narrow).contains("sglang-8103"));   // one adapter a slot, loaded once
   const Suite wide = grid("H=16,KV=4,D=8,hidden=64,gate=2", "1, 2, 4, 8", plain);
-  CHECK(blind(bugs, wide).count("sglang-24420") == 0);
-  CHECK(blind(bugs, wide).count("sglang-19974") == 0);
+  CHECK_FALSE(blind(bugs, wide).contains("sglang-24420"));
+  CHECK_FALSE(blind(bugs, wide).contains("sglang-19974"));
   for (const Museum::BlindSpot& spot : bugs.blind_spots(narrow.cases)) {
     CAPTURE(spot.bug, spot.nearest);
     const auto near = parse_case(spot.nearest);

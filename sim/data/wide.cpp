@@ -30,8 +30,7 @@ inline std::uint32_t kept_bits(ScalarType dtype) {
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora {
-namespace HWY_NAMESPACE {
+namespace tplora::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_SCALAR
@@ -185,6 +184,7 @@ class RowWords {
     for (std::size_t round = 2; round < kPhiloxRounds; ++round) {
       const auto k0 = hn::Set(d, k0_[round]);
       const auto k1 = hn::Set(d, k1_[round]);
+      // NOLINTNEXTLINE(modernize-loop-convert): by reference, g++ 12 spills one vector more
       for (std::size_t v = 0; v < kVectors; ++v) {
         const V64Rows p0 = multiply(word[v][0], kPhiloxM0);
         const V64Rows p1 = multiply(word[v][2], kPhiloxM1);
@@ -266,8 +266,7 @@ bool HasRowBlock() {
 
 #endif
 
-}  // namespace HWY_NAMESPACE
-}  // namespace tplora
+}  // namespace tplora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE

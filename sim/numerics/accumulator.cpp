@@ -47,13 +47,27 @@ Result<void> set_option(const std::string& item, Accumulator& out) {
     return {};
   };
   constexpr std::int64_t kLong = std::int64_t{1} << 30;
-  if (name == "group") return set({"group", 1, 64}, out.unit.group);
-  if (name == "fraction") return set({"fraction", 1, 40}, out.unit.fraction_bits);
-  if (name == "floor") return set({"floor", -300, 0}, out.unit.zero_exponent);
-  if (name == "result") return set({"result", 1, 23}, out.unit.result.fraction_bits);
-  if (name == "split") return set({"split", 1, 4096}, out.split.parts);
-  if (name == "unit") return set({"unit", 1, kLong}, out.split.unit);
-  if (name == "promote") return set({"promote", 1, kLong}, out.split.length);
+  if (name == "group") {
+    return set({"group", 1, 64}, out.unit.group);
+  }
+  if (name == "fraction") {
+    return set({"fraction", 1, 40}, out.unit.fraction_bits);
+  }
+  if (name == "floor") {
+    return set({"floor", -300, 0}, out.unit.zero_exponent);
+  }
+  if (name == "result") {
+    return set({"result", 1, 23}, out.unit.result.fraction_bits);
+  }
+  if (name == "split") {
+    return set({"split", 1, 4096}, out.split.parts);
+  }
+  if (name == "unit") {
+    return set({"unit", 1, kLong}, out.split.unit);
+  }
+  if (name == "promote") {
+    return set({"promote", 1, kLong}, out.split.length);
+  }
   if (name == "merge" && (text == "ascending" || text == "descending")) {
     out.split.descending = text == "descending";
     return {};

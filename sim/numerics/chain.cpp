@@ -30,8 +30,7 @@ inline constexpr std::int64_t kGroupRows = 128;
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora {
-namespace HWY_NAMESPACE {
+namespace tplora::HWY_NAMESPACE {
 
 // Registers: two vectors of sums for each token, two of weights, one of a token's value.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
@@ -228,8 +227,7 @@ void ChainRows(const TokenTiles& x, const WeightSource& w, const DotShape& shape
                [&]<class Weights>(Weights /*reader*/) { Rows<Weights>(x, w, shape, out); });
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace tplora
+}  // namespace tplora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE

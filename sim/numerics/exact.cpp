@@ -66,8 +66,7 @@ inline Span span_of(const TokenTiles& x, std::int64_t token) {
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora {
-namespace HWY_NAMESPACE {
+namespace tplora::HWY_NAMESPACE {
 
 using Dd = hn::CappedTag<double, kPanelRows / 2>;
 
@@ -173,8 +172,7 @@ void DoubleSums(const TokenTiles& x, const WeightSource& w, std::int64_t first_b
   });
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace tplora
+}  // namespace tplora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE

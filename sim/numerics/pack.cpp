@@ -8,8 +8,7 @@
 #include "sim/numerics/weights-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora {
-namespace HWY_NAMESPACE {
+namespace tplora::HWY_NAMESPACE {
 
 void PackBlocks(const WeightRows& source, float* out) {
   with_weights(source.type, [&]<class Weights>(Weights /*reader*/) {
@@ -19,8 +18,7 @@ void PackBlocks(const WeightRows& source, float* out) {
   });
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace tplora
+}  // namespace tplora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE

@@ -57,8 +57,7 @@ inline bool fits_lanes(const MatrixUnit& unit) {
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora {
-namespace HWY_NAMESPACE {
+namespace tplora::HWY_NAMESPACE {
 
 using Di = hn::RebindToSigned<Df>;
 using Vi = hn::Vec<Di>;
@@ -149,7 +148,7 @@ HWY_INLINE Vf unit_chain(const MatrixUnit& unit, const float* HWY_RESTRICT x,
       c = hn::Load(d, slow);
       continue;
     }
-    // The unit's floor, which may be high where it was spelt out; for zeros alone any scale will do.
+    // The unit's floor, which may be high where it was spelt out; zeros alone take any scale.
     e = hn::Max(e, floor);
     const auto shift = hn::Sub(fraction, e);
     const auto scale = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(shift, hn::Set(di, 127))));
@@ -202,8 +201,7 @@ void LoadBlock(const WeightSource& w, std::int64_t block, std::int64_t col, std:
   });
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace tplora
+}  // namespace tplora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE

@@ -13,8 +13,7 @@
 #include "sim/numerics/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora {
-namespace HWY_NAMESPACE {
+namespace tplora::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// How far ahead packed 16-bit weights are asked for, in columns: the first pass over them waits
@@ -169,8 +168,7 @@ HWY_INLINE const float* fp32_block(const WeightSource& source, std::int64_t b, s
   }
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace tplora
+}  // namespace tplora::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

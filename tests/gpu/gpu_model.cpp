@@ -235,6 +235,100 @@ std::filesystem::path config_folder() {
                                                     : std::string(TPLORA_SOURCE_DIR "/configs");
 }
 
+/// The logical tensors of a case, as a checkpoint holds them: weights and biases by part.
+struct Tensors {
+  std::vector<float> x;
+  std::array<std::vector<float>, 3> weights;
+  std::array<std::vector<float>, 3> biases;
+  std::vector<Adapter> adapters;
+};
+
+Tensors make_tensors(const Case& one, const QkvGeometry& g) {
+  const Generator generator(
+      {.kind = one.data, .dtype = one.dtype, .seed = one.seed, .geometry = g});
+  Tensors made;
+  made.x = generator.x(static_cast<std::int64_t>(one.tokens.size()));
+  for (const AdapterSpec& spec : adapters_after_steps(one)) {
+    made.adapters.push_back(
+        generator.adapter(spec, static_cast<std::int32_t>(made.adapters.size())));
+  }
+  for (const Part part : kParts) {
+    const auto i = static_cast<std::size_t>(part);
+    made.biases[i] = g.qkv_bias ? generator.bias(part) : std::vector<float>();
+    made.weights[i].resize(static_cast<std::size_t>(g.rows(part) * g.hidden_size));
+    generator.fill({Tensor::weight, part},
+                   {.cols = g.hidden_size,
+                    .first_row = 0,
+                    .rows = g.rows(part),
+                    .first_col = 0,
+                    .block_cols = g.hidden_size},
+                   made.weights[i].data(), g.hidden_size);
+  }
+  return made;
+}
+
+void compute(TpGroup& group, const Tensors& tensors, const QkvGeometry& g) {
+  for (const Part part : kParts) {
+    const auto i = static_cast<std::size_t>(part);
+    Panel panel(g.rows(part), g.hidden_size);
+    panel.pack(tensors.weights[i].data(), g.rows(part), g.hidden_size, g.hidden_size);
+    group.accept_panel(part, 0, panel, tensors.biases[i]);
+  }
+  group.load_adapters(tensors.adapters);
+  group.finish();
+}
+
+/// Writes what each adapter's A holds; returns the manifest's word on them.
+nlohmann::json write_adapters(const std::filesystem::path& folder, ScalarType dtype,
+                              const std::vector<Adapter>& adapters) {
+  auto written = nlohmann::json::array();
+  for (std::size_t a = 0; a < adapters.size(); ++a) {
+    const AdapterSpec& spec = adapters[a].spec();
+    std::string targets;
+    for (const Part part : kParts) {
+      if (spec.targets[static_cast<std::size_t>(part)]) {
+        targets += part_name(part);
+        write_patterns(folder / fmt::format("adapter{}.{}.lora_a.bin", a, part_name(part)), dtype,
+                       adapters[a].a(part));
+      }
+    }
+    written.push_back(
+        {{"lora_rank", spec.lora_rank}, {"scaling", spec.scaling()}, {"targets", targets}});
+  }
+  return written;
+}
+
+/// Writes a rank's rows of weights, biases and each adapter's B; returns its rows of each part.
+nlohmann::json write_rank(const RankFiles& files, const RankBuild& build, const Tensors& tensors,
+                          const QkvGeometry& g) {
+  const auto of = [](const auto& by_part) {
+    return [&](Part part) -> const std::vector<float>& {
+      return by_part[static_cast<std::size_t>(part)];
+    };
+  };
+  files.write("weight", std::nullopt, g.hidden_size, of(tensors.weights));
+  if (g.qkv_bias) {
+    files.write("bias", std::nullopt, 1, of(tensors.biases));
+  }
+  auto parts = nlohmann::json::array();
+  for (const Part part : kParts) {
+    std::int64_t rows = 0;
+    for (const Segment& segment : build.columns.segments()) {
+      rows += segment.space == space_of(part) ? segment.rows : 0;
+    }
+    parts.push_back({part_name(part), rows});
+    for (std::size_t a = 0; a < tensors.adapters.size(); ++a) {
+      const Adapter& adapter = tensors.adapters[a];
+      if (adapter.spec().targets[static_cast<std::size_t>(part)]) {
+        files.write(fmt::format("adapter{}.{}.lora_b", a, part_name(part)), part,
+                    adapter.spec().lora_rank,
+                    [&](Part p) -> const std::vector<float>& { return adapter.b(p); });
+      }
+    }
+  }
+  return parts;
+}
+
 int forward(int count, char** arguments) {
   if (count != 2) {
     stop("forward: expected \"CASE LINE\" FOLDER");
@@ -248,97 +342,35 @@ int forward(int count, char** arguments) {
   std::filesystem::create_directories(folder);
   const Case& one = item.one;
   const QkvGeometry& g = *item.geometry;
-  const std::int64_t hidden = g.hidden_size;
-  const Generator generator(
-      {.kind = one.data, .dtype = one.dtype, .seed = one.seed, .geometry = g});
-  const auto tokens = static_cast<std::int64_t>(one.tokens.size());
-  const std::vector<float> x = generator.x(tokens);
-  write_patterns(folder / "x.bin", one.dtype, x);
-  std::vector<Adapter> adapters;
-  for (const AdapterSpec& spec : adapters_after_steps(one)) {
-    adapters.push_back(generator.adapter(spec, static_cast<std::int32_t>(adapters.size())));
-  }
   const LayoutCase input = layout_case(one, g);
   Analyser analyser;
   const Analysis& analysis = analyser.run(*item.contract, input);
   if (!analysis.failures.empty()) {
     stop("the contract refuses this case or crashes: there is nothing to compute");
   }
-  const Batch batch{.x = x, .hidden_size = hidden, .adapter_of_token = one.tokens};
+  const Tensors tensors = make_tensors(one, g);
+  const Batch batch{.x = tensors.x, .hidden_size = g.hidden_size, .adapter_of_token = one.tokens};
   TpGroup group(*item.contract, input.deployment, analysis,
                 {.base = one.base_accumulator.value_or(one.accumulator),
                  .lora = one.accumulator,
                  .program = find_program(item.contract->program),
                  .dtype = one.dtype},
                 batch);
-  std::array<std::vector<float>, 3> weights;
-  std::array<std::vector<float>, 3> biases;
-  for (const Part part : kParts) {
-    const auto i = static_cast<std::size_t>(part);
-    biases[i] = g.qkv_bias ? generator.bias(part) : std::vector<float>();
-    weights[i].resize(static_cast<std::size_t>(g.rows(part) * hidden));
-    generator.fill({Tensor::weight, part},
-                   {.cols = hidden,
-                    .first_row = 0,
-                    .rows = g.rows(part),
-                    .first_col = 0,
-                    .block_cols = hidden},
-                   weights[i].data(), hidden);
-    Panel panel(g.rows(part), hidden);
-    panel.pack(weights[i].data(), g.rows(part), hidden, hidden);
-    group.accept_panel(part, 0, panel, biases[i]);
-  }
-  group.load_adapters(adapters);
-  group.finish();
+  compute(group, tensors, g);
+  write_patterns(folder / "x.bin", one.dtype, tensors.x);
   nlohmann::json manifest = {{"case", print_case(one)},
                              {"program", item.contract->program},
                              {"dtype", scalar_type_name(one.dtype)},
-                             {"hidden_size", hidden},
+                             {"hidden_size", g.hidden_size},
                              {"adapter_of_token", one.tokens},
-                             {"adapters", nlohmann::json::array()},
+                             {"adapters", write_adapters(folder, one.dtype, tensors.adapters)},
                              {"ranks", nlohmann::json::array()}};
-  for (std::size_t a = 0; a < adapters.size(); ++a) {
-    const AdapterSpec& spec = adapters[a].spec();
-    std::string targets;
-    for (const Part part : kParts) {
-      if (spec.targets[static_cast<std::size_t>(part)]) {
-        targets += part_name(part);
-        write_patterns(folder / fmt::format("adapter{}.{}.lora_a.bin", a, part_name(part)),
-                       one.dtype, adapters[a].a(part));
-      }
-    }
-    manifest["adapters"].push_back(
-        {{"lora_rank", spec.lora_rank}, {"scaling", spec.scaling()}, {"targets", targets}});
-  }
   for (std::size_t rank = 0; rank < analysis.ranks.size(); ++rank) {
+    const auto tp_rank = static_cast<std::int64_t>(rank);
     const RankBuild& build = analysis.ranks[rank].build;
-    const RankFiles files(folder, static_cast<std::int64_t>(rank), build, one.dtype);
-    const auto of = [](auto& tensors) {
-      return [&](Part part) -> const std::vector<float>& {
-        return tensors[static_cast<std::size_t>(part)];
-      };
-    };
-    files.write("weight", std::nullopt, hidden, of(weights));
-    if (g.qkv_bias) {
-      files.write("bias", std::nullopt, 1, of(biases));
-    }
-    nlohmann::json parts = nlohmann::json::array();
-    for (const Part part : kParts) {
-      std::int64_t rows = 0;
-      for (const Segment& segment : build.columns.segments()) {
-        rows += segment.space == space_of(part) ? segment.rows : 0;
-      }
-      parts.push_back({part_name(part), rows});
-      for (std::size_t a = 0; a < adapters.size(); ++a) {
-        if (adapters[a].spec().targets[static_cast<std::size_t>(part)]) {
-          files.write(fmt::format("adapter{}.{}.lora_b", a, part_name(part)), part,
-                      adapters[a].spec().lora_rank,
-                      [&](Part p) -> const std::vector<float>& { return adapters[a].b(p); });
-        }
-      }
-    }
+    const auto parts = write_rank(RankFiles(folder, tp_rank, build, one.dtype), build, tensors, g);
     write_patterns(folder / fmt::format("rank{}.expected.bin", rank), one.dtype,
-                   group.output(static_cast<std::int64_t>(rank)));
+                   group.output(tp_rank));
     manifest["ranks"].push_back({{"tp_rank", rank}, {"width", build.width}, {"parts", parts}});
   }
   std::ofstream(folder / "manifest.json") << manifest.dump(1) << '\n';

@@ -130,6 +130,7 @@ AdapterShape shape_of(const AdapterSpec& adapter) {
 
 std::vector<AdapterShape> shapes_of(const std::vector<AdapterSpec>& adapters) {
   std::vector<AdapterShape> shapes;
+  shapes.reserve(adapters.size());
   for (const AdapterSpec& spec : adapters) {
     shapes.push_back(shape_of(spec));
   }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -33,7 +34,7 @@ constexpr std::int64_t kMaxLoraRank = 4096;
 constexpr std::int64_t kMaxTokens = 4096;
 constexpr std::int64_t kMaxAdapters = 256;
 constexpr std::int64_t kMaxSteps = 4096;
-constexpr std::size_t kMaxLineBytes = 256 * 1024;
+constexpr std::size_t kMaxLineBytes = std::size_t{256} * 1024;
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -128,6 +129,24 @@ Result<int> adapter_number(const Case& one, const std::string& name) {
     }
   }
   return fail(fmt::format("case line: no adapter is called \"{}\"", excerpt(name)));
+}
+
+Result<void> parse_adapters(const std::string& text, Case& one) {
+  const auto items = split_list("adapters", text, kMaxAdapters);
+  if (!items) {
+    return fail(items.error());
+  }
+  for (const std::string& item : *items) {
+    auto adapter = parse_adapter(item);
+    if (!adapter) {
+      return fail(adapter.error());
+    }
+    if (adapter_number(one, adapter->name)) {
+      return fail(fmt::format("case line: two adapters are called \"{}\"", excerpt(adapter->name)));
+    }
+    one.adapters.push_back(*std::move(adapter));
+  }
+  return {};
 }
 
 /// load:name[@slot], activate:name[@slot], evict:name, use:name or rescale:name:alphaN
@@ -259,13 +278,97 @@ Result<std::map<std::string, std::string>> parse_pairs(const std::string& line) 
   return pairs;
 }
 
-template <class Value>
-Result<Value> word_of(const std::string& key, const std::string& text, std::optional<Value> found,
-                      const std::string& expected) {
-  if (!found) {
-    return fail(fmt::format("case line: {}={}: expected {}", key, excerpt(text), expected));
+Result<void> parse_seed(const std::string& text, Case& one) {
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), one.seed);
+  return code == std::errc() && end == text.data() + text.size()
+             ? Result<void>()
+             : Result<void>(fail(fmt::format(
+                   "case line: seed={}: expected an integer from 0 to 2^64-1", excerpt(text))));
+}
+
+/// The values of a case line by key. The first error stays, and nothing is read after it.
+class Values {
+ public:
+  explicit Values(std::map<std::string, std::string> pairs) : pairs_(std::move(pairs)) {}
+
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+  /// A name as the user meant it, empty where the line has none.
+  [[nodiscard]] std::string name(const char* key) const {
+    const auto found = pairs_.find(key);
+    return found == pairs_.end() ? "" : unescaped(found->second);
   }
-  return *found;
+
+  /// Gives the value to `body`, which returns a Result<void>. False where there was none to give.
+  template <class Body>
+  bool read(const char* key, const Body& body) {
+    const auto found = pairs_.find(key);
+    if (found == pairs_.end() || error_) {
+      return false;
+    }
+    if (auto result = body(found->second); !result) {
+      error_ = result.error();
+    }
+    return true;
+  }
+
+  void read_number(const char* key, std::int64_t most, std::int64_t& out) {
+    read(key, [&](const std::string& text) -> Result<void> {
+      const auto value = number(key, text, 1, most);
+      if (!value) {
+        return fail(value.error());
+      }
+      out = *value;
+      return {};
+    });
+  }
+
+  template <class Value, class Lookup>
+  void read_word(const char* key, const Lookup& lookup, const char* expected, Value& out) {
+    read(key, [&](const std::string& text) -> Result<void> {
+      const auto value = lookup(text);
+      if (!value) {
+        return fail(fmt::format("case line: {}={}: expected {}", key, excerpt(text), expected));
+      }
+      out = *value;
+      return {};
+    });
+  }
+
+  /// Which accumulators there are depends on the dtype, so that is read first.
+  template <class Value>
+  void read_accumulator(const char* key, ScalarType dtype, Value& out) {
+    read(key, [&](const std::string& text) -> Result<void> {
+      const auto value = accumulator_of(text, dtype);
+      if (!value) {
+        return fail(
+            fmt::format("case line: {}={}: {}", key, excerpt(text), value.error().sentence));
+      }
+      out = *value;
+      return {};
+    });
+  }
+
+ private:
+  std::map<std::string, std::string> pairs_;
+  std::optional<Error> error_;
+};
+
+/// What stands alone: neither steps nor tokens, which name adapters and slots.
+void read_plain_values(Values& values, Case& one) {
+  one.model = values.name("model");
+  one.engine = values.name("engine");
+  one.layer = values.name("layer");
+  values.read_number("tp", kMaxRanks, one.tp_size);
+  values.read_number("dp", kMaxRanks, one.dp_size);
+  values.read_number("R", kMaxLoraRank, one.max_lora_rank);
+  values.read_number("slots", kMaxSlots, one.slots);
+  values.read_word("dtype", scalar_type_of, "bf16, fp16 or fp32", one.dtype);
+  values.read_accumulator("accumulator", one.dtype, one.accumulator);
+  values.read_accumulator("base_accumulator", one.dtype, one.base_accumulator);
+  values.read_word("data", data_kind_of, "labels, integers or wide", one.data);
+  values.read("seed", [&](const std::string& text) { return parse_seed(text, one); });
+  values.read("adapters", [&](const std::string& text) { return parse_adapters(text, one); });
 }
 
 }  // namespace
@@ -275,87 +378,12 @@ Result<Case> parse_case(const std::string& line) {
   if (!pairs) {
     return fail(pairs.error());
   }
+  Values values(*std::move(pairs));
   Case one;
-  std::optional<Error> error;
-  const auto with = [&](const char* key, const auto& body) {
-    const auto found = pairs->find(key);
-    if (found == pairs->end() || error) {
-      return false;
-    }
-    auto result = body(found->second);
-    if (!result) {
-      error = result.error();
-    }
-    return true;
-  };
-  const auto integer = [&](const char* key, std::int64_t& out, std::int64_t most) {
-    with(key, [&](const std::string& text) -> Result<void> {
-      auto value = number(key, text, 1, most);
-      if (!value) {
-        return fail(value.error());
-      }
-      out = *value;
-      return {};
-    });
-  };
-  const auto word = [&](const char* key, auto& out, auto lookup, const char* expected) {
-    with(key, [&](const std::string& text) -> Result<void> {
-      auto value = word_of(key, text, lookup(text), expected);
-      if (!value) {
-        return fail(value.error());
-      }
-      out = *value;
-      return {};
-    });
-  };
-  one.model = unescaped((*pairs)["model"]);
-  one.engine = unescaped((*pairs)["engine"]);
-  one.layer = pairs->contains("layer") ? unescaped((*pairs)["layer"]) : "";
-  integer("tp", one.tp_size, kMaxRanks);
-  integer("dp", one.dp_size, kMaxRanks);
-  integer("R", one.max_lora_rank, kMaxLoraRank);
-  integer("slots", one.slots, kMaxSlots);
-  word("dtype", one.dtype, scalar_type_of, "bf16, fp16 or fp32");
-  const auto accumulator = [&](const char* key, auto& out) {
-    with(key, [&](const std::string& text) -> Result<void> {
-      auto value = accumulator_of(text, one.dtype);
-      if (!value) {
-        return fail(
-            fmt::format("case line: {}={}: {}", key, excerpt(text), value.error().sentence));
-      }
-      out = *value;
-      return {};
-    });
-  };
-  accumulator("accumulator", one.accumulator);
-  accumulator("base_accumulator", one.base_accumulator);
-  word("data", one.data, data_kind_of, "labels, integers or wide");
-  with("seed", [&](const std::string& text) -> Result<void> {
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), one.seed);
-    return code == std::errc() && end == text.data() + text.size()
-               ? Result<void>()
-               : Result<void>(fail(fmt::format(
-                     "case line: seed={}: expected an integer from 0 to 2^64-1", excerpt(text))));
-  });
-  with("adapters", [&](const std::string& text) -> Result<void> {
-    const auto items = split_list("adapters", text, kMaxAdapters);
-    if (!items) {
-      return fail(items.error());
-    }
-    for (const std::string& item : *items) {
-      auto adapter = parse_adapter(item);
-      if (!adapter) {
-        return fail(adapter.error());
-      }
-      if (adapter_number(one, adapter->name)) {
-        return fail(
-            fmt::format("case line: two adapters are called \"{}\"", excerpt(adapter->name)));
-      }
-      one.adapters.push_back(*adapter);
-    }
-    return {};
-  });
-  if (!error && !with("steps", [&](const std::string& text) { return parse_steps(text, one); })) {
+  read_plain_values(values, one);
+  const bool steps =
+      values.read("steps", [&](const std::string& text) { return parse_steps(text, one); });
+  if (!steps && !values.error()) {
     one.steps = default_steps(one);
     if (static_cast<std::int64_t>(one.adapters.size()) > one.slots) {
       return fail(fmt::format("case line: {} adapters do not fit slots={}", one.adapters.size(),
@@ -363,9 +391,9 @@ Result<Case> parse_case(const std::string& line) {
     }
   }
   const bool tokens =
-      with("tokens", [&](const std::string& text) { return parse_tokens(text, one); });
-  if (error) {
-    return fail(*error);
+      values.read("tokens", [&](const std::string& text) { return parse_tokens(text, one); });
+  if (values.error()) {
+    return fail(*values.error());
   }
   if (one.tp_size % one.dp_size != 0) {
     return fail(fmt::format("case line: dp={} does not divide tp={}", one.dp_size, one.tp_size));

@@ -201,8 +201,9 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
                               .dtype = one.dtype};
   const std::vector<float> x = generator.x(static_cast<std::int64_t>(one.tokens.size()));
   const Batch batch{.x = x, .hidden_size = geometry.hidden_size, .adapter_of_token = one.tokens};
-  std::vector<Adapter> adapters;
   const std::vector<AdapterSpec> specs = adapters_after_steps(one);
+  std::vector<Adapter> adapters;
+  adapters.reserve(specs.size());
   for (std::size_t i = 0; i < specs.size(); ++i) {
     adapters.push_back(generator.adapter(specs[i], static_cast<std::int32_t>(i)));
   }
@@ -237,6 +238,7 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
   }
   reference.finish();
   std::vector<NumericOutcome> outcomes;
+  outcomes.reserve(sides.size());
   for (const auto& side : sides) {
     outcomes.push_back(side->finish(reference, adapters));
   }

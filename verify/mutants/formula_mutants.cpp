@@ -18,7 +18,7 @@ std::vector<Op> neighbours(Op op) {
     case Op::multiply: return {Op::add, Op::exact_divide};
     case Op::exact_divide: return {Op::floor_divide, Op::multiply};
     case Op::floor_divide: return {Op::exact_divide, Op::modulo, Op::ceil_divide};
-    case Op::modulo: return {Op::floor_divide};
+    case Op::modulo:
     case Op::ceil_divide: return {Op::floor_divide};
     case Op::equal: return {Op::not_equal, Op::greater_equal, Op::less_equal};
     case Op::not_equal: return {Op::equal};

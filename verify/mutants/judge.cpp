@@ -97,8 +97,8 @@ Judge::Judge(const Contract& contract, std::int64_t max_heads, std::int64_t max_
     : contract_(contract) {
   Analyser analyser(Detail::verdicts);
   const bool dp = contract.mentions(symbol::dp_size);
-  const bool config = contract.mentions(symbol::KV_config) ||
-                      contract.mentions(symbol::D_config) || contract.mentions(symbol::H_config);
+  const bool config = contract.mentions(symbol::KV_config) || contract.mentions(symbol::D_config) ||
+                      contract.mentions(symbol::H_config);
   for (std::int64_t H = max_heads; H >= 1; --H) {
     for (std::int64_t KV = 1; KV <= H; ++KV) {
       for (std::int64_t tp_size = 1; H % KV == 0 && tp_size <= max_tp_size; ++tp_size) {

@@ -99,7 +99,7 @@ std::string table_text(const std::vector<PreparedCase>& cases,
   std::size_t width = 10;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const Case& one = cases[i].one;
-    if ((!cases[i].geometry && cases[i].one.layer != "") || cases[i].contract->bug) {
+    if ((!cases[i].geometry && !one.layer.empty()) || cases[i].contract->bug) {
       continue;  // linear-attention layers say nothing here, and bugs have a table of their own
     }
     const auto key = fmt::format("{}|{}|{}", one.engine, one.model, one.layer);
@@ -136,7 +136,8 @@ std::string table_text(const std::vector<PreparedCase>& cases,
     }
     text += "\n";
   }
-  return rows.empty() ? "" : text + "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
+  text += "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
+  return rows.empty() ? "" : text;
 }
 
 /// What makes two unexpected outcomes one story: the same formulas break the same laws.

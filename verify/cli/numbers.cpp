@@ -216,6 +216,7 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
                        .adapter_of_token = one.tokens,
                        .adapters = adapters});
   std::vector<std::unique_ptr<Side>> sides;
+  sides.reserve(cases.size());
   for (const PreparedCase* item : cases) {
     sides.push_back(std::make_unique<Side>(*item, arithmetic, batch));
   }

@@ -14,7 +14,7 @@ using tplora::AlignedVector;
 
 /// Independent fused multiply-adds in registers: the core's peak in fp32.
 void fma_peak(benchmark::State& state) {
-  constexpr int kChains = 10;
+  constexpr std::int64_t kChains = 10;
   constexpr std::int64_t kSteps = 1 << 16;
   const hn::ScalableTag<float> d;
   for (auto _ : state) {

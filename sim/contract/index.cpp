@@ -146,9 +146,9 @@ void index_formulas(Contract& contract) {
         const std::array formulas = {&entry.a_at, &entry.b_at, &entry.out, &entry.rows,
                                      &entry.depth};
         return entry.loops.empty() &&
-               std::all_of(
-                   formulas.begin(), formulas.end(),
-                   [&](const Formula* formula) { return same_on_ranks(contract, *formula); });
+               std::all_of(formulas.begin(), formulas.end(), [&](const Formula* formula) {
+                 return same_on_ranks(contract, *formula);
+               });
       });
 }
 

@@ -409,7 +409,8 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     return failure(Verdict::crash);
   }
   const bool good = copy_b(adapter, build, load, cut) && copy_a(adapter, build, load, cut) &&
-                    launches(adapter, load) && eval(contract_.scaling_numerator, load.scaling_numerator) &&
+                    launches(adapter, load) &&
+                    eval(contract_.scaling_numerator, load.scaling_numerator) &&
                     eval(contract_.scaling_denominator, load.scaling_denominator);
   if (!good) {
     return failure(Verdict::crash);
@@ -649,8 +650,9 @@ void Planner::put_source(Source source, const Target& target, std::int64_t at, s
 
 bool Planner::launches(const AdapterShape& adapter, RankLoad& load) {
   if (contract_.kernel_same_on_ranks) {
-    const auto found = std::find_if(kept_launches_.begin(), kept_launches_.end(),
-                                    [&](const KeptLaunches& one) { return one.adapter == adapter; });
+    const auto found =
+        std::find_if(kept_launches_.begin(), kept_launches_.end(),
+                     [&](const KeptLaunches& one) { return one.adapter == adapter; });
     if (found != kept_launches_.end()) {
       load.launches = found->launches;
       return true;

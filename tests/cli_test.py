@@ -245,6 +245,7 @@ class BadInput(unittest.TestCase):
         self.layout(["config.json", "not valid JSON"], model=self.file('{"model_type": "llama", "hid', "config.json"))
         self.refused("no such file", "verify", self.folder.name + "/none.json")
         self.refused("directory", "verify", self.folder.name)
+        self.refused(["--configs", "not a folder"], "--configs", self.folder.name + "/none", "list", "engines")
 
     def test_model_configs(self):
         self.layout(["config.json#/num_attention_heads", "\"8\""], model=self.config(num_attention_heads="8"))

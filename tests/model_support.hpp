@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "sim/base/json.hpp"
 #include "sim/model/config_reader.hpp"
@@ -36,7 +37,7 @@ inline QkvGeometry geometry_of(const std::string& text) {
   return *model.layer_kinds[0].geometry;
 }
 
-inline const LayerKind& kind_of(const Model& model, const std::string& name) {
+inline const LayerKind& kind_of(const Model& model, std::string_view name) {
   const auto found = std::find_if(model.layer_kinds.begin(), model.layer_kinds.end(),
                                   [&](const LayerKind& kind) { return kind.kind == name; });
   if (found == model.layer_kinds.end()) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <new>
 
+#include "sim/base/printable.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
 
@@ -143,6 +144,12 @@ int run(int argc, char** argv) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
     return tplora::bad_input({std::string(error.what()) + "; see tplora --help", ""});
+  }
+  if (!std::filesystem::is_directory(root)) {
+    return tplora::bad_input(
+        {"--configs " + tplora::excerpt(root) +
+             ": not a folder, expected the one with models, engines, bugs and suites",
+         ""});
   }
   const tplora::ConfigFolders configs{root};
   if (app.got_subcommand("verify")) {

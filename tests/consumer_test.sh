@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs the build into a folder, builds a project against it, runs both programs from there.
-# Usage: consumer_test.sh BUILD_FOLDER
+# Usage: consumer_test.sh BUILD_FOLDER [COMPILER_FLAGS]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cmake --install "$1" --prefix "$folder/usr" >/dev/null
-cmake -S "$here/consumer" -B "$folder/build" -G Ninja -DCMAKE_PREFIX_PATH="$folder/usr" >/dev/null
+cmake -S "$here/consumer" -B "$folder/build" -G Ninja -DCMAKE_PREFIX_PATH="$folder/usr" \
+  -DCMAKE_CXX_FLAGS="${2:-}" >/dev/null
 cmake --build "$folder/build"
 said=$("$folder/build/consumer")
 [ "$said" = silent ] || { echo "the consumer says \"$said\", expected silent" >&2; exit 1; }

@@ -72,9 +72,9 @@ Term product_of(const Term& a, const Term& b) {
 /// The term in multiples of 2^unit, its magnitude cut.
 std::int64_t cut(const Term& term, int unit) {
   const int shift = unit - term.unit;
-  const std::uint64_t magnitude = shift >= 64  ? 0
-                                  : shift >= 0 ? term.significand >> shift
-                                               : term.significand << -shift;
+  const std::uint64_t magnitude = shift >= 64 || term.significand == 0 ? 0
+                                  : shift >= 0                         ? term.significand >> shift
+                                                                       : term.significand << -shift;
   const auto value = static_cast<std::int64_t>(magnitude);
   return term.negative ? -value : value;
 }

@@ -239,6 +239,14 @@ class Contracts(Hostile):
                 kernel = {"a": "A", "a_at": "0", "b": "B", "b_at": "0", "out": "0", "rows": "1", "depth": "r"}
                 self.planned("repetition", replace={"/kernel/0": {**kernel, "for": loops}})
 
+    def test_kernel_entries_of_many_ranks_and_adapters(self):
+        kernel = {"a": "A", "a_at": "0", "b": "B", "b_at": "0", "out": "0", "rows": "h*gate*D", "depth": "r"}
+        contract = self.file(json.dumps({"extends": str(ROOT / "configs/engines/sglang.json"),
+                                         "replace": {"/kernel": [kernel] * 190}}), "mine.json")
+        adapters = ",".join(f"a{i}:r{i + 1}:alpha2:qkv" for i in range(40))
+        self.refused("copies and kernel entries", "replay",
+                     f"model=H=1024,KV=1024,D=8,hidden=32 engine={contract} tp=1024 R=64 slots=64 adapters={adapters}")
+
     def test_sizes(self):
         self.planned("formulas", replace={"/let": {f"n{i}": "1" for i in range(100000)}})
         copies = [{"src": "q", "from": "0", "rows": "1", "at": "0"}] * 100000

@@ -482,8 +482,9 @@ bool Planner::copy_a(const AdapterShape& adapter, const RankBuild& build, RankLo
   return true;
 }
 
-bool Planner::count_piece() {
-  if (++pieces_ <= kMaxPieces) {
+bool Planner::count_pieces(std::size_t count) {
+  pieces_ += static_cast<std::int64_t>(count);
+  if (pieces_ <= kMaxPieces) {
     return true;
   }
   return stop(
@@ -499,7 +500,7 @@ bool Planner::count_piece() {
 template <class Body>
 bool Planner::for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body) {
   if (level == loops.size()) {
-    return count_piece() && body();
+    return count_pieces(1) && body();
   }
   std::int64_t count = 0;
   if (!eval(loops[level].count, count)) {
@@ -655,7 +656,7 @@ bool Planner::launches(const AdapterShape& adapter, RankLoad& load) {
                      [&](const KeptLaunches& one) { return one.adapter == adapter; });
     if (found != kept_launches_.end()) {
       load.launches = found->launches;
-      return true;
+      return count_pieces(load.launches.size());
     }
   }
   for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {

@@ -207,7 +207,7 @@ class Planner {
   bool launch(const KernelEntry& entry, KernelLaunch& one);
   std::optional<PlanFailure> check_fit(const RankBuild& build, const RankLoad& load) const;
   PlanFailure failure(Verdict verdict) const;
-  bool count_piece();
+  bool count_pieces(std::size_t count);
   template <class Body>
   bool for_each_index(const std::vector<Loop>& loops, std::size_t level, const Body& body);
   void put_source(Source source, const Target& target, std::int64_t at, std::int64_t rows,

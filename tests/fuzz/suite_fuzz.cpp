@@ -1,6 +1,3 @@
-#include <algorithm>
-#include <span>
-
 #include "tests/fuzz/target.hpp"
 
 namespace tplora::fuzz {
@@ -11,10 +8,7 @@ void suite(std::string_view bytes) {
   if (!read) {
     return check_error(read.error(), ".json");
   }
-  // A few bytes may stand for 100,000 cases.
-  constexpr std::size_t kLookedAt = 2000;
-  const std::span cases(read->cases);
-  for (const PreparedCase& item : cases.first(std::min(kLookedAt, cases.size()))) {
+  for (const PreparedCase& item : read->cases) {
     check(item.contract != nullptr, "every case has its contract");
     check(item.geometry.has_value() == item.why_no_qkv.empty(),
           "every case has a geometry or says why it has none");

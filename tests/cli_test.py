@@ -246,6 +246,7 @@ class BadInput(unittest.TestCase):
         self.refused("no such file", "verify", self.folder.name + "/none.json")
         self.refused("directory", "verify", self.folder.name)
         self.refused(["--configs", "not a folder"], "--configs", self.folder.name + "/none", "list", "engines")
+        self.refused(["--configs", "not a folder"], "--configs", "x" * 5000, "list", "engines")
 
     def test_model_configs(self):
         self.layout(["config.json#/num_attention_heads", "\"8\""], model=self.config(num_attention_heads="8"))

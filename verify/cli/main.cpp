@@ -2,6 +2,7 @@
 #include <exception>
 #include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "sim/base/printable.hpp"
 #include "verify/cli/commands.hpp"
@@ -145,7 +146,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return tplora::bad_input({std::string(error.what()) + "; see tplora --help", ""});
   }
-  if (!std::filesystem::is_directory(root)) {
+  if (std::error_code unreadable; !std::filesystem::is_directory(root, unreadable)) {
     return tplora::bad_input(
         {"--configs " + tplora::excerpt(root) +
              ": not a folder, expected the one with models, engines, bugs and suites",

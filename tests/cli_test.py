@@ -189,6 +189,11 @@ class Replay(unittest.TestCase):
         self.assertEqual(done.returncode, 3)
         self.assertIn("vacuous", done.stdout)
 
+    def test_time_and_memory_come_behind_the_result_in_one_file(self):
+        done = subprocess.run([PROGRAM, "replay", "model=H=8,KV=2,D=4,hidden=32 engine=sglang tp=4 adapters=a:r4:alpha4:qkv"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+        self.assertIn("GB at most", done.stdout.splitlines()[-1])
+
 
 class Lists(unittest.TestCase):
     def test_lists_name_what_is_there(self):

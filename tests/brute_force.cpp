@@ -455,13 +455,14 @@ class Group {
       broken_.insert(Law::cover);
     }
     for (const Rank* rank : ranks_) {
-      for (const LiveAdapter& one : live) {
+      for (const LiveAdapter& one : idle(*rank) ? std::vector<LiveAdapter>() : live) {
         delta(*rank, one);
       }
     }
     // Ranks that gather all outputs look at the same columns.
     for (std::size_t i = 1; i < ranks_.size() && c_.view.gather == ViewGather::none; ++i) {
-      if (ranks_[i]->k0 == ranks_[i - 1]->k0 && ranks_[i]->kn >= 1 && ranks_[i - 1]->kn >= 1 &&
+      if (!idle(*ranks_[i]) && !idle(*ranks_[i - 1]) && ranks_[i]->k0 == ranks_[i - 1]->k0 &&
+          ranks_[i]->kn >= 1 && ranks_[i - 1]->kn >= 1 &&
           replica(*ranks_[i]) != replica(*ranks_[i - 1])) {
         broken_.insert(Law::agreement);
       }
@@ -469,6 +470,9 @@ class Group {
   }
 
  private:
+  /// No query head here, and no other rank looks at this one's output.
+  bool idle(const Rank& r) const { return c_.view.gather == ViewGather::none && r.qn == 0; }
+
   bool heads_exist() const {
     const std::int64_t H = g_.num_attention_heads, KV = g_.num_key_value_heads;
     return std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank* r) {
@@ -489,7 +493,7 @@ class Group {
     for (std::int64_t kv = 0; kv < g_.num_key_value_heads; ++kv) {
       std::int64_t have = 0, need = 0;
       for (const Rank* r : ranks_) {
-        have += r->k0 <= kv && kv < r->k0 + r->kn ? 1 : 0;
+        have += r->qn > 0 && r->k0 <= kv && kv < r->k0 + r->kn ? 1 : 0;
         bool uses = false;
         for (std::int64_t head = r->q0; head < r->q0 + r->qn; ++head) {
           uses = uses || head / run == kv;
@@ -505,10 +509,10 @@ class Group {
   /// Local query head i uses local KV head i // (local q heads / local KV heads).
   void pairing(const Rank& r) {
     const std::int64_t run = g_.num_attention_heads / g_.num_key_value_heads;
-    if (r.qn == 0 && r.kn == 0) {
+    if (r.qn == 0) {
       return;
     }
-    if (r.qn == 0 || r.kn == 0 || r.qn % r.kn != 0) {
+    if (r.kn == 0 || r.qn % r.kn != 0) {
       broken_.insert(Law::pairing);
       return;
     }
@@ -552,7 +556,7 @@ class Group {
   void views() {
     if (c_.view.gather == ViewGather::none) {
       for (const Rank* r : ranks_) {
-        if (r->columns != local_view(*r)) {
+        if (!idle(*r) && r->columns != local_view(*r)) {
           broken_.insert(Law::cover);
         }
       }

@@ -196,7 +196,7 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
       gather_a(contract, group, analysis_.live[i], gathered_[i]);
     }
     for (const RankState& rank : group) {
-      for (std::size_t i = 0; i < gathered_.size(); ++i) {
+      for (std::size_t i = 0; i < gathered_.size() && !owes_nothing(contract, rank.build); ++i) {
         if (analysis_.violations.size() >= kMaxViolations) {
           return;  // the verdict is known
         }

@@ -134,7 +134,7 @@ void compare_columns(const RankBuild& build, const IntervalMap& expected, std::i
           {.law = Law::cover,
            .side = Violation::Side::weight,
            .tp_rank = build.tp_rank,
-           .part = want.space >= 0 ? static_cast<Part>(want.space) : Part::v,
+           .part = want.space >= 0 ? std::optional(static_cast<Part>(want.space)) : std::nullopt,
            .first_row = want.space >= 0 ? want.from + skipped : 0,
            .rows = piece.rows,
            .column = piece.at,
@@ -178,15 +178,19 @@ void check_view(const Contract& contract, const QkvGeometry& geometry,
   }
   for (const RankState& rank : group) {
     const RankBuild& build = rank.build;
+    if (owes_nothing(contract, build)) {
+      continue;
+    }
     const IntervalMap expected = local_view(geometry, build, contract.view.order);
     const std::int64_t width = expected.empty() ? 0 : expected.segments().back().end();
     if (width == build.width && expected == build.columns) {
       continue;  // the usual case, without splitting
     }
     compare_columns(build, expected, 0, violations);
-    if (width > build.width) {
-      violations.push_back(missing_columns(contract, build, Part::v, 0, width - build.width));
-    }
+    expected.visit(build.width, std::max(build.width, width), [&](const Segment& want) {
+      violations.push_back(
+          missing_columns(contract, build, static_cast<Part>(want.space), want.from, want.rows));
+    });
   }
 }
 
@@ -256,13 +260,13 @@ bool heads_together(const QkvGeometry& geometry, std::span<const RankState> grou
   });
 }
 
-/// How many ranks own each head.
+/// How many ranks own each head and have query heads at all: the others owe nobody a KV head.
 std::vector<std::int64_t> owners_of(std::span<const RankState> group, Part part,
                                     std::int64_t heads) {
   std::vector<std::int64_t> owners(static_cast<std::size_t>(heads), 0);
   for (const RankState& rank : group) {
     const OwnedHeads own = owned_heads(rank.build, part);
-    for (std::int64_t head = own.first; head < own.end(); ++head) {
+    for (std::int64_t head = own.first; rank.build.q_heads > 0 && head < own.end(); ++head) {
       ++owners[static_cast<std::size_t>(head)];
     }
   }
@@ -286,10 +290,11 @@ std::vector<std::int64_t> replicas_of(const QkvGeometry& geometry,
 /// Whether ranks own as many heads in all as they must, so that it is their first heads that are
 /// wrong.
 bool counts_are_right(std::span<const RankState> group, Part part, std::int64_t wanted) {
-  const std::int64_t owned = std::accumulate(group.begin(), group.end(), std::int64_t{0},
-                                             [&](std::int64_t sum, const RankState& rank) {
-                                               return sum + owned_heads(rank.build, part).count;
-                                             });
+  const std::int64_t owned = std::accumulate(
+      group.begin(), group.end(), std::int64_t{0}, [&](std::int64_t sum, const RankState& rank) {
+        const bool owes = rank.build.q_heads > 0;
+        return sum + (owes ? owned_heads(rank.build, part).count : 0);
+      });
   return owned == wanted;
 }
 
@@ -327,11 +332,12 @@ void check_coverage(const QkvGeometry& geometry, std::span<const RankState> grou
 void check_pairing(const QkvGeometry& geometry, const RankBuild& build,
                    std::vector<Violation>& violations) {
   const std::int64_t group_heads = geometry.num_attention_heads / geometry.num_key_value_heads;
-  if (build.kv_heads == 0 || build.q_heads == 0 || build.q_heads % build.kv_heads != 0) {
-    if (build.q_heads != 0 || build.kv_heads != 0) {
-      violations.push_back(heads_violation(Law::pairing, build, Part::k, build.first_kv,
-                                           build.kv_heads, Field::kv_heads));
-    }
+  if (build.q_heads == 0) {
+    return;  // no query head of this rank looks at a KV head
+  }
+  if (build.kv_heads == 0 || build.q_heads % build.kv_heads != 0) {
+    violations.push_back(heads_violation(Law::pairing, build, Part::k, build.first_kv,
+                                         build.kv_heads, Field::kv_heads));
     return;
   }
   const std::int64_t run = build.q_heads / build.kv_heads;
@@ -377,8 +383,6 @@ class DeltaCheck {
       const std::int64_t first = std::max(launch.out, width);
       report({.law = Law::bounds,
               .side = Violation::Side::kernel,
-              .part = Part::v,
-              .first_row = 0,
               .rows = launch.out + launch.rows - first,
               .column = first,
               .holder = {.kind = Holder::Kind::outside},
@@ -726,7 +730,7 @@ std::vector<Fault> faults_of(const QkvGeometry& geometry, Part part, std::int64_
     if (v->part == part && v->side != Violation::Side::heads &&
         v->side != Violation::Side::scaling && v->first_row < end &&
         begin < v->first_row + v->rows) {
-      faults.push_back({v->adapter, v->part, v->first_row, v->rows, v->holder});
+      faults.push_back({v->adapter, part, v->first_row, v->rows, v->holder});
     }
   }
   return faults;
@@ -746,6 +750,10 @@ std::vector<std::vector<const Violation*>> by_rank(std::span<const RankState> gr
 }
 
 }  // namespace
+
+bool owes_nothing(const Contract& contract, const RankBuild& build) {
+  return contract.view.gather == ViewGather::none && build.q_heads == 0;
+}
 
 std::vector<OwnedRows> owned_rows(const Contract& contract, const QkvGeometry& geometry,
                                   std::span<const RankState> group, std::size_t t) {
@@ -885,7 +893,8 @@ void check_agreement(const Contract& contract, const QkvGeometry& geometry,
   for (std::size_t i = 1; i < group.size(); ++i) {
     const RankBuild& build = group[i].build;
     const RankBuild& before = group[i - 1].build;
-    if (build.first_kv != before.first_kv || build.kv_heads < 1 || before.kv_heads < 1) {
+    if (build.first_kv != before.first_kv || build.kv_heads < 1 || before.kv_heads < 1 ||
+        build.q_heads < 1 || before.q_heads < 1) {
       continue;
     }
     for (const Part part : {Part::k, Part::v}) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "sim/layout/plan.hpp"
@@ -35,7 +36,9 @@ struct Violation {
   std::int64_t tp_rank = 0;
   int adapter = -1;        ///< the adapter whose delta is concerned, -1: the base layer
   std::int64_t slot = -1;  ///< its slot
-  Part part = Part::q;
+  /// Nothing where no row of the model is concerned: columns that no part owns, or behind the
+  /// output row; first_row then means nothing.
+  std::optional<Part> part = std::nullopt;
   std::int64_t first_row = 0;  ///< logical row in the part (side heads: head number)
   std::int64_t rows = 0;
   std::int64_t column = 0;  ///< first local output column (lora_a: first lora_rank index)
@@ -59,6 +62,10 @@ struct RankState {
     return loads[static_cast<std::size_t>(load_of[static_cast<std::size_t>(event)])];
   }
 };
+
+/// Whether nobody looks at what a rank computes: it owns no query head (a padded layout has such
+/// ranks), and its output is not gathered.
+[[nodiscard]] bool owes_nothing(const Contract& contract, const RankBuild& build);
 
 /// Where a rank's attention finds rows it owns: columns of the output of rank `source` (a place in
 /// the group), by the contract's view.

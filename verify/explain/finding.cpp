@@ -50,13 +50,10 @@ class Narrator {
       finding.cause_place = formula_at(contract_, v.cause).place();
       return finding;
     }
-    finding.part = part_name(v.part);
     const bool heads = v.side == Violation::Side::heads;
-    const std::int64_t head_rows = input_.geometry.rows_per_head(v.part);
-    finding.first_head = heads ? v.first_row : v.first_row / head_rows;
-    finding.last_head = heads ? v.first_row + v.rows - 1 : (v.first_row + v.rows - 1) / head_rows;
-    finding.first_row = heads ? v.first_row * head_rows : v.first_row;
-    finding.last_row = heads ? (v.first_row + v.rows) * head_rows - 1 : v.first_row + v.rows - 1;
+    if (v.part) {
+      place_rows(v, finding);
+    }
     if (!heads && v.law != Law::agreement) {
       finding.first_column = v.column;
       finding.last_column = v.column + v.rows - 1;
@@ -71,6 +68,17 @@ class Narrator {
   }
 
  private:
+  /// The logical rows and heads concerned. Precondition: a part is.
+  void place_rows(const Violation& v, Finding& finding) const {
+    const bool heads = v.side == Violation::Side::heads;
+    const std::int64_t head_rows = input_.geometry.rows_per_head(*v.part);
+    finding.part = part_name(*v.part);
+    finding.first_head = heads ? v.first_row : v.first_row / head_rows;
+    finding.last_head = heads ? v.first_row + v.rows - 1 : (v.first_row + v.rows - 1) / head_rows;
+    finding.first_row = heads ? v.first_row * head_rows : v.first_row;
+    finding.last_row = heads ? (v.first_row + v.rows) * head_rows - 1 : v.first_row + v.rows - 1;
+  }
+
   [[nodiscard]] std::string name(int adapter) const {
     return adapter < 0 ? "" : names_[static_cast<std::size_t>(adapter)];
   }
@@ -89,15 +97,15 @@ class Narrator {
       return v.part == Part::q ? "each query head on one rank of the group"
                                : "each KV head on as many ranks as it has replicas";
     }
-    if (v.side == Side::kernel && v.law == Law::bounds) {
-      return "columns inside the output row";
+    if (!v.part) {
+      return v.side == Side::kernel ? "no write there" : "no column there";
     }
     const bool targeted =
-        v.adapter < 0 || input_.adapters[static_cast<std::size_t>(v.adapter)].has(v.part);
+        v.adapter < 0 || input_.adapters[static_cast<std::size_t>(v.adapter)].has(*v.part);
     if (v.law == Law::residue && (!targeted || v.side == Side::lora_a)) {
       return "no contribution";
     }
-    const std::string rows = rows_text(input_.geometry, space_of(v.part), v.first_row, v.rows);
+    const std::string rows = rows_text(input_.geometry, space_of(*v.part), v.first_row, v.rows);
     return v.adapter < 0 ? rows + " of the base weight"
                          : fmt::format("adapter {}'s {}", name(v.adapter), rows);
   }
@@ -114,6 +122,9 @@ class Narrator {
         return "heads that do not exist";
       }
       return fmt::format("{} owners", v.holder.first_row);
+    }
+    if (!v.part && v.side == Violation::Side::kernel) {
+      return "a delta behind the end of the output row";
     }
     const Holder& holder = v.holder;
     const std::string where =
@@ -216,14 +227,19 @@ class Narrator {
 }  // namespace
 
 std::string Finding::message() const {
-  if (part.empty()) {
+  if (part.empty() && first_column < 0) {
     return fmt::format("tp_rank {}: {} [{}]", tp_rank, cause, cause_place);
+  }
+  const std::string whose =
+      adapter.empty() ? "" : fmt::format(" of adapter {} (slot {})", adapter, slot);
+  if (part.empty()) {
+    return fmt::format("tp_rank {}, output columns {}-{}{}: found {}, expected {}; law {}; {} [{}]",
+                       tp_rank, first_column, last_column, whose, found, expected, law_name(law),
+                       cause, cause_place);
   }
   const std::string heads = first_head == last_head
                                 ? fmt::format("head {}", first_head)
                                 : fmt::format("heads {}-{}", first_head, last_head);
-  const std::string whose =
-      adapter.empty() ? "" : fmt::format(" of adapter {} (slot {})", adapter, slot);
   return fmt::format("tp_rank {}, {} {}, rows {}-{}{}: found {}, expected {}; law {}; {} [{}]",
                      tp_rank, part, heads, first_row, last_row, whose, found, expected,
                      law_name(law), cause, cause_place);
@@ -265,7 +281,8 @@ namespace {
 /// adapter in the same kind of way.
 std::string story_key(const Finding& f) {
   return fmt::format("{}|{}|{}|{}|{}", static_cast<int>(f.law), f.part, f.adapter, f.slot,
-                     f.part.empty() ? "" : f.found.substr(0, f.found.find(" row")));
+                     f.found.substr(0, f.found.find(" row"))) +
+         (f.part.empty() ? fmt::format("|{}-{}", f.first_column, f.last_column) : "");
 }
 
 void add_rows(Story& story, const Finding& finding) {

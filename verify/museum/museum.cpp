@@ -49,7 +49,7 @@ std::string deeds(const Contract& contract, const LayoutCase& input, Analyser& a
     }
     lines.insert(fmt::format("{} {} {} {} {} {} {} {} {}: {} {} {} {} {}", static_cast<int>(v.law),
                              static_cast<int>(v.side), v.tp_rank, v.adapter, v.slot,
-                             static_cast<int>(v.part), v.first_row, v.rows, v.column,
+                             v.part ? static_cast<int>(*v.part) : -1, v.first_row, v.rows, v.column,
                              static_cast<int>(v.holder.kind), v.holder.adapter, v.holder.part_space,
                              v.holder.first_row, v.holder.slot));
   }

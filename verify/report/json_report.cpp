@@ -46,6 +46,8 @@ Json finding_json(const Finding& finding, const std::string& case_line) {
     json["last_head"] = finding.last_head;
     json["first_row"] = finding.first_row;
     json["last_row"] = finding.last_row;
+  }
+  if (!finding.found.empty()) {
     json["first_column"] = finding.first_column;
     json["last_column"] = finding.last_column;
     json["adapter"] = finding.adapter;

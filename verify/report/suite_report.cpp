@@ -247,9 +247,10 @@ constexpr std::size_t kFoundWidth = 110;
 /// What a finding says, without the place it was found at and the formula behind it.
 std::string gist(const Finding& finding) {
   std::string text =
-      finding.part.empty()
+      finding.found.empty()
           ? finding.cause
-          : fmt::format("{} of {}: found {}, expected {}", finding.part,
+          : fmt::format("{} of {}: found {}, expected {}",
+                        finding.part.empty() ? "output columns" : finding.part,
                         finding.adapter.empty() ? "the base weight" : "adapter " + finding.adapter,
                         finding.found, finding.expected);
   if (text.size() > kFoundWidth) {

@@ -105,15 +105,18 @@ std::string story_text(const Story& story) {
   const std::string where = story.ranks.size() == 1
                                 ? fmt::format("tp_rank {}", ranges(story.ranks))
                                 : fmt::format("tp_ranks {}", ranges(story.ranks));
-  if (f.part.empty()) {
-    return fmt::format("    {}: {}\n", where, f.cause);
+  const std::string example =
+      story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
+  if (f.part.empty() && f.first_column < 0) {
+    return fmt::format("    {}: {}{}\n", where, example, f.cause);
   }
   const std::string whose =
       f.adapter.empty() ? "" : fmt::format(" of adapter {} (slot {})", f.adapter, f.slot);
-  const std::string example =
-      story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
-  return fmt::format("    {}: {} heads {}, rows {}{}: law {}\n      {}found {}, expected {}\n",
-                     where, f.part, ranges(story.heads), rows_text(story.rows), whose,
+  const std::string what =
+      f.part.empty()
+          ? fmt::format("output columns {}-{}", f.first_column, f.last_column)
+          : fmt::format("{} heads {}, rows {}", f.part, ranges(story.heads), rows_text(story.rows));
+  return fmt::format("    {}: {}{}: law {}\n      {}found {}, expected {}\n", where, what, whose,
                      law_name(f.law), example, f.found, f.expected);
 }
 
@@ -163,7 +166,8 @@ std::string findings_text(const std::vector<Finding>& findings, std::size_t most
   const auto groups = group_findings(findings);
   for (std::size_t i = 0; i < std::min(most, groups.size()); ++i) {
     const FindingGroup& group = groups[i];
-    const bool of_rows = !group.stories.front().first.part.empty();
+    const Finding& first = group.stories.front().first;
+    const bool of_rows = !first.part.empty() || first.first_column >= 0;
     text += fmt::format("  {}{}\n", group.cause_place, of_rows ? ": " + group.cause : "");
     for (const Story& story : group.stories) {
       text += story_text(story);

@@ -450,6 +450,7 @@ class Group {
       for (const Rank* rank : ranks_) {
         pairing(*rank);
       }
+      set_due();
       views();
     } else {
       broken_.insert(Law::cover);
@@ -461,8 +462,8 @@ class Group {
     }
     // Ranks that gather all outputs look at the same columns.
     for (std::size_t i = 1; i < ranks_.size() && c_.view.gather == ViewGather::none; ++i) {
-      if (!idle(*ranks_[i]) && !idle(*ranks_[i - 1]) && ranks_[i]->k0 == ranks_[i - 1]->k0 &&
-          ranks_[i]->kn >= 1 && ranks_[i - 1]->kn >= 1 &&
+      if (!idle(*ranks_[i]) && !idle(*ranks_[i - 1]) &&
+          first_kv(*ranks_[i]) == first_kv(*ranks_[i - 1]) &&
           replica(*ranks_[i]) != replica(*ranks_[i - 1])) {
         broken_.insert(Law::agreement);
       }
@@ -523,7 +524,13 @@ class Group {
     }
   }
 
-  /// The columns a rank's attention expects, by the contract's view.
+  /// The KV head of a rank's first query head.
+  std::int64_t first_kv(const Rank& r) const {
+    return r.q0 / (g_.num_attention_heads / g_.num_key_value_heads);
+  }
+
+  /// The columns a rank's attention expects, by the contract's view: query heads, and the KV heads
+  /// that these belong to.
   Cells local_view(const Rank& r) const {
     Cells cells;
     const auto put = [&](int part, std::int64_t first, std::int64_t heads) {
@@ -544,19 +551,47 @@ class Group {
         cells.push_back({'w', -1, part, i, -1});
       }
     };
-    const std::int64_t groups = c_.view.order != FusedOrder::blocks && r.kn > 0 ? r.kn : 1;
+    std::set<std::int64_t> kv_heads;
+    for (std::int64_t head = r.q0; head < r.q0 + r.qn; ++head) {
+      kv_heads.insert(head / (g_.num_attention_heads / g_.num_key_value_heads));
+    }
+    const auto kn = static_cast<std::int64_t>(kv_heads.size());
+    const std::int64_t k0 = kv_heads.empty() ? 0 : *kv_heads.begin();
+    const std::int64_t groups = c_.view.order != FusedOrder::blocks && kn > 0 ? kn : 1;
     for (std::int64_t i = 0; i < groups; ++i) {
       put(0, r.q0 + i * (r.qn / groups), r.qn / groups);
-      put(1, r.k0 + i * (r.kn / groups), r.kn / groups);
-      put(2, r.k0 + i * (r.kn / groups), r.kn / groups);
+      put(1, k0 + i * (kn / groups), kn / groups);
+      put(2, k0 + i * (kn / groups), kn / groups);
     }
     return cells;
+  }
+
+  /// What must stand in each rank's columns; what lies behind the last rank's is its own to miss.
+  void set_due() {
+    const Cells all = fused(g_, c_.view.order);
+    std::size_t begin = 0;
+    for (const Rank* r : ranks_) {
+      Cells& due = due_[r];
+      if (c_.view.gather == ViewGather::none) {
+        due = local_view(*r);
+      } else {
+        const std::size_t end = r == ranks_.back() ? all.size() : begin + r->columns.size();
+        due.assign(all.begin() + static_cast<std::ptrdiff_t>(std::min(begin, all.size())),
+                   all.begin() + static_cast<std::ptrdiff_t>(std::max(std::min(begin, all.size()),
+                                                                      std::min(end, all.size()))));
+        begin += r->columns.size();
+      }
+      for (std::size_t i = 0; i < due.size(); ++i) {
+        seen_[r].push_back({-1, due[i], -1, {}, i < r->columns.size() ? r->columns[i] : Cell{}});
+      }
+      due.resize(r->columns.size());
+    }
   }
 
   void views() {
     if (c_.view.gather == ViewGather::none) {
       for (const Rank* r : ranks_) {
-        if (!idle(*r) && r->columns != local_view(*r)) {
+        if (!idle(*r) && (r->columns != due_.at(r) || local_view(*r).size() != r->columns.size())) {
           broken_.insert(Law::cover);
         }
       }
@@ -571,13 +606,13 @@ class Group {
     }
   }
 
-  /// Everything that reaches the outputs of the first KV head a rank owns, in no order.
+  /// Everything that reaches the outputs of the first KV head due to a rank, in no order.
   std::vector<std::tuple<int, Cell, std::int64_t, Cell, Cell>> replica(const Rank& r) {
     auto all = seen_[&r];
     std::erase_if(all, [&](const auto& entry) {
       const Cell& base = std::get<1>(entry);
       const std::int64_t rows = base.part == 1 ? g_.head_dim : g_.v_head_dim;
-      return base.part == 0 || base.row / rows != r.k0;
+      return base.part == 0 || base.row / rows != first_kv(r);
     });
     std::sort(all.begin(), all.end());
     return all;
@@ -606,9 +641,8 @@ class Group {
     if (std::abs(factor - 1) > 1e-9L) {
       broken_.insert(Law::scaling);
     }
-    for (const Cell& base : r.columns) {
-      seen_[&r].push_back({live.adapter, base, -1, {}, {}});
-    }
+    Cells due = due_[&r];
+    due.resize(r.columns.size());
     for (const Rank::Launch& one : r.launches.at(live.adapter)) {
       for (std::int64_t i = 0; i < one.rows; ++i) {
         const std::int64_t column = one.out + i;
@@ -617,13 +651,13 @@ class Group {
           break;
         }
         ++deltas[static_cast<std::size_t>(column)];
-        if (r.columns[static_cast<std::size_t>(column)].kind == 'w') {
-          column_delta(r, live, one, r.columns[static_cast<std::size_t>(column)], one.b_at + i);
+        if (due[static_cast<std::size_t>(column)].kind == 'w') {
+          column_delta(r, live, one, due[static_cast<std::size_t>(column)], one.b_at + i);
         }
       }
     }
     for (std::size_t i = 0; i < deltas.size(); ++i) {
-      const Cell& base = r.columns[i];
+      const Cell& base = due[i];
       if (base.kind == 'w' && live.shape.targets[static_cast<std::size_t>(base.part)] &&
           deltas[i] != 1) {
         broken_.insert(Law::identity);
@@ -659,6 +693,14 @@ class Group {
       const Cell& b =
           r.b.at({static_cast<int>(one.b),
                   slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)];
+      const bool a_past = c_.lora_a.gather == Gather::none &&
+                          one.a_at + q >= r.a_rows[static_cast<std::size_t>(one.a)];
+      if (a_past &&
+          (q < wanted ? b == Cell{'b', live.adapter, base.part, base.row, q} : b.kind != '0')) {
+        broken_.insert(Law::bounds);
+        seen_[&r].push_back({live.adapter, base, q, {'x'}, b});
+        continue;
+      }
       if (a.kind != '0' && b.kind != '0') {
         seen_[&r].push_back({live.adapter, base, q, a, b});
       }
@@ -680,6 +722,7 @@ class Group {
   const QkvGeometry& g_;
   std::vector<Rank*> ranks_;
   std::set<Law>& broken_;
+  std::map<const Rank*, Cells> due_;
   /// By rank: adapter, base label, lora_rank index (-1: the base alone), A cell, B cell.
   std::map<const Rank*, std::vector<std::tuple<int, Cell, std::int64_t, Cell, Cell>>> seen_;
 };

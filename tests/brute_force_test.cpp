@@ -36,7 +36,7 @@ enum class Agreement { compared, left_out };
 std::set<Law> laws_of(const Analysis& analysis, Agreement agreement) {
   std::set<Law> laws;
   for (const Violation& violation : analysis.violations) {
-    laws.insert(violation.law);
+    laws.insert(law_of(violation));
   }
   if (agreement == Agreement::left_out) {
     laws.erase(Law::agreement);

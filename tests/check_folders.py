@@ -25,7 +25,7 @@ ALLOWED = {
     "verify/compare": ["sim/base", "sim/numerics"],
     "verify/explain": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/data", "sim/pool", "sim/ranks", "verify/compare"],
     "verify/museum": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/case"],
-    "verify/mutants": ["sim/base", "sim/model", "sim/contract", "sim/layout"],
+    "verify/mutants": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/explain"],
     "verify/report": ["sim/*", "verify/*"],
     "verify/cli": ["sim/*", "verify/*"],
 }

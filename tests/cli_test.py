@@ -78,8 +78,11 @@ class Layout(unittest.TestCase):
         self.assertEqual((slot0["first_head"], slot0["first_row"], slot0["last_row"]), (1, 256, 511))
         slot1 = next(f for f in bounds if f["slot"] == 1)
         self.assertIn("outside the pool", slot1["found"])
-        self.assertIn("K = n*D*T = 1024 [", slot0["cause"])
-        self.assertIn("configs/bugs/sglang-24420.json#/replace/~1let~1K]", slot0["cause"])
+        self.assertIn("K = n*D*T = 1024 (", slot0["cause"])
+        # The formula of V's offset and the length of the buffer are the two that the fix changed.
+        for finding in report["findings"]:
+            self.assertTrue(finding["place"].endswith("configs/bugs/sglang-24420.json#/replace/~1let~1K"))
+            self.assertTrue(finding["and"].endswith("#/replace/~1lora_b~1buffers~1B"))
 
     def test_every_finding_carries_a_case_line_that_replays_it(self):
         _, report = layout("sglang-24420", 4)
@@ -122,7 +125,7 @@ class Layout(unittest.TestCase):
 
     def test_findings_stand_under_the_formula_once_for_all_ranks(self):
         done = tplora("layout", "--model", MODEL, "--engine", "sglang-24420", "--tp", "4")
-        self.assertEqual(done.stdout.count("configs/engines/sglang.json#/lora_b/copies/2/from: Q + K + g0*D"), 1)
+        self.assertEqual(done.stdout.count("configs/bugs/sglang-24420.json#/replace/~1let~1K: K = n*D*T = 1024"), 1)
         self.assertIn("tp_ranks 0-3: v heads 0-1, rows 0-511 of adapter a (slot 0): law bounds", done.stdout)
 
     def test_two_contracts_are_compared(self):

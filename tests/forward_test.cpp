@@ -144,14 +144,12 @@ TEST_CASE("the silent bug changes V only, on every rank, and the labels say to w
     ranks.insert(difference.tp_rank);
     REQUIRE(difference.sources.size() == 2);
     REQUIRE(difference.sources[0].from.size() == 1);
-    const Holder& first = difference.sources[0].from[0].holder;
-    CHECK(first == Holder{.kind = Holder::Kind::rows,
-                          .adapter = 1,
-                          .part_space = space_of(Part::q),
-                          .first_row = difference.tp_rank * 64,
-                          .slot = 1});
+    const Provenance& first = difference.sources[0].from[0];
+    CHECK(first.slot == 1);
+    CHECK(first.found ==
+          Content(LoraBRows{.adapter = 1, .part = Part::q, .first_row = difference.tp_rank * 64}));
     CHECK(difference.sources[0].from[0].rows == 8);
-    CHECK(difference.sources[1].from[0].holder.kind == Holder::Kind::outside);
+    CHECK(difference.sources[1].from[0].found == Content(Outside{}));
   }
   CHECK(ranks == std::set<std::int64_t>{0, 1, 2, 3});
 }
@@ -164,8 +162,8 @@ TEST_CASE("with an empty neighbour slot the bug's V is the base output", "[ranks
   for (const NumericDifference& difference : outcome.numbers.differences) {
     CHECK(difference.part == Part::v);
     REQUIRE(difference.sources.size() == 1);
-    CHECK(difference.sources[0].from[0].holder.kind == Holder::Kind::zeros);
-    CHECK(difference.sources[0].from[0].holder.slot == 1);
+    CHECK(difference.sources[0].from[0].found == Content(Zeros{}));
+    CHECK(difference.sources[0].from[0].slot == 1);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "tests/support.hpp"
 #include "verify/cli/runner.hpp"
 #include "verify/mutants/mutate.hpp"
+#include "verify/report/finding_text.hpp"
 #include "verify/report/suite_report.hpp"
 
 using namespace tplora;
@@ -208,10 +209,10 @@ TEST_CASE("two faults at once are both found and blamed on both formulas", "[mus
   bool k_swapped = false;
   for (const Finding& finding : outcome->findings) {
     blamed.insert(finding.cause_place);
-    v_lost = v_lost || finding.message().find(
+    v_lost = v_lost || message(finding).find(
                            "v head 0, rows 0-3 of adapter a (slot 0): found "
                            "adapter b's q rows") != std::string::npos;
-    k_swapped = k_swapped || finding.message().find(
+    k_swapped = k_swapped || message(finding).find(
                                  "k head 0, rows 0-3 of adapter a (slot 0): found adapter "
                                  "a's k rows 4-7 (head 1)") != std::string::npos;
   }
@@ -248,7 +249,8 @@ TEST_CASE("an uncatalogued wrong contract is blamed on the formula that was chan
       ++silent;
       const bool right =
           std::any_of(outcome->findings.begin(), outcome->findings.end(), [&](const Finding& one) {
-            const bool complete = one.part.empty() || (!one.found.empty() && !one.expected.empty());
+            const bool complete =
+                !one.violation || (!found_text(one).empty() && !expected_text(one).empty());
             CHECK(complete);
             return depends_on(mutant.contract, one.cause_place, mutant.place);
           });

@@ -1,5 +1,5 @@
 #include "tests/support.hpp"
-#include "verify/mutants/judge.hpp"
+#include "verify/mutants/score.hpp"
 
 using namespace tplora;
 

@@ -6,6 +6,7 @@
 #include "tests/brute_force.hpp"
 #include "tests/support.hpp"
 #include "verify/cli/runner.hpp"
+#include "verify/report/finding_text.hpp"
 
 using namespace tplora;
 
@@ -47,7 +48,7 @@ CaseOutcome run(const std::string& engine, const std::string& rest) {
 std::string told(const CaseOutcome& outcome) {
   std::string text;
   for (const Finding& finding : outcome.findings) {
-    text += finding.message() + "\n";
+    text += message(finding) + "\n";
   }
   return text;
 }
@@ -102,7 +103,7 @@ TEST_CASE("a sentence on scaling shows a few factors, however many there are", "
   const CaseOutcome outcome =
       run(edited(folder, "vllm", R"("replace": {"/pool/scale": "cache"})"), steps);
   CHECK(has(told(outcome), "(alpha = 4) / (r = 2) times ..., once for each of its 101 uses"));
-  CHECK(outcome.findings.front().message().size() < 2000);
+  CHECK(message(outcome.findings.front()).size() < 2000);
 }
 
 TEST_CASE("a rescale reaches a table at once and a slot at the next use", "[state]") {
@@ -270,7 +271,7 @@ TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {
     CHECK(analysis.verdict == slow.verdict);
     std::set<Law> laws;
     for (const Violation& violation : analysis.violations) {
-      laws.insert(violation.law);
+      laws.insert(law_of(violation));
     }
     laws.erase(Law::agreement);
     std::set<Law> expected = slow.broken;

@@ -23,7 +23,7 @@ std::vector<Contract> all_contracts() {
 std::set<Law> laws_of(const Analysis& analysis) {
   std::set<Law> laws;
   for (const Violation& violation : analysis.violations) {
-    laws.insert(violation.law);
+    laws.insert(law_of(violation));
   }
   return laws;
 }

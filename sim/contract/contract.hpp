@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -171,8 +172,6 @@ struct PoolSection {
   PoolLookup lookup = PoolLookup::current;
   PoolEvict evict = PoolEvict::lru;
   PoolBase base = PoolBase::none;
-  /// File and JSON pointer of three of the words, for findings and errors.
-  std::string cut_place = {}, scale_place = {}, lookup_place = {};
 };
 
 struct ViewSection {
@@ -228,7 +227,12 @@ struct Contract {
   ViewSection view;
   Formula scaling_numerator;
   Formula scaling_denominator;
+  /// Of each word and list, by its JSON pointer in the merged document: file and JSON pointer at
+  /// which it was written.
+  std::map<std::string, std::string> written_at;
 
+  /// Of what stands at a pointer: where it was written, else where the nearest thing around it was.
+  [[nodiscard]] std::string place_of(const std::string& pointer) const;
   /// The latest phase among the symbols of `formula`.
   [[nodiscard]] Phase phase_of(const Formula& formula) const;
   /// Whether adapters are fused (one A for q, k and v), because lora_a copies a `shared` source.

@@ -105,6 +105,17 @@ std::vector<Formula*> formulas_of(Contract& contract) {
   return list;
 }
 
+std::string Contract::place_of(const std::string& pointer) const {
+  for (std::string at = pointer;; at.resize(at.rfind('/'))) {
+    if (const auto found = written_at.find(at); found != written_at.end()) {
+      return found->second + (at == pointer ? "" : pointer.substr(at.size()));
+    }
+    if (at.empty()) {
+      return file + "#" + pointer;
+    }
+  }
+}
+
 bool Contract::mentions(int symbol) const {
   Contract copy = *this;  // formulas_of gives formulas to change
   const auto all = formulas_of(copy);

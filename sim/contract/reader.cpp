@@ -6,6 +6,7 @@
 
 #include "sim/contract/contract.hpp"
 #include "sim/contract/document.hpp"
+#include "sim/contract/sites.hpp"
 
 namespace tplora {
 namespace {
@@ -47,6 +48,12 @@ class Compiler {
     }
     contract_.value_count = max_symbols_;
     index_formulas(contract_);
+    for (const WordSite& site : word_sites(contract_)) {
+      contract_.written_at[site.pointer] = document_.place(site.pointer);
+    }
+    for (const ListSite& site : list_sites(contract_)) {
+      contract_.written_at[site.pointer] = document_.place(site.pointer);
+    }
     return std::move(contract_);
   }
 
@@ -535,10 +542,7 @@ class Compiler {
                         .scale = word(*section, "scale", kScale, PoolScale::table),
                         .lookup = word(*section, "lookup", kLookup, PoolLookup::current),
                         .evict = word(*section, "evict", kEvict, PoolEvict::lru),
-                        .base = word(*section, "base", kBase, PoolBase::none),
-                        .cut_place = document_.place("/pool/cut"),
-                        .scale_place = document_.place("/pool/scale"),
-                        .lookup_place = document_.place("/pool/lookup")};
+                        .base = word(*section, "base", kBase, PoolBase::none)};
     }
   }
 

@@ -4,6 +4,12 @@
 
 #include <algorithm>
 
+#include "sim/layout/law_agreement.hpp"
+#include "sim/layout/law_cover.hpp"
+#include "sim/layout/law_delta.hpp"
+#include "sim/layout/law_scaling.hpp"
+#include "sim/layout/view.hpp"
+
 namespace tplora {
 
 namespace {
@@ -188,8 +194,8 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
         scaling_events(contract.pool.scale, analysis_.events, live.event, live.scaled));
   }
   for (std::int64_t first = 0; first < ranks; first += group_size) {
-    const std::span<const RankState> group(analysis_.ranks.data() + first,
-                                           static_cast<std::size_t>(group_size));
+    const std::span<RankState> group(analysis_.ranks.data() + first,
+                                     static_cast<std::size_t>(group_size));
     check_group(contract, input.geometry, group, analysis_.violations);
     gathered_.resize(analysis_.live.size());
     for (std::size_t i = 0; i < gathered_.size(); ++i) {

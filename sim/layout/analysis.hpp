@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "sim/layout/laws.hpp"
 #include "sim/layout/plan.hpp"
 #include "sim/layout/pool_steps.hpp"
+#include "sim/layout/rank_state.hpp"
+#include "sim/layout/violation.hpp"
 
 namespace tplora {
 

@@ -41,47 +41,6 @@ std::int64_t symbol_value(const QkvGeometry& g, const Deployment& d, int number)
   }
 }
 
-const Formula& formula_at(const Contract& contract, const FormulaRef& ref) {
-  using Section = FormulaRef::Section;
-  using Field = FormulaRef::Field;
-  const auto i = static_cast<std::size_t>(ref.index);
-  const auto of_copy = [&](const Copy& copy) -> const Formula& {
-    return ref.field == Field::rows            ? copy.rows
-           : ref.field == Field::at && copy.at ? *copy.at
-                                               : copy.from;
-  };
-  switch (ref.section) {
-    case Section::let: return contract.lets[i].formula;
-    case Section::check: return contract.checks[i].that;
-    case Section::weight: return of_copy(contract.weight.copies[i]);
-    case Section::lora_b: return of_copy(contract.lora_b.copies[i]);
-    case Section::lora_a: return of_copy(contract.lora_a.copies[i]);
-    case Section::lora_b_buffer: return contract.lora_b.buffers[i].rows;
-    case Section::lora_a_buffer: return contract.lora_a.buffers[i].rows;
-    case Section::kernel: {
-      const KernelEntry& entry = contract.kernel[i];
-      switch (ref.field) {
-        case Field::a_at: return entry.a_at;
-        case Field::b_at: return entry.b_at;
-        case Field::out: return entry.out;
-        case Field::depth: return entry.depth;
-        default: return entry.rows;
-      }
-    }
-    case Section::scaling:
-      return ref.field == Field::denominator ? contract.scaling_denominator
-                                             : contract.scaling_numerator;
-    case Section::owns:
-      switch (ref.field) {
-        case Field::first_q: return contract.owns.first_q;
-        case Field::q_heads: return contract.owns.q_heads;
-        case Field::kv_heads: return contract.owns.kv_heads;
-        default: return contract.owns.first_kv;
-      }
-  }
-  return contract.owns.first_kv;
-}
-
 void append_q_heads(const QkvGeometry& geometry, FusedOrder order, std::int64_t first_head,
                     std::int64_t heads, std::int64_t at, IntervalMap& map) {
   const std::int64_t rows = geometry.rows_per_head(Part::q);
@@ -131,12 +90,12 @@ void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t fr
   }
 }
 
-FusedOrder Planner::true_order(FusedOrder assumed, FusedBy fused_by) const {
+FusedOrder true_order(const QkvGeometry& geometry, FusedOrder assumed, FusedBy fused_by) {
   if (fused_by == FusedBy::engine) {
     return assumed;
   }
   // per_head has a KV head for each q head, and is then the same as per_group.
-  return geometry_.fused_order == RowOrder::blocks ? FusedOrder::blocks : FusedOrder::per_group;
+  return geometry.fused_order == RowOrder::blocks ? FusedOrder::blocks : FusedOrder::per_group;
 }
 
 namespace {
@@ -337,7 +296,7 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   build.group_size = values_[symbol::T];
   build.group_rank = values_[symbol::t];
   Target target{.of_weight = true,
-                .order = true_order(contract_.weight.order, contract_.weight.fused_by),
+                .order = true_order(geometry_, contract_.weight.order, contract_.weight.fused_by),
                 .past_end = contract_.weight.past_end,
                 .pieces = build.weight,
                 .maps = {&build.columns, 1},
@@ -433,7 +392,7 @@ bool Planner::copy_b(const AdapterShape& adapter, const RankBuild& build, RankLo
     return true;
   }
   empty_maps(load.b_maps, build.b_rows.size());
-  Target target{.order = true_order(contract_.lora_b.order, contract_.lora_b.fused_by),
+  Target target{.order = true_order(geometry_, contract_.lora_b.order, contract_.lora_b.fused_by),
                 .past_end = contract_.lora_b.past_end,
                 .pieces = load.b_pieces,
                 .maps = load.b_maps,

@@ -38,42 +38,6 @@ struct AdapterShape {
   friend bool operator==(const AdapterShape&, const AdapterShape&) = default;
 };
 
-/// Which formula of a contract something follows from.
-struct FormulaRef {
-  enum class Section {
-    let,
-    check,
-    owns,
-    weight,
-    lora_b_buffer,
-    lora_b,
-    lora_a_buffer,
-    lora_a,
-    kernel,
-    scaling
-  };
-  enum class Field {
-    value,
-    from,
-    rows,
-    at,
-    a_at,
-    b_at,
-    out,
-    depth,
-    first_q,
-    q_heads,
-    first_kv,
-    kv_heads,
-    numerator,
-    denominator
-  };
-  Section section = Section::let;
-  int index = 0;  ///< place in that section's list
-  Field field = Field::value;
-};
-[[nodiscard]] const Formula& formula_at(const Contract& contract, const FormulaRef& ref);
-
 /// One evaluated copy. Rows that a clip cut off the front or the end are not in `rows`.
 struct Piece {
   int copy = 0;  ///< place in the section's list of copies
@@ -213,7 +177,6 @@ class Planner {
   void put_source(Source source, const Target& target, std::int64_t at, std::int64_t rows,
                   std::int64_t from, IntervalMap& map) const;
   [[nodiscard]] std::int64_t source_rows(Source source) const;
-  [[nodiscard]] FusedOrder true_order(FusedOrder assumed, FusedBy fused_by) const;
 
   const Contract& contract_;
   QkvGeometry geometry_;
@@ -261,6 +224,10 @@ class Planner {
   std::int64_t loop_steps_ = 0;  ///< of the build or load under way
   std::int64_t pieces_ = 0;      ///< since this planner was made
 };
+
+/// The order in which rows really stand in a fused tensor that a contract takes for `assumed`.
+[[nodiscard]] FusedOrder true_order(const QkvGeometry& geometry, FusedOrder assumed,
+                                    FusedBy fused_by);
 
 /// Appends to `map`, from target row `at` on, the rows of q heads [first_head, first_head + heads):
 /// in the halves order, without their gates first and then the gates.

@@ -112,7 +112,7 @@ class Worker {
     keep_smaller(tally.smallest_silent, point);
     std::array<bool, kLawCount> seen = {};
     for (const Violation& violation : analysis.violations) {
-      seen[static_cast<std::size_t>(violation.law)] = true;
+      seen[static_cast<std::size_t>(law_of(violation))] = true;
     }
     for (std::size_t law = 0; law < seen.size(); ++law) {
       tally.broken[law] += seen[law] ? 1 : 0;

@@ -76,7 +76,7 @@ class Library {
         fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
                     contract.program, folds ? "when B is put into a slot" : "in its kernels",
                     folds ? R"("slot" or "cache")" : R"("table")"),
-        contract.pool.scale_place);
+        contract.place_of("/pool/scale"));
   }
 
   const ConfigFolders& configs_;

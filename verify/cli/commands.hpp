@@ -46,6 +46,7 @@ struct MutantsOptions {
   std::vector<std::string> engines;  ///< empty: every engine of configs/engines
   std::int64_t max_heads = 8;        ///< of the points, and their largest tp_size
   std::int64_t every = 1;            ///< only each n-th mutant
+  bool blame = false;                ///< also look whether findings name the changed place
   int jobs = 0;
   bool json = false;
 };

@@ -107,6 +107,8 @@ void add_mutants(CLI::App& app, MutantsOptions& options) {
       ->capture_default_str();
   mutants->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
       ->check(CLI::Range(0, 1024));
+  mutants->add_flag("--blame", options.blame,
+                    "Also look whether findings on a mutant name the place it changes");
   mutants->add_flag("--json", options.json, "Print JSON");
   mutants->footer("Example: tplora mutants vllm_single_slice");
 }

@@ -28,7 +28,8 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
     scores.push_back(score_mutants(*contract, {.max_heads = options.max_heads,
                                                .max_tp_size = options.max_heads,
                                                .every = options.every,
-                                               .jobs = options.jobs}));
+                                               .jobs = options.jobs,
+                                               .blame = options.blame}));
     survived = survived || scores.back().fates.contains(Fate::survived);
     any = any || scores.back().total() > 0;
   }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/view.hpp"
 #include "sim/ranks/tp_group.hpp"
 #include "verify/compare/digest.hpp"
 #include "verify/reference/reference.hpp"

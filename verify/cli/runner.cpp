@@ -8,6 +8,7 @@
 
 #include "sim/base/parallel_for.hpp"
 #include "verify/cli/work.hpp"
+#include "verify/report/finding_text.hpp"
 
 namespace tplora {
 namespace {
@@ -78,7 +79,7 @@ std::string missing_finding(const CaseOutcome& outcome, const Expectation& expec
   for (const std::string& text : expect.finding) {
     const bool said = std::any_of(
         outcome.findings.begin(), outcome.findings.end(),
-        [&](const Finding& one) { return one.message().find(text) != std::string::npos; });
+        [&](const Finding& one) { return message(one).find(text) != std::string::npos; });
     if (!said) {
       return text;
     }
@@ -163,23 +164,24 @@ std::vector<std::string> describe_sources(const PreparedCase& item,
   std::vector<std::string> lines;
   for (const auto& source : difference.sources) {
     for (const Provenance& from : source.from) {
-      const Holder& holder = from.holder;
-      std::string what;
-      switch (holder.kind) {
-        case Holder::Kind::zeros: what = "zeros"; break;
-        case Holder::Kind::outside: what = "memory outside the pool"; break;
-        case Holder::Kind::rows:
-          what = fmt::format(
-              "adapter {}'s {} rows {}-{}", names[static_cast<std::size_t>(holder.adapter)],
-              holder.part_space == kSharedA ? "shared A"
-                                            : part_name(static_cast<Part>(holder.part_space)),
-              holder.first_row, holder.first_row + from.rows - 1);
-          break;
-        default: what = "nothing that was loaded"; break;
-      }
-      const std::string slot = holder.slot >= 0 && holder.slot != source.slot
-                                   ? fmt::format(" of slot {}", holder.slot)
-                                   : "";
+      const auto adapter_rows = [&](int adapter, std::string_view of, std::int64_t first) {
+        return fmt::format("adapter {}'s {} rows {}-{}", names[static_cast<std::size_t>(adapter)],
+                           of, first, first + from.rows - 1);
+      };
+      const std::string what = std::visit(
+          Overloaded{[](const Zeros&) { return std::string("zeros"); },
+                     [](const Outside&) { return std::string("memory outside the pool"); },
+                     [&](const LoraBRows& b) {
+                       return adapter_rows(b.adapter, part_name(b.part), b.first_row);
+                     },
+                     [&](const LoraARows& a) {
+                       return adapter_rows(a.adapter, a.part ? part_name(*a.part) : "shared A",
+                                           a.first_index);
+                     },
+                     [](const auto&) { return std::string("nothing that was loaded"); }},
+          from.found);
+      const std::string slot =
+          from.slot && *from.slot != source.slot ? fmt::format(" of slot {}", *from.slot) : "";
       lines.push_back(
           fmt::format("{} delta of adapter {} (slot {}) came from {}{}", part_name(difference.part),
                       names[static_cast<std::size_t>(source.adapter)], source.slot, what, slot));

@@ -1,7 +1,10 @@
-// Findings: what is wrong, where, what stands there instead, and which formula put it there.
+// Findings: what is wrong, where, what stands there instead, and which formula or word put it
+// there. Values; verify/report makes sentences of them.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,26 +13,35 @@
 
 namespace tplora {
 
-/// One finding on one tp_rank, as values. Rows and heads are logical: rows of the part's own
-/// projection, counted from its first; the last row is part of the range.
+/// What it takes to put a finding in words.
+struct FindingContext {
+  QkvGeometry geometry;
+  std::vector<std::string> adapters;  ///< names, by adapter number
+};
+
+/// One finding on one tp_rank. Rows and heads are logical: rows of the part's own projection,
+/// counted from its first; the last one is part of the range, and -1 stands for none in particular.
 struct Finding {
   Law law = Law::check;
   Verdict verdict = Verdict::silent;  ///< what this finding alone makes of the case
   std::int64_t tp_rank = 0;
-  std::string part;  ///< "q", "k", "v", or empty where a whole rank is concerned
+  /// Nothing where a formula or check failed, or where a rest is summed up: `cause` says all.
+  std::optional<Violation> violation;
+  std::optional<Part> part;  ///< nothing where no row of the model is concerned
   std::int64_t first_head = -1, last_head = -1;
   std::int64_t first_row = -1, last_row = -1;
-  std::int64_t first_column = -1,
-               last_column = -1;  ///< of the rank's output; -1: none in particular
-  std::string adapter;            ///< the adapter whose delta is concerned; empty: the base layer
-  std::int64_t slot = -1;         ///< its slot
-  std::string expected;           ///< what should stand there
-  std::string found;              ///< what stands there
-  std::string cause;              ///< the formula responsible, with its values
-  std::string cause_place;        ///< file and JSON pointer of that formula
+  std::int64_t first_column = -1, last_column = -1;  ///< of the rank's output
+  std::optional<Delta> delta;                        ///< nothing: the base layer
+  std::string cause;        ///< the formula or word responsible, with its values
+  std::string cause_place;  ///< file and JSON pointer of it
+  /// Place of a second formula that is wrong too; empty: the cause stands alone.
+  std::string together_with;
+  /// Places of formulas and words that may as well be wrong instead, the likelier first.
+  std::vector<std::string> other_places;
+  std::shared_ptr<const FindingContext> context;  ///< set wherever `violation` is
 
-  /// One sentence with all of it, for one rank.
-  [[nodiscard]] std::string message() const;
+  /// The name of the adapter whose delta is concerned; empty: the base layer.
+  [[nodiscard]] std::string adapter() const;
 };
 
 /// All findings of an analysis, by tp_rank in order of discovery. `names` are the adapters' names
@@ -37,26 +49,5 @@ struct Finding {
 [[nodiscard]] std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
                                            const Analysis& analysis,
                                            const std::vector<std::string>& names);
-
-/// Findings that differ only in tp_rank, heads and rows, told once.
-struct Story {
-  Finding first;                                            ///< on the lowest tp_rank that has it
-  std::vector<std::int64_t> ranks;                          ///< ascending
-  std::vector<std::int64_t> heads;                          ///< heads concerned, ascending
-  std::vector<std::pair<std::int64_t, std::int64_t>> rows;  ///< first and last, merged, ascending
-};
-
-/// What one formula has done.
-struct FindingGroup {
-  std::string cause;  ///< the formula with its values, on the first rank concerned
-  std::string cause_place;
-  std::vector<Story> stories;
-};
-
-/// Findings by root formula, in order of discovery.
-[[nodiscard]] std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings);
-
-/// "0-3, 5": ascending numbers as ranges.
-[[nodiscard]] std::string ranges(const std::vector<std::int64_t>& numbers);
 
 }  // namespace tplora

@@ -43,28 +43,49 @@ FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
   return pool;
 }
 
-Holder holder_of(Label label, std::int64_t slot) {
+/// What a label stands for, as `operand` of the delta.
+Content content_of(Label label, Operand operand) {
   if (label.is_outside()) {
-    return {.kind = Holder::Kind::outside};
+    return Outside{};
   }
   if (label.is_zero()) {
-    return {.kind = Holder::Kind::zeros, .slot = slot};
+    return Zeros{};
   }
-  return {.kind = Holder::Kind::rows,
-          .adapter = label.adapter(),
-          .part_space = label.space(),
-          .first_row = label.row(),
-          .slot = slot};
+  const std::int32_t space = label.space();
+  const std::optional<Part> part =
+      space == kSharedA ? std::nullopt : std::optional(static_cast<Part>(space));
+  if (operand == Operand::a) {
+    return LoraARows{.adapter = label.adapter(), .part = part, .first_index = label.row()};
+  }
+  return LoraBRows{
+      .adapter = label.adapter(), .part = part.value_or(Part::q), .first_row = label.row()};
 }
 
-bool continues(const Provenance& last, std::int64_t column, const Holder& holder) {
-  if (last.column + last.rows != column || last.holder.kind != holder.kind ||
-      last.holder.slot != holder.slot) {
+/// What one wrong column reads.
+struct Read {
+  Content found;
+  std::optional<std::int64_t> slot;
+};
+
+Read read_of(Label label, Operand operand, std::int64_t slot) {
+  return {content_of(label, operand), label.is_outside() ? std::nullopt : std::optional(slot)};
+}
+
+bool continues(const Provenance& last, std::int64_t column, const Read& read) {
+  if (last.column + last.rows != column || last.slot != read.slot) {
     return false;
   }
-  return holder.kind != Holder::Kind::rows ||
-         (last.holder.adapter == holder.adapter && last.holder.part_space == holder.part_space &&
-          last.holder.first_row + last.rows == holder.first_row);
+  if (const auto* b = std::get_if<LoraBRows>(&read.found)) {
+    const auto* before = std::get_if<LoraBRows>(&last.found);
+    return before != nullptr && before->adapter == b->adapter && before->part == b->part &&
+           before->first_row + last.rows == b->first_row;
+  }
+  if (const auto* a = std::get_if<LoraARows>(&read.found)) {
+    const auto* before = std::get_if<LoraARows>(&last.found);
+    return before != nullptr && before->adapter == a->adapter && before->part == a->part &&
+           before->first_index + last.rows == a->first_index;
+  }
+  return last.found == read.found;
 }
 
 /// The labels that meet in one output column.
@@ -92,16 +113,16 @@ class Tracer {
     for (const KernelLaunch& launch : load.launches) {
       const std::int64_t from = std::max(begin, launch.out);
       const std::int64_t stop = std::min({end, launch.out + launch.rows, rank_.build.width});
-      rank_.build.columns.visit(from, std::max(from, stop), [&](const Segment& stretch) {
+      rank_.due.visit(from, std::max(from, stop), [&](const Segment& stretch) {
         for (std::int64_t i = 0; i < stretch.rows && stretch.space >= 0; ++i) {
-          const auto wrong = wrong_holder(launch, stretch.at + i, stretch.space, stretch.from + i);
+          const auto wrong = wrong_read(launch, stretch.at + i, stretch.space, stretch.from + i);
           if (!wrong) {
             continue;
           }
           if (!list.empty() && continues(list.back(), stretch.at + i, *wrong)) {
             ++list.back().rows;
           } else {
-            list.push_back({stretch.at + i, 1, *wrong});
+            list.push_back({stretch.at + i, 1, wrong->found, wrong->slot});
           }
         }
       });
@@ -110,8 +131,8 @@ class Tracer {
   }
 
  private:
-  [[nodiscard]] std::optional<Holder> wrong_holder(const KernelLaunch& launch, std::int64_t column,
-                                                   std::int32_t space, std::int64_t row) const {
+  [[nodiscard]] std::optional<Read> wrong_read(const KernelLaunch& launch, std::int64_t column,
+                                               std::int32_t space, std::int64_t row) const {
     const bool targeted = live_.shape.has(static_cast<Part>(space));
     const std::int64_t wanted = targeted ? live_.shape.lora_rank : 0;
     const std::int64_t b_row = launch.b_at + column - launch.out;
@@ -124,14 +145,13 @@ class Tracer {
       const std::int32_t a_space = live_.shape.shared_a ? kSharedA : space;
       if (q < wanted ? !(b == Label::of(live_.adapter, space, row, q))
                      : !a.is_zero() && !b.is_zero()) {
-        return holder_of(b, slot);
+        return read_of(b, Operand::b, slot);
       }
       if (q < wanted && !(a == Label::of(live_.adapter, a_space, q, 0))) {
-        return holder_of(a, live_.slot);
+        return read_of(a, Operand::a, live_.slot);
       }
     }
-    return launch.depth < wanted ? std::optional(Holder{.kind = Holder::Kind::nothing})
-                                 : std::nullopt;
+    return launch.depth < wanted ? std::optional(Read{NeverWritten{}, std::nullopt}) : std::nullopt;
   }
 
   /// The label of gathered A row `a_at + q`.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "sim/contract/contract.hpp"
@@ -13,7 +14,8 @@ namespace tplora {
 struct Provenance {
   std::int64_t column = 0;  ///< first local output column
   std::int64_t rows = 0;
-  Holder holder;  ///< of the B rows, or, where those are right, of the A rows
+  Content found;                     ///< the B rows, or, where those are right, the A rows
+  std::optional<std::int64_t> slot;  ///< where these were read; nothing: in none
 };
 
 /// Where the delta of `live` on `tp_rank` comes from in columns [begin, end): wrong stretches only.

@@ -10,50 +10,80 @@
 namespace tplora {
 namespace {
 
-constexpr const char* kNoValue = "no value";
+/// A failure, apart from the formula behind it.
+struct FailureEffect {
+  Verdict verdict = Verdict::refused;
+  Law law = Law::check;
+  std::int64_t tp_rank = 0;
+  std::string place;  ///< but for law fit: only the very same check is the same fault
+  std::vector<std::int64_t> b_rows, a_rows;       ///< with law fit: of the rank's buffers,
+  std::vector<std::vector<std::int64_t>> slices;  ///< and of the slices, by pool event
+  friend auto operator<=>(const FailureEffect&, const FailureEffect&) = default;
+};
+
+/// The factor of an adapter on a rank as an event of the pool leaves it. As a float: equal factors
+/// are equal however they are written.
+struct Factor {
+  std::int64_t tp_rank = 0;
+  int adapter = 0;
+  int event = 0;
+  float factor = 0;
+  friend auto operator<=>(const Factor&, const Factor&) = default;
+};
 
 /// What a contract does to a case: verdict, failures and broken laws, without their formulas.
-std::string deeds(const Contract& contract, const LayoutCase& input, Analyser& analyser) {
+struct Effects {
+  Verdict verdict = Verdict::consistent;
+  std::set<FailureEffect> failures;
+  std::set<Violation> violations;
+  std::set<Factor> factors;  ///< where law 8 is broken
+  friend bool operator==(const Effects&, const Effects&) = default;
+};
+
+FailureEffect effect_of(const PlanFailure& failure, const Analysis& analysis) {
+  FailureEffect effect{.verdict = failure.verdict,
+                       .law = failure.law,
+                       .tp_rank = failure.tp_rank,
+                       .place = failure.law == Law::fit ? "" : failure.place,
+                       .b_rows = {},
+                       .a_rows = {},
+                       .slices = {}};
+  if (failure.law == Law::fit) {
+    const RankState& rank = analysis.ranks[static_cast<std::size_t>(failure.tp_rank)];
+    effect.b_rows = rank.build.b_rows;
+    effect.a_rows = rank.build.a_rows;
+    for (int event = 0; rank.has_load(event); ++event) {
+      effect.slices.push_back(rank.load(event).slice_rows);
+    }
+  }
+  return effect;
+}
+
+/// Nothing where a formula has no value.
+std::optional<Effects> effects_of(const Contract& contract, const LayoutCase& input,
+                                  Analyser& analyser) {
   const Analysis& analysis = analyser.run(contract, input);
   if (analysis.bad_contract) {
-    return kNoValue;
+    return std::nullopt;
   }
-  std::set<std::string> lines;
+  Effects effects{.verdict = analysis.verdict, .failures = {}, .violations = {}, .factors = {}};
   for (const PlanFailure& failure : analysis.failures) {
-    std::string shapes;
-    if (failure.law == Law::fit) {
-      const RankState& rank = analysis.ranks[static_cast<std::size_t>(failure.tp_rank)];
-      shapes = fmt::format(" b {} a {}", fmt::join(rank.build.b_rows, ","),
-                           fmt::join(rank.build.a_rows, ","));
-      for (int event = 0; rank.has_load(event); ++event) {
-        shapes += fmt::format(" {}", fmt::join(rank.load(event).slice_rows, ","));
-      }
-    } else {
-      shapes = " " + failure.place;  // only the very same check is the same fault
-    }
-    lines.insert(fmt::format("{} {} {}{}", static_cast<int>(failure.verdict),
-                             static_cast<int>(failure.law), failure.tp_rank, shapes));
+    effects.failures.insert(effect_of(failure, analysis));
   }
-  for (const Violation& v : analysis.violations) {
-    if (v.law == Law::scaling) {
-      const RankState& rank = analysis.ranks[static_cast<std::size_t>(v.tp_rank)];
+  for (const Violation& violation : analysis.violations) {
+    effects.violations.insert(violation);
+    if (const auto* scaling = std::get_if<WrongScaling>(&violation)) {
+      const RankState& rank = analysis.ranks[static_cast<std::size_t>(scaling->tp_rank)];
       for (const LiveAdapter& live : analysis.live) {
         for (const int event :
              scaling_events(contract.pool.scale, analysis.events, live.event, live.scaled)) {
-          const RankLoad& load = rank.load(event);
-          // As a float: equal factors are equal however they are written.
-          lines.insert(
-              fmt::format("{} {} {} times {}", v.tp_rank, live.adapter, event, load.scaling()));
+          effects.factors.insert(
+              {scaling->tp_rank, live.adapter, event, rank.load(event).scaling()});
         }
       }
     }
-    lines.insert(fmt::format("{} {} {} {} {} {} {} {} {}: {} {} {} {} {}", static_cast<int>(v.law),
-                             static_cast<int>(v.side), v.tp_rank, v.adapter, v.slot,
-                             v.part ? static_cast<int>(*v.part) : -1, v.first_row, v.rows, v.column,
-                             static_cast<int>(v.holder.kind), v.holder.adapter, v.holder.part_space,
-                             v.holder.first_row, v.holder.slot));
   }
-  return fmt::format("{}\n{}", verdict_name(analysis.verdict), fmt::join(lines, "\n"));
+  return effects;
 }
 
 bool takes_case(const Contract& contract, const Case& one) {
@@ -65,9 +95,9 @@ bool takes_case(const Contract& contract, const Case& one) {
 bool shows(const Contract& bug, const Contract& engine, const Case& one,
            const QkvGeometry& geometry, Analyser& analyser) {
   const LayoutCase input = layout_case(one, geometry);
-  const std::string healthy = deeds(engine, input, analyser);
-  const std::string sick = deeds(bug, input, analyser);
-  return healthy != sick && healthy != kNoValue && sick != kNoValue;
+  const auto healthy = effects_of(engine, input, analyser);
+  const auto sick = effects_of(bug, input, analyser);
+  return healthy && sick && *healthy != *sick;
 }
 
 /// Cases of a suite whose neighbourhood is searched for one that shows a bug.
@@ -151,11 +181,12 @@ std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
   if (verdict != Verdict::silent && verdict != Verdict::crash) {
     return names;
   }
-  const std::string own = deeds(*item.contract, input, analyser);
+  const auto own = effects_of(*item.contract, input, analyser);
   for (std::size_t i = 0; i < bugs_.size(); ++i) {
     const Contract& bug = bugs_[i];
     if (bug.name != item.contract->name && takes_case(bug, item.one) &&
-        deeds(bug, input, analyser) == own && deeds(healthy_[i], input, analyser) != own) {
+        effects_of(bug, input, analyser) == own &&
+        effects_of(healthy_[i], input, analyser) != own) {
       names.push_back(bug.name);
     }
   }

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
-#include "sim/base/parallel_for.hpp"
 #include "sim/layout/prover.hpp"
 
 namespace tplora {
@@ -221,34 +219,20 @@ Judge::Sentence Judge::compare_plans(const Contract& mutant) const {
   return worst;
 }
 
-std::int64_t MutantScore::total() const {
-  return std::accumulate(fates.begin(), fates.end(), std::int64_t{0},
-                         [](std::int64_t sum, const auto& entry) { return sum + entry.second; });
-}
-
-MutantScore score_mutants(const Contract& contract, const MutantOptions& options) {
-  std::vector<Mutant> mutants;
-  std::int64_t number = 0;
-  for_each_mutant(contract, [&](Mutant&& mutant) {
-    if (number++ % options.every == 0) {
-      mutants.push_back(std::move(mutant));
+std::vector<LayoutCase> Judge::broken_points(const Contract& mutant, std::size_t most) const {
+  std::vector<LayoutCase> list;
+  Analyser analyser(Detail::verdicts);
+  for (const Point& point : points_) {
+    if (list.size() == most || point.verdict != Verdict::consistent) {
+      break;  // the consistent ones come first
     }
-  });
-  const Judge judge(contract, options.max_heads, options.max_tp_size);
-  std::vector<Judge::Sentence> sentences(mutants.size());
-  parallel_for(static_cast<std::int64_t>(mutants.size()), options.jobs, [&](std::int64_t i) {
-    const auto at = static_cast<std::size_t>(i);
-    sentences[at] = judge.judge(mutants[at].contract);
-  });
-  MutantScore score{.engine = contract.name, .points = judge.points(), .fates = {}, .named = {}};
-  for (std::size_t i = 0; i < mutants.size(); ++i) {
-    ++score.fates[sentences[i].fate];
-    if (sentences[i].fate >= Fate::spare) {
-      score.named.push_back(
-          {sentences[i].fate, mutants[i].place, mutants[i].what, std::move(sentences[i].reason)});
+    const Analysis& analysis = analyser.run(mutant, point.input);
+    if (!analysis.bad_contract &&
+        (analysis.verdict == Verdict::silent || analysis.verdict == Verdict::crash)) {
+      list.push_back(point.input);
     }
   }
-  return score;
+  return list;
 }
 
 }  // namespace tplora

@@ -38,6 +38,10 @@ class Judge {
   };
   [[nodiscard]] Sentence judge(const Contract& mutant) const;
   [[nodiscard]] std::size_t points() const { return points_.size(); }
+  /// Points at which the original is consistent and the mutant is silent or crashes, in order, at
+  /// most `most` of them.
+  [[nodiscard]] std::vector<LayoutCase> broken_points(const Contract& mutant,
+                                                      std::size_t most) const;
 
  private:
   struct Point {
@@ -51,29 +55,5 @@ class Judge {
   const Contract& contract_;
   std::vector<Point> points_;
 };
-
-/// All mutants of one contract.
-struct MutantScore {
-  std::string engine;
-  std::size_t points = 0;
-  std::map<Fate, std::int64_t> fates;
-  struct Named {
-    Fate fate;
-    std::string place, what, reason;
-  };
-  std::vector<Named> named;  ///< those spare and survived, in the order of generation
-
-  [[nodiscard]] std::int64_t total() const;
-};
-
-struct MutantOptions {
-  std::int64_t max_heads = 8;
-  std::int64_t max_tp_size = 8;
-  std::int64_t every = 1;  ///< judge each n-th mutant only
-  int jobs = 0;
-};
-
-/// Generates and judges. The thread count changes nothing in the result.
-[[nodiscard]] MutantScore score_mutants(const Contract& contract, const MutantOptions& options);
 
 }  // namespace tplora

@@ -2,6 +2,7 @@
 
 #include "sim/base/json.hpp"
 #include "sim/layout/prover.hpp"
+#include "verify/report/finding_text.hpp"
 #include "verify/report/pieces.hpp"
 
 namespace tplora {
@@ -39,24 +40,30 @@ Json rank_json(const DescribedRank& rank) {
 Json finding_json(const Finding& finding, const std::string& case_line) {
   Json json = {{"law", law_name(finding.law)},
                {"tp_rank", finding.tp_rank},
-               {"part", finding.part},
-               {"message", finding.message()}};
-  if (!finding.part.empty()) {
+               {"part", finding.part ? part_name(*finding.part) : ""},
+               {"message", message(finding)}};
+  if (finding.part) {
     json["first_head"] = finding.first_head;
     json["last_head"] = finding.last_head;
     json["first_row"] = finding.first_row;
     json["last_row"] = finding.last_row;
   }
-  if (!finding.found.empty()) {
+  if (finding.part || finding.first_column >= 0) {
     json["first_column"] = finding.first_column;
     json["last_column"] = finding.last_column;
-    json["adapter"] = finding.adapter;
-    json["slot"] = finding.slot;
-    json["expected"] = finding.expected;
-    json["found"] = finding.found;
+    json["adapter"] = finding.adapter();
+    json["slot"] = finding.delta ? finding.delta->slot : -1;
+    json["expected"] = expected_text(finding);
+    json["found"] = found_text(finding);
   }
   json["cause"] = finding.cause;
   json["place"] = finding.cause_place;
+  if (!finding.together_with.empty()) {
+    json["and"] = finding.together_with;
+  }
+  if (!finding.other_places.empty()) {
+    json["or"] = finding.other_places;
+  }
   json["case"] = case_line;
   return json;
 }

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "verify/mutants/judge.hpp"
+#include "verify/mutants/score.hpp"
 
 namespace tplora {
 

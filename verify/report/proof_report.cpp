@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "sim/base/json.hpp"
+#include "verify/explain/story.hpp"
+#include "verify/report/finding_text.hpp"
 #include "verify/report/text.hpp"
 
 namespace tplora {
@@ -85,9 +87,9 @@ std::string counterexample(const LayerReport& report) {
 }
 
 std::string one_line(const char* what, const LayerReport& report) {
-  const std::string message = report.findings.empty() ? "" : report.findings.front().message();
+  const std::string said = report.findings.empty() ? "" : message(report.findings.front());
   return fmt::format("  {}: {} at tp_size {}: {}\n    replay: tplora replay \"{}\"\n", what,
-                     geometry_text(*report.item.geometry), report.item.one.tp_size, message,
+                     geometry_text(*report.item.geometry), report.item.one.tp_size, said,
                      print_case(report.item.one));
 }
 
@@ -112,7 +114,7 @@ Json point_json(const std::optional<LayerReport>& report) {
   const QkvGeometry& g = *report->item.geometry;
   Json findings = Json::array();
   for (const Finding& finding : report->findings) {
-    findings.push_back({{"law", law_name(finding.law)}, {"message", finding.message()}});
+    findings.push_back({{"law", law_name(finding.law)}, {"message", message(finding)}});
   }
   return {{"H", g.num_attention_heads},
           {"KV", g.num_key_value_heads},

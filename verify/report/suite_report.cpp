@@ -8,6 +8,8 @@
 
 #include "sim/numerics/scalar.hpp"
 #include "verify/compare/digest.hpp"
+#include "verify/explain/story.hpp"
+#include "verify/report/finding_text.hpp"
 #include "verify/report/text.hpp"
 
 namespace tplora {
@@ -141,15 +143,23 @@ std::string table_text(const std::vector<PreparedCase>& cases,
 }
 
 /// What makes two unexpected outcomes one story: the same formulas break the same laws.
-std::string story_of(const PreparedCase& item, const CaseOutcome& outcome) {
-  std::string story =
-      fmt::format("{}|{}|{}", item.one.engine, static_cast<int>(item.expect.verdict),
-                  static_cast<int>(outcome.verdict));
-  std::set<std::string> causes;
+struct OutcomeKey {
+  std::string engine;
+  std::optional<Verdict> expected;
+  Verdict verdict = Verdict::consistent;
+  std::set<std::pair<Law, std::string>> causes;
+  friend auto operator<=>(const OutcomeKey&, const OutcomeKey&) = default;
+};
+
+OutcomeKey story_of(const PreparedCase& item, const CaseOutcome& outcome) {
+  OutcomeKey key{.engine = item.one.engine,
+                 .expected = item.expect.verdict,
+                 .verdict = outcome.verdict,
+                 .causes = {}};
   for (const Finding& finding : outcome.findings) {
-    causes.insert(fmt::format("{} {}", law_name(finding.law), finding.cause_place));
+    key.causes.emplace(finding.law, finding.cause_place);
   }
-  return fmt::format("{}|{}", story, fmt::join(causes, "|"));
+  return key;
 }
 
 std::string layer_name(const Case& one) {
@@ -180,7 +190,7 @@ std::string where_text(const std::vector<PreparedCase>& cases,
 std::string unexpected_text(const std::vector<PreparedCase>& cases,
                             const std::vector<CaseOutcome>& outcomes) {
   std::vector<std::vector<std::size_t>> stories;
-  std::map<std::string, std::size_t> place;
+  std::map<OutcomeKey, std::size_t> place;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (outcomes[i].expected) {
       continue;
@@ -247,12 +257,12 @@ constexpr std::size_t kFoundWidth = 110;
 /// What a finding says, without the place it was found at and the formula behind it.
 std::string gist(const Finding& finding) {
   std::string text =
-      finding.found.empty()
+      !finding.part && finding.first_column < 0
           ? finding.cause
           : fmt::format("{} of {}: found {}, expected {}",
-                        finding.part.empty() ? "output columns" : finding.part,
-                        finding.adapter.empty() ? "the base weight" : "adapter " + finding.adapter,
-                        finding.found, finding.expected);
+                        finding.part ? part_name(*finding.part) : "output columns",
+                        finding.delta ? "adapter " + finding.adapter() : "the base weight",
+                        found_text(finding), expected_text(finding));
   if (text.size() > kFoundWidth) {
     text = text.substr(0, text.rfind(' ', kFoundWidth)) + " ...";
   }

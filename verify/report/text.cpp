@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "verify/explain/story.hpp"
+#include "verify/report/finding_text.hpp"
 #include "verify/report/pieces.hpp"
 
 namespace tplora {
@@ -36,11 +38,11 @@ std::string held_text(const std::vector<HeldRows>& held) {
 std::string wrong_note(const DescribedPiece& piece, const std::string& adapter,
                        std::int64_t tp_rank, const std::vector<Finding>& findings) {
   for (const Finding& f : findings) {
-    const bool here = f.tp_rank == tp_rank && f.adapter == adapter && f.first_column >= 0 &&
+    const bool here = f.tp_rank == tp_rank && f.adapter() == adapter && f.first_column >= 0 &&
                       f.first_column < piece.column + piece.wanted_rows &&
                       f.last_column >= piece.column;
     if (here) {
-      return "the kernel meets " + f.found;
+      return "the kernel meets " + found_text(f);
     }
   }
   return "";
@@ -105,19 +107,19 @@ std::string story_text(const Story& story) {
   const std::string where = story.ranks.size() == 1
                                 ? fmt::format("tp_rank {}", ranges(story.ranks))
                                 : fmt::format("tp_ranks {}", ranges(story.ranks));
+  if (!f.part && f.first_column < 0) {
+    return fmt::format("    {}: {}\n", where, f.cause);
+  }
   const std::string example =
       story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
-  if (f.part.empty() && f.first_column < 0) {
-    return fmt::format("    {}: {}{}\n", where, example, f.cause);
-  }
   const std::string whose =
-      f.adapter.empty() ? "" : fmt::format(" of adapter {} (slot {})", f.adapter, f.slot);
-  const std::string what =
-      f.part.empty()
-          ? fmt::format("output columns {}-{}", f.first_column, f.last_column)
-          : fmt::format("{} heads {}, rows {}", f.part, ranges(story.heads), rows_text(story.rows));
+      f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
+  const std::string what = f.part
+                               ? fmt::format("{} heads {}, rows {}", part_name(*f.part),
+                                             ranges(story.heads), rows_text(story.rows))
+                               : fmt::format("output columns {}-{}", f.first_column, f.last_column);
   return fmt::format("    {}: {}{}: law {}\n      {}found {}, expected {}\n", where, what, whose,
-                     law_name(f.law), example, f.found, f.expected);
+                     law_name(f.law), example, found_text(f), expected_text(f));
 }
 
 constexpr std::size_t kFindingsShown = 20;
@@ -167,8 +169,14 @@ std::string findings_text(const std::vector<Finding>& findings, std::size_t most
   for (std::size_t i = 0; i < std::min(most, groups.size()); ++i) {
     const FindingGroup& group = groups[i];
     const Finding& first = group.stories.front().first;
-    const bool of_rows = !first.part.empty() || first.first_column >= 0;
+    const bool of_rows = first.part || first.first_column >= 0;
     text += fmt::format("  {}{}\n", group.cause_place, of_rows ? ": " + group.cause : "");
+    if (!group.together_with.empty()) {
+      text += fmt::format("  and {}\n", group.together_with);
+    }
+    for (const std::string& place : group.other_places) {
+      text += fmt::format("  or {}\n", place);
+    }
     for (const Story& story : group.stories) {
       text += story_text(story);
     }

@@ -1,0 +1,264 @@
+#include "sim/contract/sites.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+namespace {
+
+/// The words of a closed list.
+template <class Word>
+using Words = std::vector<std::pair<Word, const char*>>;
+
+class FormulaLister {
+ public:
+  explicit FormulaLister(const Contract& contract) : contract_(contract) {}
+
+  std::vector<FormulaSite> list() {
+    for (std::size_t i = 0; i < contract_.lets.size(); ++i) {
+      put("/let/" + contract_.symbols.name(contract_.lets[i].symbol), FormulaRole::let, i,
+          contract_.lets[i].phase);
+      sites_.back().lets_before = i;
+    }
+    for (std::size_t i = 0; i < contract_.checks.size(); ++i) {
+      put(fmt::format("/checks/{}/that", i), FormulaRole::check, i,
+          contract_.checks[i].when == Check::When::load ? Phase::adapter : Phase::tp_rank);
+    }
+    put("/owns/q_heads/0", FormulaRole::first_q, 0, Phase::tp_rank);
+    put("/owns/q_heads/1", FormulaRole::q_heads, 0, Phase::tp_rank);
+    put("/owns/kv_heads/0", FormulaRole::first_kv, 0, Phase::tp_rank);
+    put("/owns/kv_heads/1", FormulaRole::kv_heads, 0, Phase::tp_rank);
+    copies("weight", contract_.weight.copies, Phase::tp_rank,
+           {FormulaRole::weight_loop, FormulaRole::weight_from, FormulaRole::weight_rows,
+            FormulaRole::weight_at});
+    buffers("lora_b", contract_.lora_b.buffers, FormulaRole::b_buffer);
+    copies("lora_b", contract_.lora_b.copies, Phase::adapter,
+           {FormulaRole::b_loop, FormulaRole::b_from, FormulaRole::b_rows, FormulaRole::b_at});
+    buffers("lora_a", contract_.lora_a.buffers, FormulaRole::a_buffer);
+    copies("lora_a", contract_.lora_a.copies, Phase::adapter,
+           {FormulaRole::a_loop, FormulaRole::a_from, FormulaRole::a_rows, FormulaRole::a_at});
+    for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {
+      for (std::size_t k = 0; k < contract_.kernel[i].loops.size(); ++k) {
+        put(fmt::format("/kernel/{}/for", i), FormulaRole::kernel_loop, i, Phase::adapter);
+      }
+      for (const auto& [field, role] : {std::pair{"a_at", FormulaRole::kernel_a_at},
+                                        {"b_at", FormulaRole::kernel_b_at},
+                                        {"out", FormulaRole::kernel_out},
+                                        {"rows", FormulaRole::kernel_rows},
+                                        {"depth", FormulaRole::kernel_depth}}) {
+        put(fmt::format("/kernel/{}/{}", i, field), role, i, Phase::adapter);
+      }
+    }
+    put("/scaling/num", FormulaRole::scaling_numerator, 0, Phase::adapter);
+    put("/scaling/den", FormulaRole::scaling_denominator, 0, Phase::adapter);
+    return std::move(sites_);
+  }
+
+ private:
+  void put(std::string pointer, FormulaRole role, std::size_t entry, Phase latest) {
+    sites_.push_back({std::move(pointer), role, entry, latest, contract_.lets.size()});
+  }
+  void buffers(const char* section, const std::vector<Buffer>& list, FormulaRole role) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      put(fmt::format("/{}/buffers/{}", section, list[i].name), role, i, Phase::tp_rank);
+    }
+  }
+  void copies(const char* section, const std::vector<Copy>& list, Phase latest,
+              const std::array<FormulaRole, 4>& roles) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string base = fmt::format("/{}/copies/{}", section, i);
+      for (std::size_t k = 0; k < list[i].loops.size(); ++k) {
+        put(base + "/for", roles[0], i, latest);
+      }
+      put(base + "/from", roles[1], i, latest);
+      put(base + "/rows", roles[2], i, latest);
+      if (list[i].at) {
+        put(base + "/at", roles[3], i, latest);
+      }
+    }
+  }
+
+  const Contract& contract_;
+  std::vector<FormulaSite> sites_;
+};
+
+class WordLister {
+ public:
+  explicit WordLister(const Contract& contract) : contract_(contract) {}
+
+  std::vector<WordSite> list() {
+    const Words<FusedOrder> orders = {{FusedOrder::blocks, "blocks"},
+                                      {FusedOrder::per_group, "per_group"},
+                                      {FusedOrder::per_group_halves, "per_group_halves"}};
+    const Words<FusedBy> fused_by = {{FusedBy::engine, "engine"},
+                                     {FusedBy::checkpoint, "checkpoint"}};
+    const Words<PastEnd> past_end = {
+        {PastEnd::clip, "clip"}, {PastEnd::error, "error"}, {PastEnd::zero, "zero"}};
+    put(
+        "/weight/order", [](auto& c) -> auto& { return c.weight.order; }, orders);
+    put(
+        "/weight/fused_by", [](auto& c) -> auto& { return c.weight.fused_by; }, fused_by);
+    put(
+        "/weight/past_end", [](auto& c) -> auto& { return c.weight.past_end; }, past_end);
+    put(
+        "/lora_b/order", [](auto& c) -> auto& { return c.lora_b.order; }, orders);
+    put(
+        "/lora_b/fused_by", [](auto& c) -> auto& { return c.lora_b.fused_by; }, fused_by);
+    put(
+        "/lora_b/fit", [](auto& c) -> auto& { return c.lora_b.fit; },
+        Words<Fit>{{Fit::exact, "exact"}, {Fit::corner, "corner"}});
+    put(
+        "/lora_b/past_end", [](auto& c) -> auto& { return c.lora_b.past_end; }, past_end);
+    put(
+        "/lora_a/gather", [](auto& c) -> auto& { return c.lora_a.gather; },
+        Words<Gather>{{Gather::none, "none"}, {Gather::tp, "tp"}});
+    put(
+        "/lora_a/past_end", [](auto& c) -> auto& { return c.lora_a.past_end; }, past_end);
+    put(
+        "/pool/clear", [](auto& c) -> auto& { return c.pool.clear; },
+        Words<PoolClear>{
+            {PoolClear::nothing, "nothing"}, {PoolClear::tail, "tail"}, {PoolClear::slot, "slot"}});
+    put(
+        "/pool/absent", [](auto& c) -> auto& { return c.pool.absent; },
+        Words<PoolAbsent>{{PoolAbsent::zero, "zero"}, {PoolAbsent::keep, "keep"}});
+    put(
+        "/pool/cut", [](auto& c) -> auto& { return c.pool.cut; },
+        Words<PoolCut>{{PoolCut::copy, "copy"}, {PoolCut::in_place, "in_place"}});
+    put(
+        "/pool/scale", [](auto& c) -> auto& { return c.pool.scale; },
+        Words<PoolScale>{
+            {PoolScale::table, "table"}, {PoolScale::slot, "slot"}, {PoolScale::cache, "cache"}});
+    put(
+        "/pool/lookup", [](auto& c) -> auto& { return c.pool.lookup; },
+        Words<PoolLookup>{{PoolLookup::current, "current"}, {PoolLookup::first, "first"}});
+    put(
+        "/view/gather", [](auto& c) -> auto& { return c.view.gather; },
+        Words<ViewGather>{{ViewGather::none, "none"}, {ViewGather::all, "all"}});
+    put(
+        "/view/order", [](auto& c) -> auto& { return c.view.order; }, orders);
+    copies(
+        "lora_b", [](auto& c) -> auto& { return c.lora_b; });
+    copies(
+        "lora_a", [](auto& c) -> auto& { return c.lora_a; });
+    for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {
+      buffer(
+          fmt::format("/kernel/{}/a", i),
+          contract_.lora_a.buffers, [i](auto& c) -> auto& { return c.kernel[i].a; });
+      buffer(
+          fmt::format("/kernel/{}/b", i),
+          contract_.lora_b.buffers, [i](auto& c) -> auto& { return c.kernel[i].b; });
+    }
+    return std::move(sites_);
+  }
+
+ private:
+  template <class Of, class Word>
+  void put(std::string pointer, Of of, const Words<Word>& words) {
+    WordSite site{.pointer = std::move(pointer), .words = {}, .word = 0, .put = {}};
+    std::vector<Word> values;
+    for (const auto& [value, name] : words) {
+      if (of(contract_) == value) {
+        site.word = values.size();
+      }
+      values.push_back(value);
+      site.words.emplace_back(name);
+    }
+    site.put = [of, values](Contract& contract, std::size_t number) {
+      ensure(number < values.size(), "a word of the list");
+      of(contract) = values[number];
+    };
+    sites_.push_back(std::move(site));
+  }
+
+  /// The words of a section's copies: where they take their rows from.
+  template <class SectionOf>
+  void copies(const char* section, SectionOf of) {
+    const auto& list = of(contract_).copies;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string base = fmt::format("/{}/copies/{}", section, i);
+      if (list[i].source == Source::q || list[i].source == Source::k ||
+          list[i].source == Source::v) {
+        put(
+            base + "/src", [ of, i ](auto& c) -> auto& { return of(c).copies[i].source; },
+            Words<Source>{{Source::q, "q"}, {Source::k, "k"}, {Source::v, "v"}});
+      }
+      buffer(
+          base + "/to", of(contract_).buffers,
+          [ of, i ](auto& c) -> auto& { return of(c).copies[i].buffer; });
+    }
+  }
+
+  template <class Of>
+  void buffer(std::string pointer, const std::vector<Buffer>& buffers, Of of) {
+    if (buffers.size() < 2) {
+      return;
+    }
+    WordSite site{.pointer = std::move(pointer),
+                  .words = {},
+                  .word = static_cast<std::size_t>(of(contract_)),
+                  .put = [of](Contract& contract, std::size_t number) {
+                    of(contract) = static_cast<int>(number);
+                  }};
+    for (const Buffer& one : buffers) {
+      site.words.push_back(one.name);
+    }
+    sites_.push_back(std::move(site));
+  }
+
+  const Contract& contract_;
+  std::vector<WordSite> sites_;
+};
+
+}  // namespace
+
+std::vector<FormulaSite> formula_sites(const Contract& contract) {
+  return FormulaLister(contract).list();
+}
+
+SymbolTable scope_of(const Contract& contract, const Formula& formula) {
+  SymbolTable table = contract.symbols;
+  for (int number = table.size(); number < contract.value_count; ++number) {
+    const auto& used = formula.used_symbols();
+    const auto loop = std::find_if(
+        used.begin(), used.end(), [&](const Formula::Used& each) { return each.symbol == number; });
+    table.add(loop == used.end() ? fmt::format("unused_{}", number) : loop->name);
+  }
+  return table;
+}
+
+std::vector<WordSite> word_sites(const Contract& contract) {
+  return WordLister(contract).list();
+}
+
+std::vector<ListSite> list_sites(const Contract& contract) {
+  std::vector<ListSite> sites;
+  const auto put = [&](const char* pointer, auto of, bool order_matters) {
+    sites.push_back(
+        {.pointer = pointer,
+         .size = of(contract).size(),
+         .order_matters = order_matters,
+         .erase =
+             [of](Contract& c, std::size_t i) {
+               auto& list = of(c);
+               list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
+             },
+         .swap = [of](Contract& c, std::size_t i) { std::swap(of(c)[i], of(c)[i + 1]); }});
+  };
+  put(
+      "/checks", [](auto& c) -> auto& { return c.checks; }, false);
+  put(
+      "/weight/copies", [](auto& c) -> auto& { return c.weight.copies; }, true);
+  put(
+      "/lora_b/copies", [](auto& c) -> auto& { return c.lora_b.copies; }, true);
+  put(
+      "/lora_a/copies", [](auto& c) -> auto& { return c.lora_a.copies; }, true);
+  put(
+      "/kernel", [](auto& c) -> auto& { return c.kernel; }, true);
+  return sites;
+}
+
+}  // namespace tplora

@@ -1,0 +1,17 @@
+// Law 8: the factor of an adapter's delta.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "sim/layout/pool_steps.hpp"
+#include "sim/layout/rank_state.hpp"
+#include "sim/layout/violation.hpp"
+
+namespace tplora {
+
+/// For one live adapter on one rank; `events` are those of scaling_events.
+void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
+                   std::vector<Violation>& violations);
+
+}  // namespace tplora

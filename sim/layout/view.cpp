@@ -1,0 +1,106 @@
+#include "sim/layout/view.hpp"
+
+#include <algorithm>
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+namespace {
+
+/// The columns that a rank's attention reads in its own output, in the view's order.
+void local_view(const QkvGeometry& geometry, const RankBuild& build, FusedOrder order,
+                IntervalMap& due) {
+  const HeadRange kv = due_kv_heads(geometry, build);
+  std::int64_t at = 0;
+  const auto put = [&](Part part, std::int64_t first_head, std::int64_t heads) {
+    const std::int64_t rows = geometry.rows_per_head(part);
+    if (part == Part::q) {
+      append_q_heads(geometry, order, first_head, heads, at, due);
+    } else {
+      due.append(at, heads * rows, space_of(part), first_head * rows);
+    }
+    at += heads * rows;
+  };
+  const std::int64_t groups = order == FusedOrder::blocks ? 1 : std::max<std::int64_t>(1, kv.count);
+  for (std::int64_t i = 0; i < groups; ++i) {
+    const std::int64_t q_heads = build.q_heads / groups;
+    const std::int64_t kv_heads = kv.count / groups;
+    put(Part::q, build.first_q + i * q_heads, q_heads);
+    put(Part::k, kv.first + i * kv_heads, kv_heads);
+    put(Part::v, kv.first + i * kv_heads, kv_heads);
+  }
+}
+
+}  // namespace
+
+HeadRange owned_heads(const RankBuild& build, Part part) {
+  return part == Part::q ? HeadRange{build.first_q, build.q_heads}
+                         : HeadRange{build.first_kv, build.kv_heads};
+}
+
+HeadRange due_kv_heads(const QkvGeometry& geometry, const RankBuild& build) {
+  ensure(geometry.num_key_value_heads > 0, "a layer has KV heads");
+  if (build.q_heads == 0) {
+    return {build.first_kv, 0};
+  }
+  const std::int64_t run = geometry.num_attention_heads / geometry.num_key_value_heads;
+  const std::int64_t first = build.first_q / run;
+  return {first, (build.first_q + build.q_heads - 1) / run + 1 - first};
+}
+
+bool owes_nothing(const Contract& contract, const RankBuild& build) {
+  return contract.view.gather == ViewGather::none && build.q_heads == 0;
+}
+
+void set_due_columns(const Contract& contract, const QkvGeometry& geometry,
+                     std::span<RankState> group) {
+  if (contract.view.gather == ViewGather::none) {
+    for (RankState& rank : group) {
+      rank.due.clear();
+      local_view(geometry, rank.build, contract.view.order, rank.due);
+    }
+    return;
+  }
+  IntervalMap all;
+  append_fused(geometry, contract.view.order, 0, geometry.total_rows(), 0, all);
+  std::int64_t begin = 0;
+  for (RankState& rank : group) {
+    ensure(rank.build.width >= 0, "a rank has no fewer than no columns");
+    const bool last = &rank == &group.back();
+    const std::int64_t end = begin + rank.build.width;
+    rank.due.clear();
+    all.visit(begin, last ? std::max(end, geometry.total_rows()) : end, [&](Segment segment) {
+      if (segment.space >= 0) {
+        segment.at -= begin;
+        rank.due.append(segment);
+      }
+    });
+    begin = end;
+  }
+}
+
+std::vector<OwnedRows> owned_rows(const Contract& contract, const QkvGeometry& geometry,
+                                  std::span<const RankState> group, std::size_t t) {
+  ensure(t < group.size(), "a rank of the group");
+  std::vector<OwnedRows> owned;
+  const RankBuild& own = group[t].build;
+  const bool gathered = contract.view.gather == ViewGather::all;
+  const HeadRange kv = due_kv_heads(geometry, own);
+  for (std::size_t source = gathered ? 0 : t; source < (gathered ? group.size() : t + 1);
+       ++source) {
+    for (const Segment& segment : group[source].due.segments()) {
+      const auto part = static_cast<Part>(segment.space);
+      const HeadRange heads = part == Part::q ? owned_heads(own, part) : kv;
+      const std::int64_t head_rows = geometry.rows_per_head(part);
+      const std::int64_t from = std::max(heads.first * head_rows, segment.from);
+      const std::int64_t stop = std::min(heads.end() * head_rows, segment.from + segment.rows);
+      if (from < stop) {
+        owned.push_back({part, from, stop - from, static_cast<std::int64_t>(source),
+                         segment.at + (from - segment.from)});
+      }
+    }
+  }
+  return owned;
+}
+
+}  // namespace tplora

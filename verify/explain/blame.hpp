@@ -1,0 +1,40 @@
+// Which formula or word is to blame (docs/blame.md).
+//
+// A place of the contract is a cause of something wrong if another value there, all others as they
+// are, repairs it and breaks nothing else. Every candidate is tried: the contract is changed in
+// that one place and the laws are looked at again.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "sim/layout/analysis.hpp"
+
+namespace tplora {
+
+/// A place that may be wrong.
+struct Suspect {
+  std::string pointer;   ///< JSON pointer in the merged contract ("/lora_b/copies/1/from")
+  std::string place;     ///< file and JSON pointer at which it was written
+  int formula = -1;      ///< place in formulas_of; -1: a word, an entry of a list, or a list
+  std::string say = {};  ///< of one without a formula: what stands there, and what would be right
+  /// Place of another formula of the same file that must be right too before anything is.
+  std::string together_with = {};
+};
+
+/// One root: what may have caused it, and all that vanishes with it.
+struct Blame {
+  /// The likelier first: of the more derived file, then nearest the source of the rows. Empty: no
+  /// single place explains it.
+  std::vector<Suspect> suspects;
+  std::vector<std::size_t> violations;  ///< numbers in the analysis, ascending
+  std::vector<std::size_t> failures;
+};
+
+/// Every violation, and every failure of law 1 or of verdict crash, in exactly one of them; in
+/// order of their first. Precondition: the analysis is of this contract and input.
+[[nodiscard]] std::vector<Blame> blame(const Contract& contract, const LayoutCase& input,
+                                       const Analysis& analysis);
+
+}  // namespace tplora

@@ -1,0 +1,121 @@
+#include "verify/explain/story.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <compare>
+#include <map>
+#include <optional>
+
+namespace tplora {
+namespace {
+
+/// What findings of one cause have in common to be one story: the same kind of thing is wrong with
+/// the same part of the same delta, and the same kind of thing stands there.
+struct StoryKey {
+  std::string cause_place;
+  std::string failure;  ///< of a finding without a violation: what failed
+  std::size_t kind = 0;
+  Law law = Law::check;
+  std::optional<Part> part;
+  std::optional<Delta> delta;
+  std::optional<std::size_t> found_kind;
+  std::optional<int> found_adapter;
+  std::int64_t first_column = -1;  ///< where no part is concerned
+  friend auto operator<=>(const StoryKey&, const StoryKey&) = default;
+};
+
+StoryKey key_of(const Finding& finding) {
+  StoryKey key{.cause_place = finding.cause_place,
+               .failure = {},
+               .kind = 0,
+               .law = finding.law,
+               .part = finding.part,
+               .delta = finding.delta,
+               .found_kind = {},
+               .found_adapter = {},
+               .first_column = finding.part ? -1 : finding.first_column};
+  if (!finding.violation) {
+    key.failure = finding.cause;
+    return key;
+  }
+  key.kind = finding.violation->index() + 1;
+  std::visit(
+      [&](const auto& v) {
+        if constexpr (requires { v.found; }) {
+          key.found_kind = v.found.index();
+          key.found_adapter = adapter_of(v.found);
+        }
+      },
+      *finding.violation);
+  return key;
+}
+
+void add_rows(Story& story, const Finding& finding) {
+  for (std::int64_t head = finding.first_head; head <= finding.last_head && head >= 0; ++head) {
+    story.heads.push_back(head);
+  }
+  if (finding.first_row >= 0) {
+    story.rows.emplace_back(finding.first_row, finding.last_row);
+  }
+}
+
+void merge(Story& story) {
+  std::sort(story.heads.begin(), story.heads.end());
+  story.heads.erase(std::unique(story.heads.begin(), story.heads.end()), story.heads.end());
+  std::sort(story.rows.begin(), story.rows.end());
+  std::vector<std::pair<std::int64_t, std::int64_t>> merged;
+  for (const auto& [first, last] : story.rows) {
+    if (!merged.empty() && first <= merged.back().second + 1) {
+      merged.back().second = std::max(merged.back().second, last);
+    } else {
+      merged.emplace_back(first, last);
+    }
+  }
+  story.rows = std::move(merged);
+}
+
+}  // namespace
+
+std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings) {
+  std::vector<FindingGroup> groups;
+  std::map<std::string, std::size_t> group_of;
+  std::map<StoryKey, std::size_t> story_of;
+  for (const Finding& finding : findings) {
+    const auto [group, is_new] = group_of.emplace(finding.cause_place, groups.size());
+    if (is_new) {
+      groups.push_back(
+          {finding.cause, finding.cause_place, finding.together_with, finding.other_places, {}});
+    }
+    auto& stories = groups[group->second].stories;
+    const auto [story, starts] = story_of.emplace(key_of(finding), stories.size());
+    if (starts) {
+      stories.push_back({finding, {}, {}, {}});
+    }
+    Story& one = stories[story->second];
+    if (one.ranks.empty() || one.ranks.back() != finding.tp_rank) {
+      one.ranks.push_back(finding.tp_rank);
+    }
+    add_rows(one, finding);
+  }
+  for (FindingGroup& group : groups) {
+    std::for_each(group.stories.begin(), group.stories.end(), merge);
+  }
+  return groups;
+}
+
+std::string ranges(const std::vector<std::int64_t>& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size();) {
+    std::size_t end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) {
+      ++end;
+    }
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", numbers[i],
+                        end - i > 1 ? fmt::format("-{}", numbers[end - 1]) : "");
+    i = end;
+  }
+  return text;
+}
+
+}  // namespace tplora

@@ -1,0 +1,36 @@
+// Findings of one cause, told once for all tp_ranks and rows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "verify/explain/finding.hpp"
+
+namespace tplora {
+
+/// Findings that differ only in tp_rank, heads and rows.
+struct Story {
+  Finding first;                                            ///< on the lowest tp_rank that has it
+  std::vector<std::int64_t> ranks;                          ///< ascending
+  std::vector<std::int64_t> heads;                          ///< heads concerned, ascending
+  std::vector<std::pair<std::int64_t, std::int64_t>> rows;  ///< first and last, merged, ascending
+};
+
+/// What one formula or word has done.
+struct FindingGroup {
+  std::string cause;  ///< with its values, on the first rank concerned
+  std::string cause_place;
+  std::string together_with;  ///< as in the findings
+  std::vector<std::string> other_places;
+  std::vector<Story> stories;
+};
+
+/// Findings by cause, in order of discovery.
+[[nodiscard]] std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings);
+
+/// "0-3, 5": ascending numbers as ranges.
+[[nodiscard]] std::string ranges(const std::vector<std::int64_t>& numbers);
+
+}  // namespace tplora

@@ -1,0 +1,178 @@
+#include "verify/report/finding_text.hpp"
+
+#include <fmt/format.h>
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+namespace {
+
+std::string plural_range(const char* noun, std::int64_t first, std::int64_t last) {
+  return first == last ? fmt::format("{} {}", noun, first)
+                       : fmt::format("{}s {}-{}", noun, first, last);
+}
+
+/// Says what a violation's columns hold and what they must hold.
+class Words {
+ public:
+  explicit Words(const Finding& finding) : finding_(finding), context_(*finding.context) {}
+
+  [[nodiscard]] std::string found() const {
+    return std::visit(
+        Overloaded{
+            [](const HeadsOutside&) { return std::string("heads that do not exist"); },
+            [](const WrongOwners& v) { return fmt::format("{} owners", v.owners); },
+            [](const UnevenHeads& v) {
+              return fmt::format("{} query heads for {} KV heads", v.q_heads, v.kv_heads);
+            },
+            [](const WrongPairing& v) { return fmt::format("KV head {}", v.kv_head); },
+            [&](const WrongBase& v) { return content(v.found, v.due.rows, 1); },
+            [&](const SurplusColumns& v) { return content(v.found, v.columns, 1); },
+            [](const MissingColumns&) { return std::string("no column at all"); },
+            [&](const WrongLoraB& v) {
+              return content(v.found, v.due.rows, 1) + in_slot(v.delta.slot);
+            },
+            [&](const WrongLoraA& v) {
+              return content(v.found, v.due.rows, v.indices.count) + in_slot(v.delta.slot);
+            },
+            [&](const ReadPastSlot& v) { return past(v); },
+            [](const ShortContraction& v) {
+              return fmt::format("a contraction over {} of the adapter's lora_rank {}", v.depth,
+                                 v.due_depth);
+            },
+            [&](const UnwantedTerm& v) {
+              return content(v.found, v.due.rows, 1) + in_slot(v.delta.slot);
+            },
+            [](const WrittenPastRow&) {
+              return std::string("a delta behind the end of the output row");
+            },
+            [](const NoDelta&) { return std::string("no delta at all"); },
+            [](const SecondDelta&) { return std::string("a second delta on the same columns"); },
+            [](const DisagreeingReplicas&) { return std::string("other rows"); },
+            [](const WrongScaling&) { return std::string("another factor"); }},
+        *finding_.violation);
+  }
+
+  [[nodiscard]] std::string expected() const {
+    return std::visit(
+        Overloaded{[](const HeadsOutside& v) { return owners(v.part); },
+                   [](const WrongOwners& v) { return owners(v.part); },
+                   [](const UnevenHeads&) {
+                     return std::string("a KV head for each run of this rank's query heads");
+                   },
+                   [](const WrongPairing& v) {
+                     return fmt::format("KV head {}, to which this rank's query heads belong",
+                                        v.due_kv_head);
+                   },
+                   [&](const WrongBase& v) { return base_rows(v.due); },
+                   [](const SurplusColumns&) { return std::string("no column there"); },
+                   [&](const MissingColumns& v) { return base_rows(v.due); },
+                   [&](const WrongLoraA& v) {
+                     return fmt::format("adapter {}'s {}", name(v.delta.adapter),
+                                        plural_range("A row", v.indices.first,
+                                                     v.indices.first + v.indices.count - 1));
+                   },
+                   [](const UnwantedTerm&) { return std::string("no contribution"); },
+                   [](const WrittenPastRow&) { return std::string("no write there"); },
+                   [](const DisagreeingReplicas& v) {
+                     return fmt::format(
+                         "the same bits as on tp_rank {}, which owns the same KV head",
+                         v.other_tp_rank);
+                   },
+                   [](const WrongScaling&) { return std::string("alpha / lora_rank"); },
+                   [&](const auto& v) {
+                     return fmt::format("adapter {}'s {}", name(v.delta.adapter),
+                                        rows(v.due.part, v.due.first_row, v.due.rows));
+                   }},
+        *finding_.violation);
+  }
+
+ private:
+  [[nodiscard]] const std::string& name(int adapter) const {
+    ensure(static_cast<std::size_t>(adapter) < context_.adapters.size(), "adapters have names");
+    return context_.adapters[static_cast<std::size_t>(adapter)];
+  }
+
+  [[nodiscard]] std::string rows(Part part, std::int64_t first, std::int64_t count) const {
+    const std::int64_t head_rows = context_.geometry.rows_per_head(part);
+    return fmt::format("{} {} ({})", part_name(part), plural_range("row", first, first + count - 1),
+                       plural_range("head", first / head_rows, (first + count - 1) / head_rows));
+  }
+
+  [[nodiscard]] std::string base_rows(const DueRows& due) const {
+    return rows(due.part, due.first_row, due.rows) + " of the base weight";
+  }
+
+  [[nodiscard]] static std::string owners(Part part) {
+    return part == Part::q ? "each query head on one rank of the group"
+                           : "each KV head on as many ranks as it has replicas";
+  }
+
+  [[nodiscard]] static std::string in_slot(std::int64_t slot) {
+    return fmt::format(" in slot {}", slot);
+  }
+
+  /// `count` rows of the base weight or B, or `indices` of A.
+  [[nodiscard]] std::string content(const Content& found, std::int64_t count,
+                                    std::int64_t indices) const {
+    return std::visit(
+        Overloaded{[](const Zeros&) { return std::string("zeros"); },
+                   [](const NeverWritten&) { return std::string("nothing that was loaded"); },
+                   [](const Outside&) { return std::string("memory outside the pool"); },
+                   [&](const BaseRows& v) {
+                     return rows(v.part, v.first_row, count) + " of the base weight";
+                   },
+                   [&](const LoraBRows& v) {
+                     return fmt::format("adapter {}'s {}", name(v.adapter),
+                                        rows(v.part, v.first_row, count));
+                   },
+                   [&](const LoraARows& v) {
+                     return fmt::format(
+                         "adapter {}'s {}{}", name(v.adapter),
+                         v.part ? std::string(part_name(*v.part)) + " " : "",
+                         plural_range("A row", v.first_index, v.first_index + indices - 1));
+                   }},
+        found);
+  }
+
+  [[nodiscard]] std::string past(const ReadPastSlot& v) const {
+    const std::string what = content(v.found, v.due.rows, 1);
+    return v.slot_read ? fmt::format("{} of slot {}, read past the end of slot {}", what,
+                                     *v.slot_read, v.delta.slot)
+                       : what;
+  }
+
+  const Finding& finding_;
+  const FindingContext& context_;
+};
+
+}  // namespace
+
+std::string found_text(const Finding& finding) {
+  ensure(finding.violation && finding.context, "a broken law has something to be found");
+  return Words(finding).found();
+}
+
+std::string expected_text(const Finding& finding) {
+  ensure(finding.violation && finding.context, "a broken law has something expected");
+  return Words(finding).expected();
+}
+
+std::string message(const Finding& finding) {
+  const auto& f = finding;
+  if (!f.part && f.first_column < 0) {
+    return fmt::format("tp_rank {}: {} [{}]", f.tp_rank, f.cause, f.cause_place);
+  }
+  std::string where = fmt::format("output columns {}-{}", f.first_column, f.last_column);
+  if (f.part) {
+    where = fmt::format("{} {}, rows {}-{}", part_name(*f.part),
+                        plural_range("head", f.first_head, f.last_head), f.first_row, f.last_row);
+  }
+  const std::string whose =
+      f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
+  return fmt::format("tp_rank {}, {}{}: found {}, expected {}; law {}; {} [{}]", f.tp_rank, where,
+                     whose, found_text(f), expected_text(f), law_name(f.law), f.cause,
+                     f.cause_place);
+}
+
+}  // namespace tplora

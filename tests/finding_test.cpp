@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "tests/support.hpp"
 #include "verify/report/finding_text.hpp"
 
@@ -51,6 +53,15 @@ Checked check(const Contract& contract, const LayoutCase& input) {
   Analyser analyser;
   const Analysis& analysis = analyser.run(contract, input);
   return {analysis.verdict, explain(contract, input, analysis, {"a"})};
+}
+
+/// The places blamed, each by the end of its name.
+std::set<std::string> blamed(const Checked& checked) {
+  std::set<std::string> places;
+  for (const Finding& finding : checked.findings) {
+    places.insert(finding.cause_place.substr(finding.cause_place.find('#')));
+  }
+  return places;
 }
 
 }  // namespace
@@ -107,4 +118,108 @@ TEST_CASE("rows that no column holds are the rank's own", "[finding]") {
     }
   }
   CHECK(told);
+}
+
+TEST_CASE("a short slice is blamed on the formula that the derived contract changed", "[finding]") {
+  const Contract wrong = edited("sglang", R"("replace": {"/let/K": "n*D*T"})");
+  const Checked checked = check(wrong, one_adapter(geometry({8, 2, 16}), 4));
+  CHECK(checked.verdict == Verdict::crash);
+  CHECK(blamed(checked) == std::set<std::string>{"#/replace/~1let~1K"});
+}
+
+TEST_CASE("words of a contract are causes like formulas", "[finding]") {
+  const auto places = [](const std::string& engine, const std::string& pointer,
+                         const std::string& word, QkvGeometry g, std::int64_t tp_size) {
+    const Contract wrong =
+        edited(engine, fmt::format(R"("replace": {{"{}": "{}"}})", pointer, word));
+    LayoutCase input = one_adapter(g, tp_size);
+    input.adapters[0].shared_a = wrong.takes_fused_adapters();
+    const Checked checked = check(wrong, input);
+    CHECK(checked.verdict != Verdict::consistent);
+    return blamed(checked);
+  };
+  CHECK(places("vllm_fully_sharded", "/lora_a/gather", "none", geometry({8, 2, 16}), 2) ==
+        std::set<std::string>{"#/replace/~1lora_a~1gather"});
+  CHECK(places("hf_tp_peft", "/view/order", "per_group", geometry({8, 4, 16}), 2) ==
+        std::set<std::string>{"#/replace/~1view~1order"});
+  QkvGeometry grouped = geometry({8, 2, 16});
+  grouped.fused_order = RowOrder::per_group;
+  CHECK(places("megatron_bridge", "/lora_b/order", "blocks", grouped, 2) ==
+        std::set<std::string>{"#/replace/~1lora_b~1order"});
+}
+
+TEST_CASE("a word of the pool is blamed for what an earlier tenant left", "[finding]") {
+  const Contract wrong = edited("sglang", R"("replace": {"/pool/absent": "keep"})");
+  LayoutCase input = one_adapter(geometry({8, 2, 16}), 2);
+  input.adapters = {{.lora_rank = 4, .lora_alpha = 4, .targets = {true, false, true}},
+                    {.lora_rank = 4, .lora_alpha = 4}};
+  input.steps = {
+      {PoolStep::Kind::load, 1, 0}, {PoolStep::Kind::evict, 1, 0}, {PoolStep::Kind::load, 0, 0}};
+  Analyser analyser;
+  const Analysis& analysis = analyser.run(wrong, input);
+  REQUIRE(analysis.verdict == Verdict::silent);
+  const Checked checked{analysis.verdict, explain(wrong, input, analysis, {"a", "z"})};
+  CHECK(blamed(checked) == std::set<std::string>{"#/replace/~1pool~1absent"});
+}
+
+TEST_CASE("base weight and adapter are each judged against the model", "[finding]") {
+  // The base weight takes another KV head than the rank owns; the adapter is right.
+  const Contract wrong = edited("vllm", R"("replace": {
+    "/weight/copies/1/from": "(T >= KV ? t % KV : g0)*D",
+    "/weight/copies/2/from": "(T >= KV ? t % KV : g0)*Dv"})");
+  const Checked checked = check(wrong, one_adapter(geometry({8, 2, 16}), 4));
+  CHECK(checked.verdict == Verdict::silent);
+  CHECK(blamed(checked) == std::set<std::string>{"#/replace/~1weight~1copies~11~1from",
+                                                 "#/replace/~1weight~1copies~12~1from"});
+  for (const Finding& finding : checked.findings) {
+    CHECK_FALSE(finding.delta);
+  }
+  const auto first = std::find_if(checked.findings.begin(), checked.findings.end(),
+                                  [](const Finding& one) { return one.law == Law::cover; });
+  REQUIRE(first != checked.findings.end());
+  CHECK(expected_text(*first) == "k rows 0-15 (head 0) of the base weight");
+  CHECK(found_text(*first) == "k rows 16-31 (head 1) of the base weight");
+}
+
+TEST_CASE("two formulas that are wrong together are named together", "[finding]") {
+  const Contract bug = test::contract("sglang-24420");
+  const Checked checked = check(bug, one_adapter(geometry({16, 2, 256, 0, 2}), 4));
+  CHECK(checked.verdict == Verdict::silent);
+  CHECK(blamed(checked) == std::set<std::string>{"#/replace/~1let~1K"});
+  for (const Finding& finding : checked.findings) {
+    CHECK(finding.together_with.ends_with("#/replace/~1lora_b~1buffers~1B"));
+  }
+}
+
+TEST_CASE("A rows stand beside A rows, and the copy that left the hole is blamed", "[finding]") {
+  const Contract wrong = edited("vllm_fully_sharded", R"json("replace": {
+    "/lora_a/copies/0/from": "t*(r/T)", "/lora_a/copies/0/rows": "r/T"})json");
+  LayoutCase input = one_adapter(geometry({2, 2, 1}), 2);
+  input.adapters[0].lora_rank = input.adapters[0].lora_alpha = 2;
+  const Checked checked = check(wrong, input);
+  CHECK(checked.verdict == Verdict::silent);
+  REQUIRE_FALSE(checked.findings.empty());
+  const Finding& first = checked.findings.front();
+  CHECK(found_text(first) == "zeros in slot 0");
+  CHECK(expected_text(first) == "adapter a's A row 1");
+  CHECK(first.cause_place.ends_with("#/replace/~1lora_a~1copies~10~1rows"));
+}
+
+TEST_CASE("a read past the slot is law bounds in A as in B", "[finding]") {
+  LayoutCase input = one_adapter(geometry({8, 2, 16}), 2);
+  input.adapters.push_back(input.adapters.front());
+  input.steps.push_back({PoolStep::Kind::load, 1, 1});
+  for (const char* edit : {R"("replace": {"/kernel/2/a_at": "3*r"})",
+                           R"("replace": {"/kernel/2/b_at": "(h*gate + 2*n)*D"})"}) {
+    const Contract wrong = edited("sglang", edit);
+    Analyser analyser;
+    const Analysis& analysis = analyser.run(wrong, input);
+    const auto findings = explain(wrong, input, analysis, {"a", "b"});
+    REQUIRE_FALSE(findings.empty());
+    for (const Finding& finding : findings) {
+      CHECK(finding.law == Law::bounds);
+    }
+    CHECK(found_text(findings.front()).find("of slot 1, read past the end of slot 0") !=
+          std::string::npos);
+  }
 }

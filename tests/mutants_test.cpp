@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "tests/support.hpp"
 #include "verify/mutants/score.hpp"
 
@@ -76,6 +78,26 @@ TEST_CASE("no mutant in a sample of every engine survives", "[mutants]") {
     CAPTURE(fate_name(fate));
     CHECK(fates[fate] > 0);
   }
+}
+
+TEST_CASE("findings on a mutant name the place that it changes", "[mutants]") {
+  std::map<Named, std::int64_t> blames;
+  std::int64_t total = 0;
+  for (const auto& name : list_contracts(test::configs().root, "engines")) {
+    const MutantScore score = score_mutants(
+        test::contract(name), {.max_heads = 4, .max_tp_size = 4, .every = 41, .blame = true});
+    for (const auto& [named, count] : score.blames) {
+      blames[named] += count;
+      total += count;
+    }
+  }
+  INFO(fmt::format("{} mutants: first {}, equivalent {}, later {}, never {}", total,
+                   blames[Named::first], blames[Named::equivalent], blames[Named::later],
+                   blames[Named::never]));
+  CHECK(total > 300);
+  CHECK(10 * (blames[Named::first] + blames[Named::equivalent]) >= 9 * total);
+  CHECK(100 * blames[Named::never] <= total);
+  CHECK(10 * blames[Named::first] >= 8 * total);
 }
 
 TEST_CASE("a mutant nobody could notice is told as such, with what differs", "[mutants]") {

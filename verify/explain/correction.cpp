@@ -1,0 +1,112 @@
+#include "verify/explain/correction.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tplora {
+
+Corrector::Corrector(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
+    : contract_(contract),
+      input_(input),
+      sites_(formula_sites(contract)),
+      copy_(contract),
+      formulas_(formulas_of(copy_)) {
+  const auto adapters = input.adapters.size();
+  for (std::size_t adapter = 0; adapter < std::max<std::size_t>(1, adapters); ++adapter) {
+    const auto at = input.adapters.begin() + static_cast<std::ptrdiff_t>(adapter);
+    const bool again = adapter > 0 && std::find(input.adapters.begin(), at, *at) != at;
+    required_.push_back(again ? std::vector<std::vector<Way>>(sites_.size())
+                              : required_values(contract, sites_, input, analysis,
+                                                adapters == 0 ? -1 : static_cast<int>(adapter)));
+  }
+}
+
+std::vector<std::string> Corrector::texts(std::size_t site) const {
+  std::vector<int> reasons;
+  for (const auto& of_adapter : required_) {
+    for (const Way& way : of_adapter[site]) {
+      if (std::find(reasons.begin(), reasons.end(), way.reason) == reasons.end()) {
+        reasons.push_back(way.reason);
+      }
+    }
+  }
+  std::vector<std::string> texts;
+  const auto put = [&](const std::string& all) {
+    std::string text = fmt::format("({}){}", formulas_[site]->text(), all);
+    if (std::find(texts.begin(), texts.end(), text) == texts.end()) {
+      texts.push_back(std::move(text));
+    }
+  };
+  for (const int reason : reasons) {
+    std::string all;
+    for (std::size_t adapter = 0; adapter < required_.size(); ++adapter) {
+      for (const Way& way : required_[adapter][site]) {
+        if (way.reason != reason) {
+          continue;
+        }
+        const std::string own = terms(site, way.corrections, static_cast<int>(adapter));
+        if (knows_adapter(site)) {
+          all += own;
+        } else {
+          put(own);  // one value for all adapters: that of any may be the right one
+        }
+      }
+    }
+    if (!all.empty()) {
+      put(all);
+    }
+  }
+  return texts;
+}
+
+/// Corrections as terms to be added to the formula, each only where it is due.
+std::string Corrector::terms(std::size_t site, const Corrections& corrections, int adapter) const {
+  const Formula& formula = *formulas_[site];
+  const SymbolTable scope = scope_of(contract_, formula);
+  const bool of_rank = sites_[site].role != FormulaRole::let ||
+                       contract_.lets[sites_[site].entry].phase != Phase::deployment;
+  const bool same = std::all_of(corrections.begin(), corrections.end(), [&](const Correction& one) {
+    return one.delta == corrections.front().delta;
+  });
+  const std::string whose = condition_on_adapter(site, adapter);
+  if (!of_rank || (same && everywhere(corrections))) {
+    return fmt::format(" + {}({})", whose, corrections.front().delta);
+  }
+  std::string text;
+  for (const Correction& one : corrections) {
+    std::string where = fmt::format("tp_rank == {}", one.tp_rank);
+    for (const auto& [symbol, value] : one.indices) {
+      where += fmt::format(" and {} == {}", scope.name(symbol), value);
+    }
+    text += fmt::format(" + {}({})*({})", whose, where, one.delta);
+  }
+  return text;
+}
+
+/// Whether each rank has a correction in its only turn.
+bool Corrector::everywhere(const Corrections& way) const {
+  return static_cast<std::int64_t>(way.size()) == input_.deployment.tp_size &&
+         std::all_of(way.begin(), way.end(),
+                     [](const Correction& one) { return one.indices.empty(); });
+}
+
+bool Corrector::knows_adapter(std::size_t site) const {
+  return sites_[site].latest == Phase::adapter &&
+         (sites_[site].role != FormulaRole::let ||
+          contract_.lets[sites_[site].entry].phase == Phase::adapter);
+}
+
+/// A factor that is 1 for loads of adapters of the same shape and 0 for others.
+std::string Corrector::condition_on_adapter(std::size_t site, int adapter) const {
+  if (!knows_adapter(site) || input_.adapters.size() < 2) {
+    return "";
+  }
+  const AdapterShape& shape = input_.adapters[static_cast<std::size_t>(adapter)];
+  return fmt::format(
+      "(r == {} and alpha == {} and has_q == {:d} and has_k == {:d} and has_v == {:d})*",
+      shape.lora_rank, shape.lora_alpha, shape.has(Part::q), shape.has(Part::k),
+      shape.has(Part::v));
+}
+
+}  // namespace tplora

@@ -1,0 +1,318 @@
+#include "verify/explain/search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <tuple>
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+namespace {
+
+/// How near the source of the rows a formula stands: lets, what a rank owns, copies, buffers,
+/// kernels, and last the checks, which move no rows.
+int distance_of(FormulaRole role) {
+  using enum FormulaRole;
+  switch (role) {
+    case let: return 0;
+    case first_q:
+    case q_heads:
+    case first_kv:
+    case kv_heads: return 2;
+    case weight_loop:
+    case weight_from:
+    case weight_rows:
+    case weight_at: return 4;
+    case b_loop:
+    case b_from:
+    case b_rows:
+    case b_at:
+    case a_loop:
+    case a_from:
+    case a_rows:
+    case a_at: return 5;
+    case b_buffer:
+    case a_buffer: return 6;
+    case check: return 9;
+    default: return 7;
+  }
+}
+
+/// Words on the order of a tensor stand before the copies that read it, names of buffers beside
+/// the formulas of their entries; words that only soften what goes wrong come last.
+int distance_of_word(const std::string& pointer) {
+  const bool order = pointer.ends_with("/order") || pointer.ends_with("/fused_by");
+  const bool names = pointer.ends_with("/src") || pointer.ends_with("/to") ||
+                     pointer.ends_with("/a") || pointer.ends_with("/b");
+  return order ? 3 : names ? 8 : 10;
+}
+
+}  // namespace
+
+Search::Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
+    : contract_(contract),
+      input_(input),
+      analysis_(analysis),
+      work_(contract),
+      formulas_(formulas_of(work_)),
+      sites_(formula_sites(contract)),
+      before_(analysis) {
+  ensure(formulas_.size() == sites_.size(), "each formula of a contract has its site");
+}
+
+std::vector<Found> Search::all(const Symptoms& target, int adapter) {
+  found_.clear();
+  target_ = target;
+  adapter_ = adapter;
+  for (std::size_t site = 0; site < sites_.size(); ++site) {
+    formula(site);
+  }
+  words();
+  for (std::size_t site = 0; site < sites_.size() && found_.empty(); ++site) {
+    guess(site);
+  }
+  if (found_.empty()) {
+    lists();
+  }
+  int file = static_cast<int>(contract_.extends.size());
+  for (const Found& found : found_) {
+    file = std::min(file, found.file);
+  }
+  for (int derived = 0; derived < file && !has_pair(); ++derived) {
+    pairs(derived);
+  }
+  keep_the_best();
+  std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) {
+    return std::tie(a.file, a.distance, a.order) < std::tie(b.file, b.distance, b.order);
+  });
+  return std::move(found_);
+}
+
+std::optional<Found> Search::one(const Symptoms& target, int adapter, int number) {
+  found_.clear();
+  target_ = target;
+  adapter_ = adapter;
+  if (number >= 0) {
+    formula(static_cast<std::size_t>(number));
+  }
+  return found_.empty() ? std::nullopt : std::optional(std::move(found_.front()));
+}
+
+std::optional<Found> Search::failing(const std::string& place) const {
+  for (std::size_t site = 0; site < sites_.size(); ++site) {
+    if (formulas_[site]->place() == place) {
+      return Found{.file = file_of(place),
+                   .distance = distance_of(sites_[site].role),
+                   .order = 0,
+                   .suspect = {.pointer = sites_[site].pointer,
+                               .place = place,
+                               .formula = static_cast<int>(site)},
+                   .after = before_};
+    }
+  }
+  return std::nullopt;
+}
+
+int Search::file_of(const std::string& place) const {
+  const std::string file = place.substr(0, place.find('#'));
+  if (file == contract_.file || contract_.extends.empty()) {
+    return 0;
+  }
+  const std::string name = std::filesystem::path(file).stem().string();
+  const auto at = std::find(contract_.extends.begin(), contract_.extends.end(), name);
+  return 1 + static_cast<int>(at - contract_.extends.begin());
+}
+
+// --- trials --------------------------------------------------------------------------------
+std::optional<Symptoms> Search::repaired(Contract& changed) {
+  index_formulas(changed);
+  const Analysis& analysis = analyser_.run(changed, input_);
+  if (analysis.bad_contract) {
+    return std::nullopt;
+  }
+  Symptoms all_after(analysis);
+  const Symptoms after = adapter_ < 0 ? all_after : all_after.of_adapter(adapter_);
+  // Behind a failure nothing was looked at: its repair must leave nothing wrong.
+  const bool failed = !analysis_.failures.empty();
+  const bool still_fails = !analysis.failures.empty() && before_.contain(after);
+  if (failed ? !after.empty() && !still_fails : !before_.contain(after)) {
+    return std::nullopt;
+  }
+  return after.touch(target_) ? std::nullopt : std::optional(std::move(all_after));
+}
+
+std::int64_t Search::left(const Found& found) const {
+  return (adapter_ < 0 ? found.after : found.after.of_adapter(adapter_)).size();
+}
+
+/// Those that leave the least wrong: a change that repairs the target only is no cause where
+/// another repairs more. Of places in several files, those of the most derived.
+void Search::keep_the_best() {
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (const Found& found : found_) {
+    least = std::min(least, left(found));
+  }
+  std::erase_if(found_, [&](const Found& found) { return left(found) > least; });
+  int file = std::numeric_limits<int>::max();
+  for (const Found& found : found_) {
+    file = std::min(file, found.file);
+  }
+  std::erase_if(found_, [&](const Found& found) { return found.file > file; });
+}
+
+void Search::accept(int distance, Suspect suspect, Symptoms after) {
+  const int file = file_of(suspect.place);
+  found_.push_back({file, distance, found_.size(), std::move(suspect), std::move(after)});
+}
+
+// --- formulas --------------------------------------------------------------------------------
+void Search::formula(std::size_t site) {
+  if (!corrector_) {
+    corrector_.emplace(contract_, input_, analysis_);
+  }
+  for (const std::string& text : corrector_->texts(site)) {
+    if (try_text(site, text)) {
+      return;
+    }
+  }
+  using enum FormulaRole;
+  switch (sites_[site].role) {
+    case check: try_text(site, "1"); break;
+    case weight_loop:
+    case b_loop:
+    case a_loop:
+    case kernel_loop: guess(site); break;  // no law counts turns
+    default: break;
+  }
+}
+
+bool Search::try_text(std::size_t site, const std::string& text) {
+  const std::string place = formulas_[site]->place();
+  auto parsed = Formula::parse(text, place, scope_of(contract_, *formulas_[site]));
+  if (!parsed) {
+    return false;  // too long or too deep: more turns than a formula can tell apart
+  }
+  std::swap(*formulas_[site], *parsed);
+  auto after = repaired(work_);
+  formulas_ = formulas_of(work_);  // indexing puts the lets in order anew
+  std::swap(*formulas_[site], *parsed);
+  if (!after) {
+    return false;
+  }
+  accept(distance_of(sites_[site].role),
+         {.pointer = sites_[site].pointer, .place = place, .formula = static_cast<int>(site)},
+         std::move(*after));
+  return true;
+}
+
+/// One more, one less, and each symbol alone: for what cannot be computed back.
+void Search::guess(std::size_t site) {
+  if (says_what_a_group_is(contract_, sites_[site])) {
+    return;
+  }
+  const std::string text = formulas_[site]->text();
+  bool right = try_text(site, fmt::format("({}) + 1", text)) ||
+               try_text(site, fmt::format("({}) - 1", text)) || try_text(site, "0") ||
+               try_text(site, "1");
+  for (int number = 0; number < contract_.symbols.size() && !right; ++number) {
+    if (known_at(sites_[site], number)) {
+      right = try_text(site, contract_.symbols.name(number));
+    }
+  }
+}
+
+bool Search::known_at(const FormulaSite& site, int number) const {
+  for (std::size_t i = 0; i < contract_.lets.size(); ++i) {
+    if (contract_.lets[i].symbol == number) {
+      return i < site.lets_before && contract_.lets[i].phase <= site.latest;
+    }
+  }
+  return predefined_phase(number) <= site.latest;
+}
+
+// --- words -----------------------------------------------------------------------------------
+void Search::words() {
+  for (const WordSite& site : word_sites(contract_)) {
+    for (std::size_t word = 0; word < site.words.size(); ++word) {
+      if (word == site.word) {
+        continue;
+      }
+      site.put(work_, word);
+      auto after = repaired(work_);
+      site.put(work_, site.word);
+      formulas_ = formulas_of(work_);
+      if (after) {
+        accept(distance_of_word(site.pointer),
+               {.pointer = site.pointer,
+                .place = contract_.place_of(site.pointer),
+                .formula = -1,
+                .say = fmt::format("\"{}\" stands here, where \"{}\" would be right",
+                                   site.words[site.word], site.words[word])},
+               std::move(*after));
+        break;
+      }
+    }
+  }
+}
+
+// --- two formulas of a derived contract ----------------------------------------------------------
+/// A contract that changes several formulas of another may be right in none of them alone: tries
+/// two of its own at once. The second is asked with the first as required.
+void Search::pairs(int file) {
+  const Contract kept = work_;
+  for (std::size_t site = 0; site < sites_.size(); ++site) {
+    if (file_of(formulas_[site]->place()) != file) {
+      continue;
+    }
+    for (const std::string& text : corrector_->texts(site)) {
+      auto parsed =
+          Formula::parse(text, formulas_[site]->place(), scope_of(contract_, *formulas_[site]));
+      if (!parsed) {
+        continue;
+      }
+      *formulas_[site] = std::move(*parsed);
+      index_formulas(work_);
+      formulas_ = formulas_of(work_);
+      second_of_pair(site, file);
+      work_ = kept;
+      formulas_ = formulas_of(work_);
+      if (has_pair()) {
+        return;
+      }
+    }
+  }
+}
+
+bool Search::has_pair() const {
+  return !found_.empty() && !found_.back().suspect.together_with.empty();
+}
+
+void Search::second_of_pair(std::size_t first, int file) {
+  const Contract with_first = work_;
+  const Analysis analysis = Analyser().run(with_first, input_);
+  if (analysis.bad_contract) {
+    return;
+  }
+  const Corrector corrector(with_first, input_, analysis);
+  for (std::size_t site = 0; site < sites_.size(); ++site) {
+    if (site == first || file_of(formulas_[site]->place()) != file) {
+      continue;
+    }
+    for (const std::string& text : corrector.texts(site)) {
+      if (try_text(site, text)) {
+        Found& found = found_.back();
+        found.distance = distance_of(sites_[first].role);
+        found.suspect.together_with = found.suspect.place;
+        found.suspect.pointer = sites_[first].pointer;
+        found.suspect.place = formulas_[first]->place();
+        found.suspect.formula = static_cast<int>(first);
+        return;
+      }
+    }
+  }
+}
+
+}  // namespace tplora

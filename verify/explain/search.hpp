@@ -1,0 +1,80 @@
+// Looks for the places of a contract at which a change repairs something that is wrong.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/contract/sites.hpp"
+#include "verify/explain/blame.hpp"
+#include "verify/explain/correction.hpp"
+#include "verify/explain/trial.hpp"
+
+namespace tplora {
+
+/// A place at which a change repairs the target.
+struct Found {
+  int file = 0;           ///< 0: the contract's own file; 1: the one it extends, and so on
+  int distance = 0;       ///< from the source of the rows
+  std::size_t order = 0;  ///< in which places are tried: the earlier defined first
+  Suspect suspect;
+  Symptoms after;  ///< what is wrong after the change
+};
+
+/// Not for use from two threads at once. What it is made of must outlive it.
+class Search {
+ public:
+  Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis);
+
+  /// All places at which a change repairs the target, the likeliest first. `adapter` is the number
+  /// of the one whose delta is wrong, -1 where it is not about one: what becomes of others is then
+  /// no matter.
+  std::vector<Found> all(const Symptoms& target, int adapter);
+  /// Whether formula number `formula` alone can repair the target.
+  std::optional<Found> one(const Symptoms& target, int adapter, int formula);
+  /// The formula at a place, as one that has failed by itself; nothing if none stands there.
+  [[nodiscard]] std::optional<Found> failing(const std::string& place) const;
+
+ private:
+  /// What is wrong with a changed contract; nothing if it does not repair the target, or breaks
+  /// anything that was right.
+  std::optional<Symptoms> repaired(Contract& changed);
+  [[nodiscard]] std::int64_t left(const Found& found) const;
+  void keep_the_best();
+  void accept(int distance, Suspect suspect, Symptoms after);
+  [[nodiscard]] int file_of(const std::string& place) const;
+
+  void formula(std::size_t site);
+  bool try_text(std::size_t site, const std::string& text);
+  void guess(std::size_t site);
+  [[nodiscard]] bool known_at(const FormulaSite& site, int number) const;
+  void words();
+  void pairs(int file);
+  void second_of_pair(std::size_t first, int file);
+  [[nodiscard]] bool has_pair() const;
+
+  void lists();
+  bool try_entry(const std::string& list, std::size_t i, Contract& changed, const char* say);
+  void missing_entries();
+  template <class ListOf>
+  void missing_copies(const std::string& section, ListOf list_of, std::size_t buffers);
+  bool fill_copy(const std::string& list, std::size_t i, const Contract& with_copy);
+  void missing_launches();
+  bool fill_launch(std::size_t i, const Contract& with_entry);
+
+  const Contract& contract_;
+  const LayoutCase& input_;
+  const Analysis& analysis_;
+  Contract work_;
+  std::vector<Formula*> formulas_;  ///< of work_
+  std::vector<FormulaSite> sites_;
+  Symptoms before_;
+  Analyser analyser_{Detail::verdicts};
+  std::optional<Corrector> corrector_;  ///< made when it is first asked
+  Symptoms target_;
+  int adapter_ = -1;
+  std::vector<Found> found_;
+};
+
+}  // namespace tplora

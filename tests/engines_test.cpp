@@ -3,7 +3,7 @@
 #include <map>
 
 #include "tests/support.hpp"
-#include "verify/cli/runner.hpp"
+#include "verify/run/runner.hpp"
 
 using namespace tplora;
 

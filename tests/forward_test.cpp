@@ -5,8 +5,8 @@
 #include <set>
 
 #include "tests/support.hpp"
-#include "verify/cli/runner.hpp"
 #include "verify/reference/reference.hpp"
+#include "verify/run/runner.hpp"
 
 using namespace tplora;
 

@@ -5,8 +5,8 @@
 
 #include "tests/brute_force.hpp"
 #include "tests/support.hpp"
-#include "verify/cli/runner.hpp"
 #include "verify/report/finding_text.hpp"
+#include "verify/run/runner.hpp"
 
 using namespace tplora;
 
@@ -193,10 +193,9 @@ TEST_CASE("a factor that fits no 64 bits is a wrong factor, and none is asked of
   REQUIRE(one);
   const auto item = prepare(*one, test::configs());
   REQUIRE(item);
-  Analyser analyser;
-  const auto outcome = check_laws(*item, analyser);
-  REQUIRE(outcome);
-  CHECK(outcome->verdict == Verdict::consistent);
+  const auto laws = check_laws(*item);
+  REQUIRE(laws);
+  CHECK(laws->analysis.verdict == Verdict::consistent);
 }
 
 TEST_CASE("a thousand uses of one adapter take no time and blame nobody", "[state]") {
@@ -208,10 +207,9 @@ TEST_CASE("a thousand uses of one adapter take no time and blame nobody", "[stat
   REQUIRE(one);
   const auto item = prepare(*one, test::configs());
   REQUIRE(item);
-  Analyser analyser;
-  const auto outcome = check_laws(*item, analyser);
-  REQUIRE(outcome);
-  CHECK(outcome->verdict == Verdict::silent);
+  const auto laws = check_laws(*item);
+  REQUIRE(laws);
+  CHECK(laws->analysis.verdict == Verdict::silent);
 }
 
 TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {

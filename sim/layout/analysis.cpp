@@ -43,7 +43,7 @@ std::optional<PlanFailure> plan_event(Planner& planner, const Contract& contract
   return planner.load(shape, build, load, &cut);
 }
 
-const Analysis& Analyser::run_again(const Contract& contract, const LayoutCase& input) {
+const Analysis& Analyser::run_again(const Contract& contract, const LayoutCase& input) & {
   if (detail_ == Detail::verdicts && analysis_.failed_before_adapters) {
     return analysis_;
   }
@@ -51,7 +51,12 @@ const Analysis& Analyser::run_again(const Contract& contract, const LayoutCase& 
   return run(contract, input);
 }
 
-const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input) {
+Analysis Analyser::run(const Contract& contract, const LayoutCase& input) && {
+  run(contract, input);
+  return std::move(analysis_);
+}
+
+const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input) & {
   analysis_.failures.clear();
   analysis_.violations.clear();
   analysis_.failed_before_adapters = false;

@@ -51,11 +51,13 @@ class Analyser {
   /// shape_check, violations and whether the contract is bad are the same.
   explicit Analyser(Detail detail = Detail::sentences) : detail_(detail) {}
 
-  /// The result stays valid until the next call. What an engine would refuse is a verdict.
-  const Analysis& run(const Contract& contract, const LayoutCase& input);
+  /// What an engine would refuse is a verdict. The result stays valid until the next call; that of
+  /// an analyser which is used once is the caller's.
+  const Analysis& run(const Contract& contract, const LayoutCase& input) &;
+  [[nodiscard]] Analysis run(const Contract& contract, const LayoutCase& input) &&;
   /// As run, for an input that differs from the last one in its adapters only, under the same
   /// contract: what failed before any adapter was known fails again and is not planned again.
-  const Analysis& run_again(const Contract& contract, const LayoutCase& input);
+  const Analysis& run_again(const Contract& contract, const LayoutCase& input) &;
 
  private:
   /// Of which shape a load is planned, how often its tensors were cut before, and how that ended.

@@ -1,7 +1,7 @@
 // Asks the library what the command line would: is this plan right?
 #include <iostream>
 
-#include "verify/cli/runner.hpp"
+#include "verify/run/laws.hpp"
 
 int main() {
   const tplora::ConfigFolders configs{CONFIGS};
@@ -13,7 +13,6 @@ int main() {
     std::cerr << item.error().text() << "\n";
     return 2;
   }
-  tplora::Analyser analyser;
-  const auto outcome = tplora::check_laws(*item, analyser);
-  std::cout << (outcome ? tplora::verdict_name(outcome->verdict) : "bad contract") << "\n";
+  const auto laws = tplora::check_laws(*item);
+  std::cout << (laws ? tplora::verdict_name(laws->analysis.verdict) : "bad contract") << "\n";
 }

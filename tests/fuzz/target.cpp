@@ -5,8 +5,8 @@
 #include <cstdlib>
 
 #include "sim/numerics/program.hpp"
-#include "verify/cli/runner.hpp"
-#include "verify/cli/work.hpp"
+#include "verify/run/runner.hpp"
+#include "verify/run/work.hpp"
 
 namespace tplora::fuzz {
 namespace {
@@ -23,10 +23,8 @@ void run_case(PreparedCase item) {
   if (!item.geometry || ranks * (1 + item.one.steps.size()) > kMaxPlans) {
     return;
   }
-  Analyser analyser;
-  const Analysis& analysis = analyser.run(*item.contract, layout_case(item.one, *item.geometry));
-  if (!analysis.bad_contract && analysis.failures.empty()) {
-    const NumericWork work = numeric_work(item, analysis);
+  if (const auto laws = check_laws(item); laws && laws->analysis.failures.empty()) {
+    const NumericWork work = numeric_work(*laws);
     item.numbers = find_program(item.contract->program) != nullptr &&
                    work.multiplications + work.floats <= kMaxWork;
   }

@@ -14,8 +14,8 @@
 #include "sim/numerics/instruction_set.hpp"
 #include "sim/numerics/program.hpp"
 #include "verify/cli/exit_code.hpp"
-#include "verify/cli/runner.hpp"
 #include "verify/museum/museum.hpp"
+#include "verify/report/expectation.hpp"
 #include "verify/report/suite_report.hpp"
 
 namespace tplora {
@@ -97,7 +97,7 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
     }
     std::vector<CaseOutcome>& outcomes = *ran;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
-      if (!outcomes[i].expected) {
+      if (!as_expected(outcomes[i], suite->cases[i].expect)) {
         outcomes[i].same_as = museum->same_faults(suite->cases[i]);
       }
     }
@@ -107,7 +107,7 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
                bugs_text(suite->cases, outcomes), blind_spots_text(spots), mismatch);
     count += outcomes.size();
     const bool blind = options.strict && !spots.empty();
-    const int code = mismatch.empty() && !blind ? suite_exit_code(outcomes) : 1;
+    const int code = mismatch.empty() && !blind ? suite_exit_code(suite->cases, outcomes) : 1;
     worst = worst == 1 || code == 1 ? 1 : std::min(worst, code);
   }
   stopwatch.print(count);

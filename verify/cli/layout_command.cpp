@@ -61,53 +61,17 @@ Result<void> check_options(const LayoutOptions& options) {
       });
 }
 
-Result<LayerReport> report_layer(const PreparedCase& item) {
-  LayerReport report{item, {}, {}};
-  if (!item.geometry) {
-    report.analysis.verdict = Verdict::not_applicable;
-    return report;
-  }
-  const LayoutCase input = layout_case(item.one, *item.geometry);
-  report.analysis = Analyser().run(*item.contract, input);
-  if (report.analysis.bad_contract) {
-    return fail(*report.analysis.bad_contract);
-  }
-  report.findings = explain(*item.contract, input, report.analysis, adapter_names(item.one));
-  return report;
-}
-
-/// A report for each layer kind of the model.
-Result<std::vector<LayerReport>> report_layers(Case one, bool standard,
+/// A report for each layer kind of the model. A case of the user's own is taken as it is.
+Result<std::vector<LayerReport>> report_layers(const LayoutOptions& options, Case one,
                                                const ConfigFolders& configs) {
-  const auto contract = find_contract(one.engine, configs.root).and_then(read_contract);
-  if (!contract) {
-    return fail(contract.error());
-  }
-  if (standard) {  // a case of the user's own is taken as it is
-    for (AdapterSpec& adapter : one.adapters) {
-      adapter.shared_a = contract->takes_fused_adapters();
+  if (options.case_line.empty()) {
+    const auto contract = find_contract(one.engine, configs.root).and_then(read_contract);
+    if (!contract) {
+      return fail(contract.error());
     }
-    // Engines that cut the batch over the ranks want a token for each.
-    const std::vector<int> tokens = one.tokens;
-    while (contract->mentions(symbol::tokens) &&
-           static_cast<std::int64_t>(one.tokens.size()) % one.tp_size != 0) {
-      one.tokens.push_back(tokens[one.tokens.size() % tokens.size()]);
-    }
+    fit_to_engine(one, *contract);
   }
-  one.layer.clear();
-  const auto cases = prepare_all_layers(one, configs);
-  if (!cases) {
-    return fail(cases.error());
-  }
-  std::vector<LayerReport> layers;
-  for (const PreparedCase& item : *cases) {
-    auto report = report_layer(item);
-    if (!report) {
-      return fail(report.error());
-    }
-    layers.push_back(std::move(*report));
-  }
-  return layers;
+  return check_layers(std::move(one), configs);
 }
 
 /// The layer kind asked for, or the one with the worst verdict.
@@ -136,7 +100,7 @@ int compare(const LayoutOptions& options, const LayerReport& first, std::size_t 
     return bad_input({"--vs prints text, expected no --json with it", ""});
   }
   const auto layers = layout_case_of(options, options.vs).and_then([&](const Case& one) {
-    return report_layers(one, options.case_line.empty(), configs);
+    return report_layers(options, one, configs);
   });
   if (!layers) {
     return bad_input(layers.error());
@@ -164,7 +128,7 @@ int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
   std::string layer = options.layer;
   const auto layers = layout_case_of(options, options.engine).and_then([&](const Case& one) {
     layer = layer.empty() ? one.layer : layer;  // the line's own
-    return report_layers(one, !whole, configs);
+    return report_layers(options, one, configs);
   });
   if (!layers) {
     return bad_input(layers.error());

@@ -177,11 +177,10 @@ std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
   }
   Analyser analyser;
   const LayoutCase input = layout_case(item.one, *item.geometry);
-  const Verdict verdict = analyser.run(*item.contract, input).verdict;
-  if (verdict != Verdict::silent && verdict != Verdict::crash) {
+  const auto own = effects_of(*item.contract, input, analyser);
+  if (!own || (own->verdict != Verdict::silent && own->verdict != Verdict::crash)) {
     return names;
   }
-  const auto own = effects_of(*item.contract, input, analyser);
   for (std::size_t i = 0; i < bugs_.size(); ++i) {
     const Contract& bug = bugs_[i];
     if (bug.name != item.contract->name && takes_case(bug, item.one) &&

@@ -6,10 +6,10 @@
 #include <map>
 #include <set>
 
-#include "sim/numerics/scalar.hpp"
 #include "verify/compare/digest.hpp"
-#include "verify/explain/story.hpp"
+#include "verify/report/expectation.hpp"
 #include "verify/report/finding_text.hpp"
+#include "verify/report/numbers_text.hpp"
 #include "verify/report/text.hpp"
 
 namespace tplora {
@@ -28,51 +28,6 @@ char mark(const CaseOutcome& outcome) {
     case Verdict::crash: return 'C';
   }
   return '?';
-}
-
-std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers) {
-  using State = NumericOutcome::State;
-  if (numbers.state == State::not_run) {
-    return "";
-  }
-  if (numbers.state == State::equal) {
-    return fmt::format("  numbers: all {} outputs equal the unsharded reference bit for bit\n",
-                       numbers.compared);
-  }
-  if (numbers.state == State::vacuous) {
-    return fmt::format("  numbers: vacuous: {}\n", numbers.why_vacuous);
-  }
-  std::string text = fmt::format("  numbers: {} of {} outputs differ from the reference\n",
-                                 numbers.wrong, numbers.compared);
-  // Ranks told together where part and tokens agree.
-  struct Story {
-    const NumericDifference* first;
-    std::vector<std::int64_t> ranks;
-    std::int64_t wrong = 0;
-  };
-  std::map<std::string, Story> stories;
-  for (const NumericDifference& d : numbers.differences) {
-    const auto key = fmt::format("{}|{}", part_name(d.part), fmt::join(d.bits.tokens, ","));
-    auto& story = stories.try_emplace(key, Story{&d, {}, 0}).first->second;
-    story.wrong += d.bits.wrong;
-    if (story.ranks.empty() || story.ranks.back() != d.tp_rank) {
-      story.ranks.push_back(d.tp_rank);
-    }
-  }
-  for (const auto& [key, story] : stories) {
-    const NumericDifference& d = *story.first;
-    const std::int64_t row = d.first_row - d.bits.first_row + d.bits.example_row;
-    text += fmt::format(
-        "    {} on tp_ranks {}: {} outputs, tokens {}; first on tp_rank {}: rows {}-{}, token {} "
-        "row {} is {:#x}, expected {:#x}\n",
-        part_name(d.part), ranges(story.ranks), story.wrong, ranges(d.bits.tokens), d.tp_rank,
-        d.first_row, d.last_row, d.bits.example_token, row, encode(item.one.dtype, d.bits.got),
-        encode(item.one.dtype, d.bits.expected));
-    for (const std::string& line : describe_sources(item, d)) {
-      text += fmt::format("      tp_rank {}: {}\n", d.tp_rank, line);
-    }
-  }
-  return text;
 }
 
 std::string case_text(const PreparedCase& item, const CaseOutcome& outcome) {
@@ -192,7 +147,7 @@ std::string unexpected_text(const std::vector<PreparedCase>& cases,
   std::vector<std::vector<std::size_t>> stories;
   std::map<OutcomeKey, std::size_t> place;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (outcomes[i].expected) {
+    if (as_expected(outcomes[i], cases[i].expect)) {
       continue;
     }
     const auto [entry, is_new] = place.emplace(story_of(cases[i], outcomes[i]), stories.size());
@@ -231,8 +186,8 @@ std::string suite_text(const std::string& name, const std::vector<PreparedCase>&
   for (std::size_t i = 0; i < cases.size(); ++i) {
     ++counts[outcomes[i].verdict];
     const bool exception = !cases[i].expect.link.empty();
-    pinned += exception && outcomes[i].expected ? 1 : 0;
-    unexpected += outcomes[i].expected ? 0 : 1;
+    pinned += exception && as_expected(outcomes[i], cases[i].expect) ? 1 : 0;
+    unexpected += as_expected(outcomes[i], cases[i].expect) ? 0 : 1;
     if (!outcomes[i].numbers_shared) {
       ++numbers[std::to_string(static_cast<int>(outcomes[i].numbers.state))];
     }
@@ -294,7 +249,7 @@ std::string bugs_text(const std::vector<PreparedCase>& cases,
     engine_width = std::max(engine_width, row.engine.size());
     row.silent = row.silent || outcomes[i].verdict == Verdict::silent;
     row.crash = row.crash || outcomes[i].verdict == Verdict::crash;
-    row.caught = row.caught && outcomes[i].expected;
+    row.caught = row.caught && as_expected(outcomes[i], cases[i].expect);
     const bool tells = outcomes[i].verdict == Verdict::silent || row.found.empty();
     if (cases[i].role == "smallest" && tells && !outcomes[i].findings.empty()) {
       row.found = gist(outcomes[i].findings.front());
@@ -352,10 +307,12 @@ std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome) {
   return text + case_text(item, outcome);
 }
 
-int suite_exit_code(const std::vector<CaseOutcome>& outcomes) {
+int suite_exit_code(const std::vector<PreparedCase>& cases,
+                    const std::vector<CaseOutcome>& outcomes) {
   bool meaningful = false;
-  for (const CaseOutcome& outcome : outcomes) {
-    if (!outcome.expected) {
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const CaseOutcome& outcome = outcomes[i];
+    if (!as_expected(outcome, cases[i].expect)) {
       return 1;
     }
     meaningful = meaningful || (outcome.verdict != Verdict::not_applicable &&

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "verify/cli/runner.hpp"
 #include "verify/museum/museum.hpp"
+#include "verify/run/runner.hpp"
 
 namespace tplora {
 
@@ -36,6 +36,7 @@ namespace tplora {
 [[nodiscard]] std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome);
 
 /// 0 all as expected, 1 a mismatch, 3 nothing was run or all of it vacuous.
-[[nodiscard]] int suite_exit_code(const std::vector<CaseOutcome>& outcomes);
+[[nodiscard]] int suite_exit_code(const std::vector<PreparedCase>& cases,
+                                  const std::vector<CaseOutcome>& outcomes);
 
 }  // namespace tplora

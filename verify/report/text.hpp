@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "verify/report/layer_report.hpp"
+#include "verify/run/laws.hpp"
 
 namespace tplora {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "sim/base/result.hpp"
-#include "verify/case/suite.hpp"
+#include "verify/run/laws.hpp"
 
 namespace tplora {
 
@@ -15,8 +15,8 @@ struct NumericWork {
   double floats = 0;  ///< held at the same time: inputs, outputs, adapters, slots of all ranks
 };
 
-/// Precondition: the case has a geometry and `analysis` is of it, without failures.
-[[nodiscard]] NumericWork numeric_work(const PreparedCase& item, const Analysis& analysis);
+/// Precondition: the case has a geometry and its analysis no failures.
+[[nodiscard]] NumericWork numeric_work(const LayerReport& laws);
 
 /// Refuses what no machine would finish, with the contract's file and the case line.
 [[nodiscard]] Result<void> check_work(const PreparedCase& item, const NumericWork& work);

@@ -1,4 +1,4 @@
-#include "verify/cli/numbers.hpp"
+#include "verify/run/numbers.hpp"
 
 #include <fmt/format.h>
 
@@ -21,12 +21,12 @@ constexpr std::int64_t kWeightRows = kPanelRows;
 /// One case beside the shared reference.
 class Side {
  public:
-  Side(const PreparedCase& item, const Arithmetic& arithmetic, const Batch& batch)
-      : item_(item), input_(layout_case(item.one, *item.geometry)) {
-    analysis_ = &analyser_.run(*item.contract, input_);
-    group_ =
-        std::make_unique<TpGroup>(*item.contract, input_.deployment, *analysis_, arithmetic, batch);
-  }
+  Side(const LayerReport& laws, const Arithmetic& arithmetic, const Batch& batch)
+      : item_(laws.item),
+        input_(layout_case(item_.one, *item_.geometry)),
+        analysis_(laws.analysis),
+        group_(std::make_unique<TpGroup>(*item_.contract, input_.deployment, analysis_, arithmetic,
+                                         batch)) {}
 
   void accept_panel(Part part, std::int64_t first_row, const Panel& panel,
                     std::span<const float> bias) {
@@ -37,7 +37,7 @@ class Side {
     group_->load_adapters(adapters);
     group_->finish();
     NumericOutcome outcome;
-    const auto ranks = static_cast<std::int64_t>(analysis_->ranks.size());
+    const auto ranks = static_cast<std::int64_t>(analysis_.ranks.size());
     for (std::int64_t rank = 0; rank < ranks; ++rank) {
       compare_rank(reference, rank, outcome);
     }
@@ -58,9 +58,9 @@ class Side {
  private:
   void compare_rank(const Reference& reference, std::int64_t rank, NumericOutcome& outcome) {
     const std::int64_t group_size =
-        analysis_->ranks[static_cast<std::size_t>(rank)].build.group_size;
+        analysis_.ranks[static_cast<std::size_t>(rank)].build.group_size;
     const std::int64_t first = rank / group_size * group_size;
-    const std::span<const RankState> group(analysis_->ranks.data() + first,
+    const std::span<const RankState> group(analysis_.ranks.data() + first,
                                            static_cast<std::size_t>(group_size));
     std::array<bool, 3> delta_seen = {false, false, false};
     const auto owned =
@@ -86,7 +86,7 @@ class Side {
 
   void compare_rows(const Reference& reference, std::int64_t rank, std::int64_t source,
                     const OwnedRows& rows, NumericOutcome& outcome) {
-    const std::int64_t width = analysis_->ranks[static_cast<std::size_t>(source)].build.width;
+    const std::int64_t width = analysis_.ranks[static_cast<std::size_t>(source)].build.width;
     const auto tokens = static_cast<std::int64_t>(item_.one.tokens.size());
     const std::int64_t inside = std::clamp<std::int64_t>(width - rows.column, 0, rows.rows);
     outcome.compared += rows.rows * tokens;
@@ -106,14 +106,14 @@ class Side {
                                  .last_row = rows.first_row + bits.last_row,
                                  .bits = bits,
                                  .sources = {}};
-    for (const LiveAdapter& live : analysis_->live) {
+    for (const LiveAdapter& live : analysis_.live) {
       const bool used = std::any_of(bits.tokens.begin(), bits.tokens.end(), [&](std::int64_t t) {
         return item_.one.tokens[static_cast<std::size_t>(t)] == live.adapter;
       });
       if (used) {
         difference.sources.push_back(
             {live.adapter, live.slot,
-             trace_delta(*item_.contract, input_, *analysis_, source, live,
+             trace_delta(*item_.contract, input_, analysis_, source, live,
                          rows.column + bits.first_row, rows.column + bits.last_row + 1)});
       }
     }
@@ -150,7 +150,7 @@ class Side {
 
   [[nodiscard]] std::uint64_t digest() const {
     Digest digest;
-    for (std::size_t rank = 0; rank < analysis_->ranks.size(); ++rank) {
+    for (std::size_t rank = 0; rank < analysis_.ranks.size(); ++rank) {
       for (const float value : group_->output(static_cast<std::int64_t>(rank))) {
         digest.add(value);
       }
@@ -160,8 +160,7 @@ class Side {
 
   const PreparedCase& item_;
   LayoutCase input_;
-  Analyser analyser_;
-  const Analysis* analysis_ = nullptr;
+  const Analysis& analysis_;
   std::unique_ptr<TpGroup> group_;
 };
 
@@ -189,9 +188,9 @@ std::string numeric_key(const PreparedCase& item) {
                      g.config_num_key_value_heads, g.config_head_dim);
 }
 
-std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& cases) {
+std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& cases) {
   ensure(!cases.empty(), "there is a case to run");
-  const PreparedCase& first = *cases.front();
+  const PreparedCase& first = cases.front()->item;
   const QkvGeometry& geometry = *first.geometry;
   const Case& one = first.one;
   const Generator generator(
@@ -218,8 +217,8 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const PreparedCase*>& 
                        .adapters = adapters});
   std::vector<std::unique_ptr<Side>> sides;
   sides.reserve(cases.size());
-  for (const PreparedCase* item : cases) {
-    sides.push_back(std::make_unique<Side>(*item, arithmetic, batch));
+  for (const LayerReport* laws : cases) {
+    sides.push_back(std::make_unique<Side>(*laws, arithmetic, batch));
   }
   Panel panel(kWeightRows, geometry.hidden_size);
   for (const Part part : kParts) {

@@ -1,8 +1,10 @@
-#include "verify/cli/work.hpp"
+#include "verify/run/work.hpp"
 
 #include <fmt/format.h>
 
 #include <numeric>
+
+#include "sim/base/ensure.hpp"
 
 namespace tplora {
 namespace {
@@ -22,7 +24,9 @@ double sum(const std::vector<std::int64_t>& rows) {
 
 }  // namespace
 
-NumericWork numeric_work(const PreparedCase& item, const Analysis& analysis) {
+NumericWork numeric_work(const LayerReport& laws) {
+  const auto& [item, analysis, findings] = laws;
+  ensure(item.geometry && analysis.failures.empty(), "numbers run where every rank is planned");
   const auto hidden = static_cast<double>(item.geometry->hidden_size);
   const auto rows = static_cast<double>(item.geometry->total_rows());
   const auto tokens = static_cast<double>(item.one.tokens.size());

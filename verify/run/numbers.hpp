@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "verify/case/suite.hpp"
 #include "verify/compare/compare.hpp"
 #include "verify/explain/provenance.hpp"
+#include "verify/run/laws.hpp"
 
 namespace tplora {
 
@@ -44,8 +44,7 @@ struct NumericOutcome {
 /// Runs the numbers of cases that share geometry, adapters, batch, data, program and seed (see
 /// numeric_key): the base weights pass by once, in panels, for the reference and for every case.
 /// Precondition: each case's verdict is consistent or silent.
-[[nodiscard]] std::vector<NumericOutcome> run_numbers(
-    const std::vector<const PreparedCase*>& cases);
+[[nodiscard]] std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& cases);
 
 /// Cases with equal keys may share one pass of the weights.
 [[nodiscard]] std::string weights_key(const PreparedCase& item);

@@ -1,0 +1,95 @@
+#include "verify/report/numbers_text.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <string_view>
+
+#include "sim/numerics/scalar.hpp"
+#include "verify/explain/story.hpp"
+
+namespace tplora {
+namespace {
+
+/// "v of adapter a (slot 0): from adapter b's q rows 0-255 of slot 1": one line for each source of
+/// a wrong value.
+std::vector<std::string> describe_sources(const PreparedCase& item,
+                                          const NumericDifference& difference) {
+  const auto names = adapter_names(item.one);
+  std::vector<std::string> lines;
+  for (const auto& source : difference.sources) {
+    for (const Provenance& from : source.from) {
+      const auto adapter_rows = [&](int adapter, std::string_view of, std::int64_t first) {
+        return fmt::format("adapter {}'s {} rows {}-{}", names[static_cast<std::size_t>(adapter)],
+                           of, first, first + from.rows - 1);
+      };
+      const std::string what = std::visit(
+          Overloaded{[](const Zeros&) { return std::string("zeros"); },
+                     [](const Outside&) { return std::string("memory outside the pool"); },
+                     [&](const LoraBRows& b) {
+                       return adapter_rows(b.adapter, part_name(b.part), b.first_row);
+                     },
+                     [&](const LoraARows& a) {
+                       return adapter_rows(a.adapter, a.part ? part_name(*a.part) : "shared A",
+                                           a.first_index);
+                     },
+                     [](const auto&) { return std::string("nothing that was loaded"); }},
+          from.found);
+      const std::string slot =
+          from.slot && *from.slot != source.slot ? fmt::format(" of slot {}", *from.slot) : "";
+      lines.push_back(
+          fmt::format("{} delta of adapter {} (slot {}) came from {}{}", part_name(difference.part),
+                      names[static_cast<std::size_t>(source.adapter)], source.slot, what, slot));
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers) {
+  using State = NumericOutcome::State;
+  if (numbers.state == State::not_run) {
+    return "";
+  }
+  if (numbers.state == State::equal) {
+    return fmt::format("  numbers: all {} outputs equal the unsharded reference bit for bit\n",
+                       numbers.compared);
+  }
+  if (numbers.state == State::vacuous) {
+    return fmt::format("  numbers: vacuous: {}\n", numbers.why_vacuous);
+  }
+  std::string text = fmt::format("  numbers: {} of {} outputs differ from the reference\n",
+                                 numbers.wrong, numbers.compared);
+  // Ranks told together where part and tokens agree.
+  struct Told {
+    const NumericDifference* first;
+    std::vector<std::int64_t> ranks;
+    std::int64_t wrong = 0;
+  };
+  std::map<std::string, Told> stories;
+  for (const NumericDifference& d : numbers.differences) {
+    const auto key = fmt::format("{}|{}", part_name(d.part), fmt::join(d.bits.tokens, ","));
+    auto& story = stories.try_emplace(key, Told{&d, {}, 0}).first->second;
+    story.wrong += d.bits.wrong;
+    if (story.ranks.empty() || story.ranks.back() != d.tp_rank) {
+      story.ranks.push_back(d.tp_rank);
+    }
+  }
+  for (const auto& [key, story] : stories) {
+    const NumericDifference& d = *story.first;
+    const std::int64_t row = d.first_row - d.bits.first_row + d.bits.example_row;
+    text += fmt::format(
+        "    {} on tp_ranks {}: {} outputs, tokens {}; first on tp_rank {}: rows {}-{}, token {} "
+        "row {} is {:#x}, expected {:#x}\n",
+        part_name(d.part), ranges(story.ranks), story.wrong, ranges(d.bits.tokens), d.tp_rank,
+        d.first_row, d.last_row, d.bits.example_token, row, encode(item.one.dtype, d.bits.got),
+        encode(item.one.dtype, d.bits.expected));
+    for (const std::string& line : describe_sources(item, d)) {
+      text += fmt::format("      tp_rank {}: {}\n", d.tp_rank, line);
+    }
+  }
+  return text;
+}
+
+}  // namespace tplora

@@ -1,0 +1,51 @@
+#include "verify/run/laws.hpp"
+
+namespace tplora {
+
+Result<LayerReport> check_laws(PreparedCase item) {
+  LayerReport report{std::move(item), {}, {}};
+  const PreparedCase& of = report.item;
+  if (!of.geometry) {
+    report.analysis.verdict = Verdict::not_applicable;
+    return report;
+  }
+  const LayoutCase input = layout_case(of.one, *of.geometry);
+  report.analysis = Analyser().run(*of.contract, input);
+  if (report.analysis.bad_contract) {
+    return fail(*report.analysis.bad_contract);
+  }
+  if (report.analysis.verdict != Verdict::consistent) {
+    report.findings = explain(*of.contract, input, report.analysis, adapter_names(of.one));
+  }
+  return report;
+}
+
+Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& configs) {
+  one.layer.clear();
+  auto cases = prepare_all_layers(one, configs);
+  if (!cases) {
+    return fail(cases.error());
+  }
+  std::vector<LayerReport> layers;
+  for (PreparedCase& item : *cases) {
+    auto report = check_laws(std::move(item));
+    if (!report) {
+      return fail(report.error());
+    }
+    layers.push_back(*std::move(report));
+  }
+  return layers;
+}
+
+void fit_to_engine(Case& one, const Contract& contract) {
+  for (AdapterSpec& adapter : one.adapters) {
+    adapter.shared_a = contract.takes_fused_adapters();
+  }
+  const std::vector<int> tokens = one.tokens;
+  while (contract.mentions(symbol::tokens) &&
+         static_cast<std::int64_t>(one.tokens.size()) % one.tp_size != 0) {
+    one.tokens.push_back(tokens[one.tokens.size() % tokens.size()]);
+  }
+}
+
+}  // namespace tplora

@@ -1,0 +1,30 @@
+// The laws of one case, looked at once: what everything after them works with.
+#pragma once
+
+#include <vector>
+
+#include "verify/case/suite.hpp"
+#include "verify/explain/finding.hpp"
+
+namespace tplora {
+
+/// One layer kind under one engine, with what the laws say of it.
+struct LayerReport {
+  PreparedCase item;
+  Analysis analysis;  ///< only the verdict where the layer has no qkv projection
+  std::vector<Finding> findings;
+};
+
+/// What an engine would refuse is a verdict; refused here is only a contract with a formula that is
+/// undefined for the case.
+[[nodiscard]] Result<LayerReport> check_laws(PreparedCase item);
+
+/// Every layer kind of the case's model, in the model's order. `layer` of the case is not looked
+/// at. Refused: as by prepare_all_layers and check_laws.
+[[nodiscard]] Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& configs);
+
+/// Makes the standard scenario one that the engine takes: adapters in its form, and a token for
+/// each tp_rank where it cuts the batch over the ranks.
+void fit_to_engine(Case& one, const Contract& contract);
+
+}  // namespace tplora

@@ -1,0 +1,33 @@
+// Runs prepared cases: laws for each, numbers once for each distinct geometry and deployment.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "verify/run/numbers.hpp"
+
+namespace tplora {
+
+/// What became of one case.
+struct CaseOutcome {
+  Verdict verdict = Verdict::not_applicable;
+  bool shape_check = true;
+  std::vector<Finding> findings;
+  NumericOutcome numbers;
+  bool numbers_shared = false;       ///< the same numbers ran for an earlier case of this run
+  std::vector<std::string> same_as;  ///< published bugs that do the same on this case
+};
+
+struct RunOptions {
+  int jobs = 0;  ///< threads; 0: one for each core. Changes no bit of any outcome.
+  /// Called now and then with a sentence on how far the run is; from one thread at a time.
+  std::function<void(const std::string&)> progress = [](const std::string&) {};
+};
+
+/// All cases, in order. Refused, the first in order: a contract with a formula that is undefined
+/// for its case, and numbers that no machine would finish.
+[[nodiscard]] Result<std::vector<CaseOutcome>> run_cases(const std::vector<PreparedCase>& cases,
+                                                         const RunOptions& options);
+
+}  // namespace tplora

@@ -26,7 +26,7 @@ ALLOWED = {
     "verify/explain": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/data", "sim/pool", "sim/ranks", "verify/compare"],
     "verify/museum": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/case"],
     "verify/mutants": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/explain"],
-    "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain"],
+    "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain", "verify/museum"],
     "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/museum", "verify/mutants", "verify/run"],
     "verify/cli": ["sim/*", "verify/*"],
 }

@@ -128,6 +128,22 @@ class Layout(unittest.TestCase):
         self.assertEqual(done.stdout.count("configs/bugs/sglang-24420.json#/replace/~1let~1K: K = n*D*T = 1024"), 1)
         self.assertIn("tp_ranks 0-3: v heads 0-1, rows 0-511 of adapter a (slot 0): law bounds", done.stdout)
 
+    def test_a_published_bug_is_named_wherever_its_fault_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = str(pathlib.Path(folder) / "copy.json")
+            with open(copy, "w") as file:
+                json.dump({"extends": str(ROOT / "configs/engines/sglang.json"),
+                           "replace": {"/let/K": "n*D*T", "/lora_b/buffers/B": "(H*gate + 2*KV)*D/T"}}, file)
+            small = "H=8,KV=2,D=16,hidden=64"
+            told = [tplora("layout", "--model", small, "--engine", copy, "--tp", "4"),
+                    tplora("replay", f"model={small} engine={copy} tp=4 R=16 slots=2 "
+                           "adapters=a:r16:alpha32:qkv,b:r16:alpha32:qkv tokens=a,b"),
+                    tplora("prove", copy, "--max-heads", "4", "--max-tp", "4")]
+            for done in told:
+                self.assertIn("same fault as sglang-24420", done.stdout)
+            _, report = layout(copy, 4, model=small)
+            self.assertEqual(report["same_as"], ["sglang-24420"])
+
     def test_two_contracts_are_compared(self):
         done = tplora("layout", "--model", MODEL, "--engine", "sglang", "--vs", "sglang-24420", "--tp", "4")
         self.assertEqual(done.returncode, 1)

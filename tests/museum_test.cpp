@@ -173,6 +173,10 @@ TEST_CASE("a contract that does what a published bug does is told by its name", 
   const std::string other = engine_file(folder, "other", "engines/sglang.json",
                                         R"("replace": {"/lora_b/copies/2/from": "Q + g0*D"})");
   CHECK(bugs.same_faults(prepared(model + other + rest)).empty());
+  // Outside its claims a bug's contract is no published bug: sglang-28199 is about missing modules.
+  CHECK(bugs.same_faults(prepared("model=H=8,KV=2,D=16,hidden=64,Dv=8 engine=vllm tp=4 R=16 "
+                                  "adapters=a:r16:alpha32:qkv tokens=a,a"))
+            .empty());
   // Another crash, another factor, and what the bug's own engine does as well are no bug's.
   const auto edit = [&](const char* name, const char* edits) {
     return engine_file(folder, name, "engines/sglang.json", edits);

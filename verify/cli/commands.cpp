@@ -131,9 +131,7 @@ int replay_command(const std::string& line, const ConfigFolders& configs) {
     return bad_input(outcomes.error());
   }
   CaseOutcome& outcome = outcomes->front();
-  if (const auto museum = Museum::read(configs)) {
-    outcome.same_as = museum->same_faults(*item);
-  }
+  outcome.same_as = same_published_faults(*item, outcome.verdict, configs);
   fmt::print("{}", replay_text(*item, outcome));
   stopwatch.print(1);
   const bool vacuous = outcome.numbers.state == NumericOutcome::State::vacuous;

@@ -44,7 +44,7 @@ class Blamer {
     const PlanFailure& failure = analysis_.failures[number];
     std::vector<Found> found;
     if (blames_.size() < kMostRoots) {
-      found = search_.all(Symptoms::of(failure), first_adapter());
+      found = search_.all(Symptoms::of(failure), first_adapter(), failure.law == Law::fit);
     }
     if (failure.law == Law::check) {
       // What fails by itself is itself the first to be asked, unless the contract that is looked at
@@ -75,7 +75,7 @@ class Blamer {
         }
       }
       if (found.empty()) {
-        found = search_.all(target, adapter);
+        found = search_.all(target, adapter, true);
       }
     }
     take(found, std::nullopt, number);

@@ -6,7 +6,8 @@
 
 namespace tplora {
 
-Corrector::Corrector(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
+Corrector::Corrector(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+                     Lets lets)
     : contract_(contract),
       input_(input),
       sites_(formula_sites(contract)),
@@ -18,7 +19,8 @@ Corrector::Corrector(const Contract& contract, const LayoutCase& input, const An
     const bool again = adapter > 0 && std::find(input.adapters.begin(), at, *at) != at;
     required_.push_back(again ? std::vector<std::vector<Way>>(sites_.size())
                               : required_values(contract, sites_, input, analysis,
-                                                adapters == 0 ? -1 : static_cast<int>(adapter)));
+                                                adapters == 0 ? -1 : static_cast<int>(adapter),
+                                                lets));
   }
 }
 

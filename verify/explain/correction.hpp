@@ -12,7 +12,8 @@ class Corrector {
  public:
   /// The requirements of every adapter of the case are worked out at once. The contract and the
   /// case must outlive it; the analysis need not.
-  Corrector(const Contract& contract, const LayoutCase& input, const Analysis& analysis);
+  Corrector(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+            Lets lets = Lets::with);
 
   [[nodiscard]] const std::vector<FormulaSite>& sites() const { return sites_; }
   /// The formula of a site in every way that the laws could require of it: one text for each line

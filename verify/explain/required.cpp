@@ -173,7 +173,7 @@ bool says_what_a_group_is(const Contract& contract, const FormulaSite& site) {
 std::vector<std::vector<Way>> required_values(const Contract& contract,
                                               const std::vector<FormulaSite>& sites,
                                               const LayoutCase& input, const Analysis& analysis,
-                                              int adapter) {
+                                              int adapter, Lets lets) {
   const GroupFacts facts(contract, input, analysis, adapter);
   Contract copy = contract;  // formulas_of gives formulas to change
   const std::vector<Formula*> formulas = formulas_of(copy);
@@ -182,7 +182,7 @@ std::vector<std::vector<Way>> required_values(const Contract& contract,
     ways.start_reasons(0);
     require_directly(ways, site);
   }
-  for (std::size_t site = 0; site < sites.size(); ++site) {
+  for (std::size_t site = 0; site < sites.size() && lets == Lets::with; ++site) {
     if (says_what_a_group_is(contract, sites[site])) {
       ways.start_reasons(0);
       require_of_group(ways, site);

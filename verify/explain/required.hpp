@@ -35,10 +35,13 @@ struct Way {
 /// copy follows from the rows that are due where it puts its own; of a kernel entry, from the rows
 /// that stand in its buffers; of what a rank owns, from the model and from its base weight; of a
 /// let, from what is required of the formulas that look at it. `adapter` is the number of the one
-/// whose delta is concerned.
+/// whose delta is concerned. Lets take the longest and
+/// can be left out.
+enum class Lets { with, without };
 [[nodiscard]] std::vector<std::vector<Way>> required_values(const Contract& contract,
                                                             const std::vector<FormulaSite>& sites,
                                                             const LayoutCase& input,
-                                                            const Analysis& analysis, int adapter);
+                                                            const Analysis& analysis, int adapter,
+                                                            Lets lets);
 
 }  // namespace tplora

@@ -63,7 +63,7 @@ Search::Search(const Contract& contract, const LayoutCase& input, const Analysis
   ensure(formulas_.size() == sites_.size(), "each formula of a contract has its site");
 }
 
-std::vector<Found> Search::all(const Symptoms& target, int adapter) {
+std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
   found_.clear();
   target_ = target;
   adapter_ = adapter;
@@ -71,18 +71,18 @@ std::vector<Found> Search::all(const Symptoms& target, int adapter) {
     formula(site);
   }
   words();
-  for (std::size_t site = 0; site < sites_.size() && found_.empty(); ++site) {
-    guess(site);
-  }
-  if (found_.empty()) {
-    lists();
-  }
   int file = static_cast<int>(contract_.extends.size());
   for (const Found& found : found_) {
     file = std::min(file, found.file);
   }
   for (int derived = 0; derived < file && !has_pair(); ++derived) {
     pairs(derived);
+  }
+  for (std::size_t site = 0; site < sites_.size() && found_.empty() && wide; ++site) {
+    guess(site);
+  }
+  if (found_.empty() && wide) {
+    lists();
   }
   keep_the_best();
   std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) {

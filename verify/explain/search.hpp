@@ -29,8 +29,9 @@ class Search {
 
   /// All places at which a change repairs the target, the likeliest first. `adapter` is the number
   /// of the one whose delta is wrong, -1 where it is not about one: what becomes of others is then
-  /// no matter.
-  std::vector<Found> all(const Symptoms& target, int adapter);
+  /// no matter. With `wide`, where no law requires a value that would do, values are guessed and
+  /// lists of entries changed.
+  std::vector<Found> all(const Symptoms& target, int adapter, bool wide);
   /// Whether formula number `formula` alone can repair the target.
   std::optional<Found> one(const Symptoms& target, int adapter, int formula);
   /// The formula at a place, as one that has failed by itself; nothing if none stands there.

@@ -85,16 +85,20 @@ void Search::missing_entries() {
   missing_launches();
 }
 
-/// A copy of no rows is put at each place of the list, from each source and to each buffer, and is
-/// then asked what the laws require of it.
+/// A copy of no rows is put at each place of the list, from each part that no other copy takes rows
+/// of and to each buffer, and is then asked what the laws require of it.
 template <class ListOf>
 void Search::missing_copies(const std::string& section, ListOf list_of, std::size_t buffers) {
   const auto& list = list_of(work_);
   const bool has_at = !list.empty() && list.front().at.has_value();
   const bool fused = !list.empty() && (list.front().source == Source::fused ||
                                        list.front().source == Source::shared);
-  const std::vector<Source> sources =
+  std::vector<Source> sources =
       fused ? std::vector{list.front().source} : std::vector{Source::q, Source::k, Source::v};
+  std::erase_if(sources, [&](Source source) {
+    return !fused && std::any_of(list.begin(), list.end(),
+                                 [&](const Copy& copy) { return copy.source == source; });
+  });
   const std::string pointer = fmt::format("/{}/copies", section);
   for (std::size_t i = 0; i <= list.size(); ++i) {
     const std::string place = fmt::format("{}/{}", pointer, i);
@@ -126,7 +130,7 @@ bool Search::fill_copy(const std::string& list, std::size_t i, const Contract& w
   for (const char* field : {"from", "at"}) {
     std::vector<Contract> next = begun;
     for (const Contract& contract : begun) {
-      const Corrector corrector(contract, input_, analysis_);
+      const Corrector corrector(contract, input_, analysis_, Lets::without);
       const auto site = site_of(corrector.sites(), fmt::format("{}/{}/{}", list, i, field));
       for (const std::string& text : site ? corrector.texts(*site) : std::vector<std::string>{}) {
         if (auto changed = with_text(contract, *site, text)) {
@@ -137,7 +141,7 @@ bool Search::fill_copy(const std::string& list, std::size_t i, const Contract& w
     begun = std::move(next);
   }
   for (const Contract& contract : begun) {
-    const Corrector corrector(contract, input_, analysis_);
+    const Corrector corrector(contract, input_, analysis_, Lets::without);
     const auto site = site_of(corrector.sites(), fmt::format("{}/{}/rows", list, i));
     for (const std::string& text : site ? corrector.texts(*site) : std::vector<std::string>{}) {
       auto changed = with_text(contract, *site, text);
@@ -197,7 +201,7 @@ void Search::missing_launches() {
 }
 
 bool Search::fill_launch(std::size_t i, const Contract& with_entry) {
-  const Corrector corrector(with_entry, input_, analysis_);
+  const Corrector corrector(with_entry, input_, analysis_, Lets::without);
   const auto a_site = site_of(corrector.sites(), fmt::format("/kernel/{}/a_at", i));
   const auto b_site = site_of(corrector.sites(), fmt::format("/kernel/{}/b_at", i));
   std::vector<std::string> a_texts = corrector.texts(*a_site);

@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include "sim/layout/prover.hpp"
+
 namespace tplora {
 namespace {
 
@@ -183,7 +185,9 @@ std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
   }
   for (std::size_t i = 0; i < bugs_.size(); ++i) {
     const Contract& bug = bugs_[i];
+    // Outside its claims a contract does whatever it does: that is not what was published.
     if (bug.name != item.contract->name && takes_case(bug, item.one) &&
+        inside_claims(bug, input.geometry, input.deployment).value_or(false) &&
         effects_of(bug, input, analyser) == own &&
         effects_of(healthy_[i], input, analyser) != own) {
       names.push_back(bug.name);
@@ -228,6 +232,15 @@ std::vector<Museum::BlindSpot> Museum::blind_spots(const std::vector<PreparedCas
     }
   }
   return spots;
+}
+
+std::vector<std::string> same_published_faults(const PreparedCase& item, Verdict verdict,
+                                               const ConfigFolders& configs) {
+  if (verdict != Verdict::silent && verdict != Verdict::crash) {
+    return {};
+  }
+  const auto museum = Museum::read(configs);
+  return museum ? museum->same_faults(item) : std::vector<std::string>();
 }
 
 }  // namespace tplora

@@ -43,4 +43,10 @@ class Museum {
   std::vector<Contract> healthy_;  ///< beside each bug: the contract it extends
 };
 
+/// Museum::same_faults for one case of which the verdict is known; the bugs are not even read where
+/// nothing is wrong, and a bug that cannot be read names nothing.
+[[nodiscard]] std::vector<std::string> same_published_faults(const PreparedCase& item,
+                                                             Verdict verdict,
+                                                             const ConfigFolders& configs);
+
 }  // namespace tplora

@@ -108,6 +108,7 @@ std::string layout_json(const std::vector<LayerReport>& layers, std::size_t show
     findings.push_back(finding_json(finding, line));
   }
   json["findings"] = std::move(findings);
+  json["same_as"] = main.same_as;
   Json ranks = Json::array();
   if (verdict_of_layer(main) != Verdict::refused) {
     for (const RankState& rank : main.analysis.ranks) {

@@ -88,9 +88,9 @@ std::string counterexample(const LayerReport& report) {
 
 std::string one_line(const char* what, const LayerReport& report) {
   const std::string said = report.findings.empty() ? "" : message(report.findings.front());
-  return fmt::format("  {}: {} at tp_size {}: {}\n    replay: tplora replay \"{}\"\n", what,
+  return fmt::format("  {}: {} at tp_size {}: {}\n{}    replay: tplora replay \"{}\"\n", what,
                      geometry_text(*report.item.geometry), report.item.one.tp_size, said,
-                     print_case(report.item.one));
+                     indented(same_as_text(report.same_as), "  "), print_case(report.item.one));
 }
 
 Json tally_json(const Tally& tally) {
@@ -125,6 +125,7 @@ Json point_json(const std::optional<LayerReport>& report) {
           {"verdict", verdict_name(report->analysis.verdict)},
           {"law", law_name(first_broken_law(*report))},
           {"findings", std::move(findings)},
+          {"same_as", report->same_as},
           {"case", print_case(report->item.one)}};
 }
 

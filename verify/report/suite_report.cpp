@@ -35,9 +35,7 @@ std::string case_text(const PreparedCase& item, const CaseOutcome& outcome) {
                                  item.geometry ? "" : ": " + item.why_no_qkv);
   text += findings_text(outcome.findings, kFindingsShown);
   text += numbers_text(item, outcome.numbers);
-  if (!outcome.same_as.empty()) {
-    text += fmt::format("  same fault as {}\n", fmt::join(outcome.same_as, ", "));
-  }
+  text += same_as_text(outcome.same_as);
   text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(item.one));
   return text;
 }

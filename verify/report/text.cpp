@@ -187,6 +187,10 @@ std::string findings_text(const std::vector<Finding>& findings, std::size_t most
   return text;
 }
 
+std::string same_as_text(const std::vector<std::string>& bugs) {
+  return bugs.empty() ? "" : fmt::format("  same fault as {}\n", fmt::join(bugs, ", "));
+}
+
 std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown, Paint paint) {
   std::string text;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -194,7 +198,7 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
       text += other_layer_line(layers[i]);
     }
   }
-  const auto& [item, analysis, findings] = layers[shown];
+  const auto& [item, analysis, findings, same_as] = layers[shown];
   if (!item.geometry) {
     return text + other_layer_line(layers[shown]);
   }
@@ -210,6 +214,7 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
   }
   if (!findings.empty()) {
     text += "findings:\n" + findings_text(findings, kFindingsShown);
+    text += same_as_text(same_as);
     text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(one));
   }
   return text;

@@ -31,6 +31,9 @@ struct Paint {
 /// same model, layer kind and tp_size.
 [[nodiscard]] std::string difference_text(const LayerReport& first, const LayerReport& second);
 
+/// One line with the names of published bugs; empty where there are none.
+[[nodiscard]] std::string same_as_text(const std::vector<std::string>& bugs);
+
 /// Findings under the formula that caused them, told once for all ranks, heads and rows they
 /// concern, indented; at most `most` formulas.
 [[nodiscard]] std::string findings_text(const std::vector<Finding>& findings, std::size_t most);

@@ -1,9 +1,11 @@
 #include "verify/run/laws.hpp"
 
+#include "verify/museum/museum.hpp"
+
 namespace tplora {
 
 Result<LayerReport> check_laws(PreparedCase item) {
-  LayerReport report{std::move(item), {}, {}};
+  LayerReport report{std::move(item), {}, {}, {}};
   const PreparedCase& of = report.item;
   if (!of.geometry) {
     report.analysis.verdict = Verdict::not_applicable;
@@ -20,6 +22,11 @@ Result<LayerReport> check_laws(PreparedCase item) {
   return report;
 }
 
+LayerReport name_faults(LayerReport report, const ConfigFolders& configs) {
+  report.same_as = same_published_faults(report.item, report.analysis.verdict, configs);
+  return report;
+}
+
 Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& configs) {
   one.layer.clear();
   auto cases = prepare_all_layers(one, configs);
@@ -32,7 +39,7 @@ Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& con
     if (!report) {
       return fail(report.error());
     }
-    layers.push_back(*std::move(report));
+    layers.push_back(name_faults(*std::move(report), configs));
   }
   return layers;
 }

@@ -13,14 +13,19 @@ struct LayerReport {
   PreparedCase item;
   Analysis analysis;  ///< only the verdict where the layer has no qkv projection
   std::vector<Finding> findings;
+  /// Published bugs that do the same; filled by name_faults.
+  std::vector<std::string> same_as;
 };
 
 /// What an engine would refuse is a verdict; refused here is only a contract with a formula that is
 /// undefined for the case.
 [[nodiscard]] Result<LayerReport> check_laws(PreparedCase item);
 
-/// Every layer kind of the case's model, in the model's order. `layer` of the case is not looked
-/// at. Refused: as by prepare_all_layers and check_laws.
+/// Names the published bugs that do to the case what its contract does.
+[[nodiscard]] LayerReport name_faults(LayerReport report, const ConfigFolders& configs);
+
+/// Every layer kind of the case's model, in the model's order, faults named. `layer` of the case is
+/// not looked at. Refused: as by prepare_all_layers and check_laws.
 [[nodiscard]] Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& configs);
 
 /// Makes the standard scenario one that the engine takes: adapters in its form, and a token for

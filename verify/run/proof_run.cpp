@@ -33,7 +33,8 @@ Result<LayerReport> report_at(const ProofPoint& point, const ProofReport& report
                               const ConfigFolders& configs) {
   const Contract& contract = *report.contract;
   return prepare(case_of(point, report.engine, contract.takes_fused_adapters()), configs)
-      .and_then(check_laws);
+      .and_then(check_laws)
+      .map([&](LayerReport&& laws) { return name_faults(std::move(laws), configs); });
 }
 
 Error bad_claim(const Contract& contract) {

@@ -25,7 +25,8 @@ double sum(const std::vector<std::int64_t>& rows) {
 }  // namespace
 
 NumericWork numeric_work(const LayerReport& laws) {
-  const auto& [item, analysis, findings] = laws;
+  const PreparedCase& item = laws.item;
+  const Analysis& analysis = laws.analysis;
   ensure(item.geometry && analysis.failures.empty(), "numbers run where every rank is planned");
   const auto hidden = static_cast<double>(item.geometry->hidden_size);
   const auto rows = static_cast<double>(item.geometry->total_rows());

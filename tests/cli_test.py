@@ -272,6 +272,26 @@ class BadInput(unittest.TestCase):
         self.refused(["--configs", "not a folder"], "--configs", self.folder.name + "/none", "list", "engines")
         self.refused(["--configs", "not a folder"], "--configs", "x" * 5000, "list", "engines")
 
+    def test_integers_are_decimal_or_refused(self):
+        for text in ("010", "0x10", "+8", "8.0", "1e1", "", "99999999999999999999"):
+            self.layout([f"--tp {text}", "expected a decimal integer"], tp=text)
+            self.refused(["--max-heads", "expected a decimal integer"], "prove", "sglang", "--max-heads", text)
+            self.refused("--jobs", "verify", str(ROOT / "configs/suites/small.json"), "--jobs", text)
+        self.refused(["tp=010", "expected a decimal integer from 1 to 1024"], "replay", "model=m engine=sglang tp=010")
+        self.layout(["H=016", "decimal integer"], model="H=016,KV=2,D=4,hidden=16")
+
+    def test_a_path_with_a_blank_works_everywhere(self):
+        (pathlib.Path(self.folder.name) / "my 5%").mkdir()
+        model = self.file(json.dumps({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2,
+                                      "num_attention_heads": 8, "num_key_value_heads": 2}), "my 5%/config.json")
+        suite = self.file(json.dumps({"format": "tplora-suite/1", "name": "blank", "cases": [
+            {"models": [model], "engines": ["sglang"], "tp": [2], "case": "R=8 adapters=a:r8:alpha8:qkv"}]}), "suite.json")
+        self.assertEqual(tplora("verify", suite).returncode, 0)
+        done = tplora("layout", "--model", model, "--engine", "sglang", "--tp", "2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = tplora("replay", f"model={model.replace('%', '%25').replace(' ', '%20')} engine=sglang tp=2")
+        self.assertIn(model.replace("%", "%25").replace(" ", "%20"), done.stdout)
+
     def test_model_configs(self):
         self.layout(["config.json#/num_attention_heads", "\"8\""], model=self.config(num_attention_heads="8"))
         self.layout("num_attention_heads", model=self.config(num_attention_heads=0))

@@ -163,7 +163,7 @@ TEST_CASE("accumulators are read from their names, and printed", "[numerics]") {
   CHECK(refusal("tensor_core:ampere", ScalarType::fp32) ==
         "accumulator: tensor_core:ampere with tf32 operands: no source describes it");
   CHECK(refusal("tensor_core:hopper,split=0", ScalarType::bf16) ==
-        "accumulator: split=0: expected an integer from 1 to 4096");
+        "accumulator: split=0: expected a decimal integer from 1 to 4096");
   CHECK(refusal("tensor_core:hopper,group=8", ScalarType::bf16) ==
         "accumulator: tensor_core:hopper has its own group, fraction, floor and result: begin with "
         "group= to spell a unit out");

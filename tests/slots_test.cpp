@@ -1,4 +1,5 @@
 // Which slot an adapter gets where the case leaves it to the engine.
+#include "verify/case/case_values.hpp"
 #include "verify/case/slots.hpp"
 
 #include "tests/support.hpp"
@@ -16,12 +17,7 @@ std::string chosen(const std::string& rest, const PoolSection& pool) {
   if (!with) {
     return with.error().sentence;
   }
-  std::string text;
-  for (const PoolStep& step : with->steps) {
-    text += (text.empty() ? "" : ",") +
-            print_step(step, with->adapters[static_cast<std::size_t>(step.adapter)].name);
-  }
-  return text;
+  return print_steps(with->steps, with->adapters);
 }
 
 const std::string kAdapters =

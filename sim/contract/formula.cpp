@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "sim/base/checked.hpp"
+#include "sim/base/decimal.hpp"
 #include "sim/base/ensure.hpp"
 
 namespace tplora {
@@ -257,18 +258,13 @@ class Formula::Parser {
   }
 
   std::int32_t number() {
-    std::int64_t value = 0;
-    for (const char c : token_) {
-      const auto scaled = is_digit(c) ? checked_mul(value, 10) : std::nullopt;
-      const auto sum = scaled ? checked_add(*scaled, c - '0') : std::nullopt;
-      if (!sum) {
-        refuse(fmt::format("\"{}\" is not an integer of 64 bits", token_));
-        return 0;
-      }
-      value = *sum;
+    const auto value = parse_decimal(token_);
+    if (!value) {
+      refuse(fmt::format("\"{}\" is not a decimal integer of 64 bits", token_));
+      return 0;
     }
     next_token();
-    return make({.value = value});
+    return make({.value = *value});
   }
 
   std::int32_t call(std::string_view name, Op op, std::int32_t column) {

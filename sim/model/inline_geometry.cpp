@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
+#include "sim/base/decimal.hpp"
 #include "sim/model/family.hpp"
 
 namespace tplora {
@@ -59,13 +59,6 @@ tl::unexpected<Error> refuse(const std::string& text, std::string_view why) {
       fmt::format("inline geometry \"{}\": {}, expected {}", text.substr(0, 120), why, kForm));
 }
 
-std::optional<std::int64_t> integer_of(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(value)
-                                                                  : std::nullopt;
-}
-
 /// Reads one "key=value" into `keys`; the answer is a complaint, empty when all is well.
 std::string read_item(std::string_view item, InlineKeys& keys) {
   const auto equals = item.find('=');
@@ -78,8 +71,10 @@ std::string read_item(std::string_view item, InlineKeys& keys) {
       return fmt::format("the key {} stands twice", name);
     }
     key.value =
-        equals == std::string_view::npos ? std::nullopt : integer_of(item.substr(equals + 1));
-    return key.value ? "" : fmt::format("\"{}\" gives no integer of 64 bits", item.substr(0, 60));
+        equals == std::string_view::npos ? std::nullopt : parse_decimal(item.substr(equals + 1));
+    return key.value
+               ? ""
+               : fmt::format("\"{}\" gives no decimal integer of 64 bits", item.substr(0, 60));
   }
   return fmt::format("unknown key \"{}\"", name.substr(0, 60));
 }

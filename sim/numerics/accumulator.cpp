@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <sstream>
 
 #include "sim/base/checked.hpp"
+#include "sim/base/decimal.hpp"
 #include "sim/base/printable.hpp"
 
 namespace tplora {
@@ -24,14 +24,12 @@ struct Option {
 };
 
 Result<std::int64_t> number(const Option& option, const std::string& text) {
-  std::int64_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size() || value < option.least ||
-      value > option.most) {
-    return fail(fmt::format("accumulator: {}={}: expected an integer from {} to {}", option.name,
-                            excerpt(text), option.least, option.most));
+  const auto value = parse_decimal(text, option.least, option.most);
+  if (!value) {
+    return fail(fmt::format("accumulator: {}={}: expected a decimal integer from {} to {}",
+                            option.name, excerpt(text), option.least, option.most));
   }
-  return value;
+  return *value;
 }
 
 Result<void> set_option(const std::string& item, Accumulator& out) {

@@ -45,12 +45,18 @@ struct Case {
 /// not at its default where it has one, in fixed order. parse_case(print_case(c)) == c.
 [[nodiscard]] std::string print_case(const Case& one);
 
+/// Parses a line without `model`, `engine` and `tp`, which are refused here; they stay as in a new
+/// Case. For lines that are held against many models.
+[[nodiscard]] Result<Case> parse_scenario(const std::string& line);
+
+/// The scenario on one model under one engine. Names as the user wrote them, not escaped. Refused:
+/// a tp_size out of range or one that dp_size does not divide.
+[[nodiscard]] Result<Case> with_deployment(Case scenario, const std::string& model,
+                                           const std::string& engine, std::int64_t tp_size);
+
 /// Two adapters of the given lora_ranks loaded side by side after a slot's earlier tenant has
 /// gone; what `layout` and `prove` look at unless told otherwise.
 void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t second_lora_rank);
-
-/// One step as the case line writes it.
-[[nodiscard]] std::string print_step(const PoolStep& step, const std::string& adapter);
 
 /// The adapters' names, by number.
 [[nodiscard]] std::vector<std::string> adapter_names(const Case& one);

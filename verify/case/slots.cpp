@@ -7,6 +7,7 @@
 #include <set>
 
 #include "sim/base/printable.hpp"
+#include "verify/case/case_values.hpp"
 
 namespace tplora {
 namespace {
@@ -57,9 +58,8 @@ class Tenants {
 };
 
 tl::unexpected<Error> refuse(const Case& one, const PoolStep& step, const char* why) {
-  return fail(fmt::format(
-      "case line: step \"{}\": the adapter {} at that point",
-      excerpt(print_step(step, adapter_names(one)[static_cast<std::size_t>(step.adapter)])), why));
+  return fail(fmt::format("case line: step \"{}\": the adapter {} at that point",
+                          excerpt(print_step(step, one.adapters)), why));
 }
 
 }  // namespace

@@ -2,14 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
-
 #include "sim/base/json.hpp"
-#include "sim/model/model_source.hpp"
-#include "sim/numerics/program.hpp"
+#include "verify/case/library.hpp"
 #include "verify/case/pins.hpp"
-#include "verify/case/slots.hpp"
 
 namespace tplora {
 namespace {
@@ -18,150 +13,6 @@ namespace {
 /// of a case are of the order of its line.
 constexpr std::size_t kMaxCases = 100'000;
 constexpr std::size_t kMaxLineBytes = std::size_t{64} << 20;
-
-/// Models and contracts, each read once.
-class Library {
- public:
-  explicit Library(const ConfigFolders& configs) : configs_(configs) {}
-
-  Result<std::shared_ptr<const Model>> model(const std::string& argument) {
-    auto& entry = models_[argument];
-    if (!entry) {
-      auto model = load_model(argument, configs_.models());
-      if (!model) {
-        return fail(model.error());
-      }
-      entry = std::make_shared<const Model>(std::move(*model));
-    }
-    return entry;
-  }
-
-  /// Names of all collected models.
-  const std::vector<std::string>& all_models() {
-    if (!all_models_) {
-      all_models_ = list_models(configs_.models());
-    }
-    return *all_models_;
-  }
-
-  Result<std::shared_ptr<const Contract>> contract(const std::string& argument) {
-    auto& entry = contracts_[argument];
-    if (!entry) {
-      auto contract = find_contract(argument, configs_.root).and_then(read_contract);
-      if (!contract) {
-        return fail(contract.error());
-      }
-      if (find_program(contract->program) == nullptr) {
-        return fail(fmt::format("rounding program \"{}\" is not known, see `tplora list programs`",
-                                contract->program),
-                    contract->file + "#/program");
-      }
-      if (auto scale = check_scale(*contract); !scale) {
-        return fail(scale.error());
-      }
-      entry = std::make_shared<const Contract>(std::move(*contract));
-    }
-    return entry;
-  }
-
- private:
-  /// The rounding program says where the factor is multiplied; pool.scale must not contradict it.
-  static Result<void> check_scale(const Contract& contract) {
-    const auto steps = find_program(contract.program)->load_b;
-    const bool folds = std::find(steps.begin(), steps.end(), Step::scale) != steps.end();
-    if (folds == (contract.pool.scale != PoolScale::table)) {
-      return {};
-    }
-    return fail(
-        fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
-                    contract.program, folds ? "when B is put into a slot" : "in its kernels",
-                    folds ? R"("slot" or "cache")" : R"("table")"),
-        contract.place_of("/pool/scale"));
-  }
-
-  const ConfigFolders& configs_;
-  std::optional<std::vector<std::string>> all_models_;
-  std::map<std::string, std::shared_ptr<const Model>> models_;
-  std::map<std::string, std::shared_ptr<const Contract>> contracts_;
-};
-
-/// An engine takes adapters in one form only; the case line must say which.
-Result<void> check_adapters(const Case& one, const Contract& contract) {
-  for (const AdapterSpec& adapter : one.adapters) {
-    if (adapter.shared_a != contract.takes_fused_adapters()) {
-      return fail(fmt::format("adapter {}: engine {} takes {} adapters, expected {}:r{}:alpha{}:{}",
-                              adapter.name, contract.name, adapter.shared_a ? "separate" : "fused",
-                              adapter.name, adapter.lora_rank, adapter.lora_alpha,
-                              adapter.shared_a ? "qkv" : "fused"));
-    }
-  }
-  return {};
-}
-
-/// A matrix unit's operands are of the model's dtype (fp32 as tf32). A program that leaves what its
-/// expand reads in fp32 computes it elsewhere, and no source says how.
-Result<void> check_accumulator(const Case& one, const Contract& contract) {
-  const RoundingProgram& program = *find_program(contract.program);
-  const auto rounds = [](std::span<const Step> steps) {
-    return std::find(steps.begin(), steps.end(), Step::round) != steps.end();
-  };
-  if (one.accumulator.rule == Accumulator::Rule::tensor_core && one.dtype != ScalarType::fp32 &&
-      !rounds(program.shrink) && !rounds(program.expand_input)) {
-    return fail(fmt::format(
-        "accumulator {}: rounding program {} of engine {} expands fp32 values, expected fp32_chain "
-        "or exact (base_accumulator may be a tensor_core all the same)",
-        accumulator_name(one.accumulator), program.name, contract.name));
-  }
-  return {};
-}
-
-Result<std::vector<PreparedCase>> prepare_layers(const Case& one, Library& library) {
-  const auto contract = library.contract(one.engine);
-  if (!contract) {
-    return fail(contract.error());
-  }
-  const auto model = library.model(one.model);
-  if (!model) {
-    return fail(model.error());
-  }
-  if (auto adapters = check_adapters(one, **contract); !adapters) {
-    return fail(adapters.error());
-  }
-  if (auto accumulator = check_accumulator(one, **contract); !accumulator) {
-    return fail(accumulator.error());
-  }
-  const auto chosen = choose_slots(one, (*contract)->pool);
-  if (!chosen) {
-    return fail(chosen.error());
-  }
-  std::vector<PreparedCase> cases;
-  for (const LayerKind& kind : (*model)->layer_kinds) {
-    if (!one.layer.empty() && kind.kind != one.layer) {
-      continue;
-    }
-    PreparedCase prepared{.one = *chosen,
-                          .contract = *contract,
-                          .geometry = kind.geometry,
-                          .kind = kind.kind,
-                          .layers = kind.indices,
-                          .why_no_qkv = kind.why_no_qkv,
-                          .checkpoint = kind.checkpoint,
-                          .numbers = false,
-                          .expect = {},
-                          .role = {}};
-    prepared.one.layer = (*model)->layer_kinds.size() > 1 ? kind.kind : "";
-    cases.push_back(std::move(prepared));
-  }
-  if (cases.empty()) {
-    std::string kinds;
-    for (const LayerKind& kind : (*model)->layer_kinds) {
-      kinds += (kinds.empty() ? "" : ", ") + kind.kind;
-    }
-    return fail(fmt::format("model {} has no layer kind \"{}\", expected one of: {}", one.model,
-                            one.layer, kinds));
-  }
-  return cases;
-}
 
 /// Pins and cases of one file.
 class SuiteReader {
@@ -212,7 +63,8 @@ class SuiteReader {
   struct Entry {
     std::vector<std::string> models, engines;
     std::vector<std::int64_t> tp_sizes;
-    std::string line;
+    Case scenario;  ///< on no model yet
+    std::size_t line_bytes = 0;
     bool numbers = false;
     std::optional<Formula> refused_when;
   };
@@ -238,7 +90,9 @@ class SuiteReader {
     if (!line) {
       return fail(line.error());
     }
-    entry.line = *line;
+    if (auto set = set_line(*view.find("case"), *line, entry); !set) {
+      return set;
+    }
     if (const auto numbers = view.find("numbers")) {
       const auto value = numbers->boolean();
       if (!value) {
@@ -257,6 +111,16 @@ class SuiteReader {
       }
       entry.refused_when = std::move(*formula);
     }
+    return {};
+  }
+
+  static Result<void> set_line(const JsonView& where, const std::string& line, Entry& entry) {
+    auto scenario = parse_scenario(line);
+    if (!scenario) {
+      return where.error(scenario.error().text());
+    }
+    entry.scenario = *std::move(scenario);
+    entry.line_bytes = line.size();
     return {};
   }
 
@@ -294,12 +158,12 @@ class SuiteReader {
         fmt::format("found more than {} cases, expected at most that many in a suite", kMaxCases));
   }
 
-  /// Before any of `cases` lines like `line` is parsed, whatever they come to.
-  Result<void> make_room(const JsonView& where, std::size_t cases, const std::string& line) {
+  /// Before any of `cases` cases with a line of so many bytes is made, whatever they come to.
+  Result<void> make_room(const JsonView& where, std::size_t cases, std::size_t line_bytes) {
     if (cases > kMaxCases || suite_.cases.size() + cases > kMaxCases) {
       return too_many_cases(where);
     }
-    line_bytes_ += cases * line.size();
+    line_bytes_ += cases * line_bytes;
     return line_bytes_ <= kMaxLineBytes
                ? Result<void>()
                : where.error(
@@ -311,12 +175,10 @@ class SuiteReader {
   Result<std::vector<PreparedCase>> cases_of(const JsonView& where, const Entry& entry,
                                              const std::string& model, const std::string& engine,
                                              std::int64_t tp_size) {
-    const auto one =
-        parse_case(fmt::format("model={} engine={} tp={} {}", model, engine, tp_size, entry.line));
-    if (!one) {
-      return where.error(one.error().text());
-    }
-    auto prepared = prepare_layers(*one, library_);
+    auto prepared =
+        with_deployment(entry.scenario, model, engine, tp_size).and_then([&](const Case& one) {
+          return library_.prepare(one);
+        });
     if (!prepared) {
       return where.error(prepared.error().text());
     }
@@ -330,7 +192,7 @@ class SuiteReader {
   Result<void> add_grid(const JsonView& view, const Entry& entry) {
     // Each factor is below 2^20, a file's limit, so the product fits.
     const std::size_t count = entry.models.size() * entry.engines.size() * entry.tp_sizes.size();
-    if (auto room = make_room(view, count, entry.line); !room) {
+    if (auto room = make_room(view, count, entry.line_bytes); !room) {
       return room;
     }
     for (const std::string& engine : entry.engines) {
@@ -395,11 +257,15 @@ class SuiteReader {
 
   Result<void> add_bug_case(const JsonView& view, const Entry& entry, const std::string& name,
                             const BugRecord& bug, const BugRecord::Expectation& expect) {
-    if (auto room = make_room(view, 1, entry.line); !room) {
+    Entry own = entry;
+    if (!expect.case_line.empty()) {
+      if (auto line = set_line(view, expect.case_line, own); !line) {
+        return line;
+      }
+    }
+    if (auto room = make_room(view, 1, own.line_bytes); !room) {
       return room;
     }
-    Entry own = entry;
-    own.line = expect.case_line.empty() ? entry.line : expect.case_line;
     auto cases = cases_of(view, own, expect.model, name, expect.tp_size);
     if (!cases) {
       return fail(cases.error());
@@ -438,36 +304,6 @@ Result<Suite> parse_suite(std::string_view text, const std::filesystem::path& fi
   return parse_json(text, file.string()).and_then([&](const Json& json) {
     return SuiteReader(json, file, configs).read();
   });
-}
-
-Result<std::vector<PreparedCase>> prepare_all_layers(const Case& one,
-                                                     const ConfigFolders& configs) {
-  Library library(configs);
-  return prepare_layers(one, library);
-}
-
-Result<PreparedCase> prepare(Case one, const ConfigFolders& configs) {
-  auto cases = prepare_all_layers(one, configs);
-  if (!cases) {
-    return fail(cases.error());
-  }
-  std::string kinds;
-  const PreparedCase* only = nullptr;
-  int with_qkv = 0;
-  for (const PreparedCase& item : *cases) {
-    kinds += (kinds.empty() ? "" : ", ") + item.one.layer;
-    if (item.geometry || only == nullptr) {
-      only = &item;
-    }
-    with_qkv += item.geometry ? 1 : 0;
-  }
-  if (with_qkv > 1) {
-    return fail(
-        fmt::format("model {} has several layer kinds with a qkv projection, expected "
-                    "layer=... with one of: {}",
-                    one.model, kinds));
-  }
-  return *only;
 }
 
 }  // namespace tplora

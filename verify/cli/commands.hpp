@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "verify/case/suite.hpp"
+#include "verify/case/prepared_case.hpp"
 
 namespace tplora {
 

@@ -4,6 +4,7 @@
 #include <new>
 #include <system_error>
 
+#include "sim/base/decimal.hpp"
 #include "sim/base/printable.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
@@ -29,13 +30,28 @@ constexpr const char* kExitCodes =
     "Example: tplora verify configs/suites/default.json\n"
     "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
 
+/// A number, read as in case lines: CLI11's own reader takes 010 for 8 and 0x10 for 16.
+template <class Integer>
+CLI::Option* add_number(CLI::App* app, const char* name, Integer& value, const char* about) {
+  const auto read = [name, &value](const CLI::results_t& texts) {
+    const auto number = tplora::parse_decimal<Integer>(texts.front());
+    if (!number) {
+      throw CLI::ValidationError(name + (" " + tplora::excerpt(texts.front())),
+                                 "expected a decimal integer");
+    }
+    value = *number;
+    return true;
+  };
+  return app->add_option(name, read, about)->type_name("INT");
+}
+
 void add_verify(CLI::App& app, VerifyOptions& options) {
   CLI::App* verify = app.add_subcommand("verify", "Run suites: laws and numbers of every case");
   verify->add_option("suites", options.suites, "Suite files")->required();
   verify->add_option("--filter", options.filter,
                      "Only cases whose line contains each of these words, for example "
                      "\"model=Qwen/Qwen3.5-35B-A3B tp=4\"");
-  verify->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
+  add_number(verify, "--jobs", options.jobs, "Threads (0: one for each core)")
       ->check(CLI::Range(0, 1024));
   verify->add_flag("--strict", options.strict,
                    "Fail (exit code 1) where the suite could not have seen a published bug of one "
@@ -52,15 +68,15 @@ void add_layout(CLI::App& app, LayoutOptions& options) {
   layout->add_option("--engine", options.engine,
                      "A name from configs/engines or configs/bugs, or a contract file");
   layout->add_option("--vs", options.vs, "A second engine: print only where the two plans differ");
-  layout->add_option("--tp", options.tp_size, "tp_size");
+  add_number(layout, "--tp", options.tp_size, "tp_size");
   layout->add_option("--case", options.case_line,
                      "A case line, as findings print it, instead of --model, --engine and --tp");
-  layout->add_option("--dp", options.dp_size, "Attention data-parallel size");
+  add_number(layout, "--dp", options.dp_size, "Attention data-parallel size");
   layout->add_option("--layer", options.layer, "The layer kind to show (default: the worst)");
-  layout->add_option("--lora-rank", options.lora_rank, "lora_rank of the adapters");
-  layout->add_option("--max-lora-rank", options.max_lora_rank,
-                     "lora_rank the buffers are sized for (default: --lora-rank)");
-  layout->add_option("--slots", options.slots, "Adapter slots");
+  add_number(layout, "--lora-rank", options.lora_rank, "lora_rank of the adapters");
+  add_number(layout, "--max-lora-rank", options.max_lora_rank,
+             "lora_rank the buffers are sized for (default: --lora-rank)");
+  add_number(layout, "--slots", options.slots, "Adapter slots");
   layout->add_flag("--json", options.json, "Print JSON (docs/formats/layout.md)");
   layout->footer(
       "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang-24420 --tp 4");
@@ -87,11 +103,13 @@ void add_prove(CLI::App& app, ProveOptions& options) {
   prove->add_option("engines", options.engines,
                     "Names from configs/engines or configs/bugs, or contract files (default: every "
                     "engine)");
-  prove->add_option("--max-heads", options.max_heads, "Largest number of query heads")
-      ->capture_default_str();
-  prove->add_option("--max-tp", options.max_tp_size, "Largest tp_size")->capture_default_str();
-  prove->add_option("--dp", options.dp_size, "Attention data-parallel size")->capture_default_str();
-  prove->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
+  add_number(prove, "--max-heads", options.max_heads, "Largest number of query heads")
+      ->default_str(std::to_string(options.max_heads));
+  add_number(prove, "--max-tp", options.max_tp_size, "Largest tp_size")
+      ->default_str(std::to_string(options.max_tp_size));
+  add_number(prove, "--dp", options.dp_size, "Attention data-parallel size")
+      ->default_str(std::to_string(options.dp_size));
+  add_number(prove, "--jobs", options.jobs, "Threads (0: one for each core)")
       ->check(CLI::Range(0, 1024));
   prove->add_flag("--json", options.json, "Print JSON");
   prove->footer("Example: tplora prove sglang sglang-24420");
@@ -101,11 +119,11 @@ void add_mutants(CLI::App& app, MutantsOptions& options) {
   CLI::App* mutants = app.add_subcommand(
       "mutants", "Contracts with one thing wrong: which of them the laws notice");
   mutants->add_option("engines", options.engines, "Contracts (default: every engine)");
-  mutants->add_option("--max-heads", options.max_heads, "Largest number of query heads and tp_size")
-      ->capture_default_str();
-  mutants->add_option("--every", options.every, "Judge only each n-th mutant")
-      ->capture_default_str();
-  mutants->add_option("--jobs", options.jobs, "Threads (0: one for each core)")
+  add_number(mutants, "--max-heads", options.max_heads, "Largest number of query heads and tp_size")
+      ->default_str(std::to_string(options.max_heads));
+  add_number(mutants, "--every", options.every, "Judge only each n-th mutant")
+      ->default_str(std::to_string(options.every));
+  add_number(mutants, "--jobs", options.jobs, "Threads (0: one for each core)")
       ->check(CLI::Range(0, 1024));
   mutants->add_flag("--blame", options.blame,
                     "Also look whether findings on a mutant name the place it changes");

@@ -159,10 +159,11 @@ std::string Museum::smallest_case(const Contract& bug, const std::string& engine
         expect.case_line.empty()
             ? fmt::format(fmt::runtime(kScenario), bug.takes_fused_adapters() ? "fused" : "qkv")
             : expect.case_line;
-    const std::string layer = expect.layer.empty() ? "" : " layer=" + expect.layer;
-    const auto one = parse_case(fmt::format("model={}{} engine={} tp={} {}", expect.model, layer,
-                                            engine, expect.tp_size, rest));
-    const auto item = one ? prepare(*one, configs_) : Result<PreparedCase>(fail(one.error()));
+    const auto item = parse_scenario(rest).and_then([&](Case scenario) {
+      scenario.layer = expect.layer.empty() ? scenario.layer : expect.layer;
+      return with_deployment(std::move(scenario), expect.model, engine, expect.tp_size)
+          .and_then([&](Case one) { return prepare(std::move(one), configs_); });
+    });
     Analyser analyser;
     if (item && item->geometry &&
         shows(bug, *item->contract, item->one, *item->geometry, analyser)) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "verify/case/suite.hpp"
 #include "verify/museum/museum.hpp"
 #include "verify/run/runner.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "verify/case/suite.hpp"
+#include "verify/case/prepared_case.hpp"
 #include "verify/explain/finding.hpp"
 
 namespace tplora {

@@ -1,0 +1,175 @@
+#include "verify/case/library.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/numerics/program.hpp"
+#include "verify/case/slots.hpp"
+
+namespace tplora {
+namespace {
+
+/// The rounding program says where the factor is multiplied; pool.scale must not contradict it.
+Result<void> check_scale(const Contract& contract) {
+  const auto steps = find_program(contract.program)->load_b;
+  const bool folds = std::find(steps.begin(), steps.end(), Step::scale) != steps.end();
+  if (folds == (contract.pool.scale != PoolScale::table)) {
+    return {};
+  }
+  return fail(fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
+                          contract.program, folds ? "when B is put into a slot" : "in its kernels",
+                          folds ? R"("slot" or "cache")" : R"("table")"),
+              contract.place_of("/pool/scale"));
+}
+
+/// An engine takes adapters in one form only; the case line must say which.
+Result<void> check_adapters(const Case& one, const Contract& contract) {
+  for (const AdapterSpec& adapter : one.adapters) {
+    if (adapter.shared_a != contract.takes_fused_adapters()) {
+      return fail(fmt::format("adapter {}: engine {} takes {} adapters, expected {}:r{}:alpha{}:{}",
+                              adapter.name, contract.name, adapter.shared_a ? "separate" : "fused",
+                              adapter.name, adapter.lora_rank, adapter.lora_alpha,
+                              adapter.shared_a ? "qkv" : "fused"));
+    }
+  }
+  return {};
+}
+
+/// A matrix unit's operands are of the model's dtype (fp32 as tf32). A program that leaves what its
+/// expand reads in fp32 computes it elsewhere, and no source says how.
+Result<void> check_accumulator(const Case& one, const Contract& contract) {
+  const RoundingProgram& program = *find_program(contract.program);
+  const auto rounds = [](std::span<const Step> steps) {
+    return std::find(steps.begin(), steps.end(), Step::round) != steps.end();
+  };
+  if (one.accumulator.rule == Accumulator::Rule::tensor_core && one.dtype != ScalarType::fp32 &&
+      !rounds(program.shrink) && !rounds(program.expand_input)) {
+    return fail(fmt::format(
+        "accumulator {}: rounding program {} of engine {} expands fp32 values, expected fp32_chain "
+        "or exact (base_accumulator may be a tensor_core all the same)",
+        accumulator_name(one.accumulator), program.name, contract.name));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> Library::model(const std::string& argument) {
+  auto& entry = models_[argument];
+  if (!entry) {
+    auto model = load_model(argument, configs_.models());
+    if (!model) {
+      return fail(model.error());
+    }
+    entry = std::make_shared<const Model>(std::move(*model));
+  }
+  return entry;
+}
+
+const std::vector<std::string>& Library::all_models() {
+  if (!all_models_) {
+    all_models_ = list_models(configs_.models());
+  }
+  return *all_models_;
+}
+
+Result<std::shared_ptr<const Contract>> Library::contract(const std::string& argument) {
+  auto& entry = contracts_[argument];
+  if (!entry) {
+    auto contract = find_contract(argument, configs_.root).and_then(read_contract);
+    if (!contract) {
+      return fail(contract.error());
+    }
+    if (find_program(contract->program) == nullptr) {
+      return fail(fmt::format("rounding program \"{}\" is not known, see `tplora list programs`",
+                              contract->program),
+                  contract->file + "#/program");
+    }
+    if (auto scale = check_scale(*contract); !scale) {
+      return fail(scale.error());
+    }
+    entry = std::make_shared<const Contract>(std::move(*contract));
+  }
+  return entry;
+}
+
+Result<std::vector<PreparedCase>> Library::prepare(const Case& one) {
+  const auto contract = this->contract(one.engine);
+  if (!contract) {
+    return fail(contract.error());
+  }
+  const auto model = this->model(one.model);
+  if (!model) {
+    return fail(model.error());
+  }
+  if (auto adapters = check_adapters(one, **contract); !adapters) {
+    return fail(adapters.error());
+  }
+  if (auto accumulator = check_accumulator(one, **contract); !accumulator) {
+    return fail(accumulator.error());
+  }
+  const auto chosen = choose_slots(one, (*contract)->pool);
+  if (!chosen) {
+    return fail(chosen.error());
+  }
+  std::vector<PreparedCase> cases;
+  for (const LayerKind& kind : (*model)->layer_kinds) {
+    if (!one.layer.empty() && kind.kind != one.layer) {
+      continue;
+    }
+    PreparedCase prepared{.one = *chosen,
+                          .contract = *contract,
+                          .geometry = kind.geometry,
+                          .kind = kind.kind,
+                          .layers = kind.indices,
+                          .why_no_qkv = kind.why_no_qkv,
+                          .checkpoint = kind.checkpoint,
+                          .numbers = false,
+                          .expect = {},
+                          .role = {}};
+    prepared.one.layer = (*model)->layer_kinds.size() > 1 ? kind.kind : "";
+    cases.push_back(std::move(prepared));
+  }
+  if (cases.empty()) {
+    std::string kinds;
+    for (const LayerKind& kind : (*model)->layer_kinds) {
+      kinds += (kinds.empty() ? "" : ", ") + kind.kind;
+    }
+    return fail(fmt::format("model {} has no layer kind \"{}\", expected one of: {}", one.model,
+                            one.layer, kinds));
+  }
+  return cases;
+}
+
+Result<std::vector<PreparedCase>> prepare_all_layers(const Case& one,
+                                                     const ConfigFolders& configs) {
+  Library library(configs);
+  return library.prepare(one);
+}
+
+Result<PreparedCase> prepare(Case one, const ConfigFolders& configs) {
+  auto cases = prepare_all_layers(one, configs);
+  if (!cases) {
+    return fail(cases.error());
+  }
+  std::string kinds;
+  const PreparedCase* only = nullptr;
+  int with_qkv = 0;
+  for (const PreparedCase& item : *cases) {
+    kinds += (kinds.empty() ? "" : ", ") + item.one.layer;
+    if (item.geometry || only == nullptr) {
+      only = &item;
+    }
+    with_qkv += item.geometry ? 1 : 0;
+  }
+  if (with_qkv > 1) {
+    return fail(
+        fmt::format("model {} has several layer kinds with a qkv projection, expected "
+                    "layer=... with one of: {}",
+                    one.model, kinds));
+  }
+  return *only;
+}
+
+}  // namespace tplora

@@ -1,0 +1,43 @@
+// Models and contracts by what the user called them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/model/model_source.hpp"
+#include "verify/case/prepared_case.hpp"
+
+namespace tplora {
+
+/// Models and contracts, each read once.
+class Library {
+ public:
+  /// `configs` must outlive the library.
+  explicit Library(const ConfigFolders& configs) : configs_(configs) {}
+
+  /// A name, a path or inline geometry.
+  [[nodiscard]] Result<std::shared_ptr<const Model>> model(const std::string& argument);
+
+  /// A name or a path. Refused: also a contract whose rounding program is not known, or contradicts
+  /// where its pool multiplies by the scaling.
+  [[nodiscard]] Result<std::shared_ptr<const Contract>> contract(const std::string& argument);
+
+  /// Names of all collected models.
+  [[nodiscard]] const std::vector<std::string>& all_models();
+
+  /// Every layer kind of the case's model, or the one it names, as one case each. Refused: what a
+  /// model or contract is refused for, adapters in a form that the engine does not take, a matrix
+  /// unit that its rounding program has no use for, steps that its pool cannot do.
+  [[nodiscard]] Result<std::vector<PreparedCase>> prepare(const Case& one);
+
+ private:
+  const ConfigFolders& configs_;
+  std::optional<std::vector<std::string>> all_models_;
+  std::map<std::string, std::shared_ptr<const Model>> models_;
+  std::map<std::string, std::shared_ptr<const Contract>> contracts_;
+};
+
+}  // namespace tplora

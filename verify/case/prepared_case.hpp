@@ -1,0 +1,55 @@
+// A case with everything it names read and resolved.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/base/result.hpp"
+#include "sim/contract/contract.hpp"
+#include "sim/model/geometry.hpp"
+#include "verify/case/case.hpp"
+
+namespace tplora {
+
+/// Where models, engines, bugs and suites live.
+struct ConfigFolders {
+  std::filesystem::path root;
+  [[nodiscard]] std::filesystem::path models() const { return root / "models"; }
+};
+
+/// What a case must come out as, and who says so.
+struct Expectation {
+  Verdict verdict = Verdict::consistent;
+  std::string shape_check;           ///< "pass", "fail", or empty: not looked at
+  std::vector<std::string> finding;  ///< each must stand in the message of some finding
+  std::string reason;                ///< for an exception: why
+  std::string link;
+};
+
+/// A case with everything it names resolved. A layer without qkv projection has no geometry; its
+/// verdict is not_applicable.
+struct PreparedCase {
+  Case one;
+  std::shared_ptr<const Contract> contract;
+  std::optional<QkvGeometry> geometry;
+  std::string kind;                  ///< the layer kind's name
+  std::vector<std::int64_t> layers;  ///< indices of the layers of this kind
+  std::string why_no_qkv;
+  CheckpointForm checkpoint;
+  bool numbers = false;  ///< run the numbers too, not only the laws
+  Expectation expect;
+  std::string role;  ///< of a bug's case: published, smallest or invisible; else empty
+};
+
+/// Resolves one case for `replay` and `layout`: its engine, its model, its layer kind. With an
+/// empty `layer`, the model must have only one kind with a qkv projection.
+[[nodiscard]] Result<PreparedCase> prepare(Case one, const ConfigFolders& configs);
+
+/// Every layer kind of the case's model, as one case each.
+[[nodiscard]] Result<std::vector<PreparedCase>> prepare_all_layers(const Case& one,
+                                                                   const ConfigFolders& configs);
+
+}  // namespace tplora

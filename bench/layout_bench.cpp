@@ -11,7 +11,7 @@ namespace {
 using namespace tplora;
 
 Contract contract(const char* name) {
-  auto found = find_contract(name, TPLORA_SOURCE_DIR "/configs").and_then(read_contract);
+  auto found = load_contract(name, TPLORA_SOURCE_DIR "/configs");
   ensure(found.has_value(), "the benchmark's contract can be read");
   return std::move(*found);
 }

@@ -118,6 +118,43 @@ TEST_CASE("an extends cycle over two files is refused", "[contract]") {
   CHECK(contract.error().text().find("leads back") != std::string::npos);
 }
 
+TEST_CASE("entries behind a removed one keep the places at which they were written", "[contract]") {
+  const TemporaryFolder folder;
+  const auto contract = read_contract(folder.write(
+      "case.json", extending(R"("replace": {"/checks/3/say": "mine"}, "remove": ["/checks/0"])")));
+  REQUIRE(contract);
+  const auto healthy = test::contract("sglang");
+  REQUIRE(contract->checks.size() + 1 == healthy.checks.size());
+  for (std::size_t i = 0; i < contract->checks.size(); ++i) {
+    CHECK(contract->checks[i].that.text() == healthy.checks[i + 1].that.text());
+    CHECK(contract->checks[i].that.place() == healthy.checks[i + 1].that.place());
+  }
+}
+
+TEST_CASE("a section written anew is no longer the extended contract's, entry by entry",
+          "[contract]") {
+  const TemporaryFolder folder;
+  folder.write("middle.json", extending(R"("replace": {"/scaling/num": "2*alpha"})"));
+  const auto contract = read_contract(folder.write(
+      "case.json", R"({"extends": "middle", "scaling": {"num": "alpha", "den": "r"}})"));
+  REQUIRE(contract);
+  CHECK(contract->scaling_numerator.place().ends_with("case.json#/scaling/num"));
+  CHECK(contract->scaling_denominator.place().ends_with("case.json#/scaling/den"));
+}
+
+TEST_CASE("a contract of the user's own extends one of the configs folder by name", "[contract]") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("mine.json", R"({"extends": "sglang-24420"})");
+  CHECK_FALSE(read_contract(file));
+  const auto contract = read_contract(file, test::configs().root);
+  REQUIRE(contract);
+  CHECK(contract->extends == std::vector<std::string>{"sglang-24420", "sglang"});
+  const auto unknown =
+      read_contract(folder.write("other.json", R"({"extends": "nobody"})"), test::configs().root);
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().text().find(test::configs().root.string()) != std::string::npos);
+}
+
 namespace {
 
 /// What a contract's own mistake comes out as at H = 4, KV = 2, tp 2.

@@ -1,6 +1,10 @@
 #include "sim/contract/formula.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
+#include <limits>
+#include <random>
 
 #include "tests/catch.hpp"
 
@@ -99,4 +103,83 @@ TEST_CASE("a formula that does not parse names its column and what was expected"
   CHECK(parse_error("a < b < c").find("unexpected \"<\"") != std::string::npos);
   CHECK(parse_error(std::string(100, '(') + "a").find("deeper than 64") != std::string::npos);
   CHECK(parse_error(std::string(5000, ' ')).find("longer than 4096") != std::string::npos);
+}
+
+namespace {
+
+/// Random formulas over a, b and c: every operator, deep and shallow, with numbers near the limits.
+class RandomFormula {
+ public:
+  explicit RandomFormula(std::uint32_t seed) : random_(seed) {}
+
+  std::string text(int depth) {
+    if (depth == 0 || pick(5) == 0) {
+      const std::array<const char*, 9> leaves = {
+          "a", "b", "c", "0", "1", "2", "3", "4294967296", "9223372036854775807"};
+      return leaves[pick(leaves.size())];
+    }
+    const std::array<const char*, 14> binary = {
+        "+", "-", "*", "/", "//", "%", "==", "!=", "<", "<=", ">", ">=", "and", "or"};
+    switch (pick(6)) {
+      case 0: return fmt::format("(-{})", text(depth - 1));
+      case 1: return fmt::format("(not {})", text(depth - 1));
+      case 2:
+        return fmt::format("({} ? {} : {})", text(depth - 1), text(depth - 1), text(depth - 1));
+      case 3: {
+        const std::array<const char*, 3> calls = {"min", "max", "ceil_div"};
+        const char* call = calls[pick(calls.size())];
+        return fmt::format("{}({}, {})", call, text(depth - 1), text(depth - 1));
+      }
+      default: {
+        const char* op = binary[pick(binary.size())];
+        return fmt::format("({} {} {})", text(depth - 1), op, text(depth - 1));
+      }
+    }
+  }
+
+  std::int64_t value() {
+    const std::array<std::int64_t, 9> values = {0,
+                                                1,
+                                                -1,
+                                                2,
+                                                7,
+                                                -13,
+                                                std::int64_t{1} << 40,
+                                                std::numeric_limits<std::int64_t>::max(),
+                                                std::numeric_limits<std::int64_t>::min()};
+    return values[pick(values.size())];
+  }
+
+ private:
+  std::size_t pick(std::size_t count) { return random_() % count; }
+  std::mt19937 random_;
+};
+
+}  // namespace
+
+TEST_CASE("the compiled form and the tree agree on random formulas", "[contract]") {
+  RandomFormula random(1);
+  int with_value = 0;
+  int without = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const std::string text = random.text(1 + i % 6);
+    auto formula = Formula::parse(text, "file.json#/x", letters());
+    REQUIRE(formula);
+    for (int k = 0; k < 4; ++k) {
+      const std::array values = {random.value(), random.value(), random.value()};
+      const auto compiled = formula->evaluate(values);
+      const bool agree = compiled == formula->evaluate_tree(values);
+      if (!agree) {
+        FAIL_CHECK(fmt::format("{} with a={}, b={}, c={}", text, values[0], values[1], values[2]));
+      }
+      ++(compiled ? with_value : without);
+      if (!compiled) {
+        // What failed is told, and told alike by the fast half.
+        const Formula::Stop stop = formula->explain(values);
+        CHECK(stop.undefined == formula->is_undefined(values));
+      }
+    }
+  }
+  CHECK(with_value > 20000);
+  CHECK(without > 10000);
 }

@@ -17,7 +17,7 @@ inline ConfigFolders configs() {
 }
 
 inline Contract contract(const std::string& name) {
-  auto found = find_contract(name, configs().root).and_then(read_contract);
+  auto found = load_contract(name, configs().root);
   if (!found) {
     FAIL(found.error().text());
   }

@@ -252,19 +252,25 @@ struct Contract {
 /// targets and on ranks. For those who change a compiled contract; read_contract has done it.
 void index_formulas(Contract& contract);
 
-/// Reads and compiles a contract file, following `extends` (relative to `file`'s folder, to its
-/// sibling ../engines, or a path). Refused, with file and JSON pointer: anything the format does
-/// not know, a formula that does not parse, an `extends` cycle, a replaced pointer that does not
-/// exist.
-[[nodiscard]] Result<Contract> read_contract(const std::filesystem::path& file);
+/// Reads and compiles a contract file. The contract that it `extends` stands in `file`'s folder, in
+/// its sibling ../engines, in the engines or bugs of the folder `configs`, or at a path. Refused,
+/// with file and JSON pointer: anything the format does not know, a formula that does not parse, an
+/// `extends` cycle, a replaced pointer that does not exist.
+[[nodiscard]] Result<Contract> read_contract(const std::filesystem::path& file,
+                                             const std::filesystem::path& configs = {});
 
 /// As read_contract, for a `file` that holds `text`; the file itself need not exist.
 [[nodiscard]] Result<Contract> parse_contract(std::string_view text,
-                                              const std::filesystem::path& file);
+                                              const std::filesystem::path& file,
+                                              const std::filesystem::path& configs = {});
 
 /// Finds contract `argument`: a name from configs/engines or configs/bugs, or a path to a file.
 [[nodiscard]] Result<std::filesystem::path> find_contract(const std::string& argument,
                                                           const std::filesystem::path& configs);
+
+/// Finds a contract, as find_contract does, and reads it.
+[[nodiscard]] Result<Contract> load_contract(const std::string& argument,
+                                             const std::filesystem::path& configs);
 
 /// Names of the contracts in configs/engines ("engines") or configs/bugs ("bugs"), sorted.
 [[nodiscard]] std::vector<std::string> list_contracts(const std::filesystem::path& configs,

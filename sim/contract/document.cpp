@@ -43,10 +43,13 @@ Result<void> check_count(const JsonView& edits) {
                                        kMaxEdits));
 }
 
-std::filesystem::path resolve_parent(const std::filesystem::path& child, const std::string& name) {
+std::filesystem::path resolve_parent(const std::filesystem::path& child, const std::string& name,
+                                     const std::filesystem::path& configs) {
   const auto folder = child.parent_path();
+  const std::string file = name + ".json";
   for (const auto& candidate :
-       {folder / (name + ".json"), folder / ".." / "engines" / (name + ".json"), folder / name}) {
+       {folder / file, folder / ".." / "engines" / file, configs / "engines" / file,
+        configs / "bugs" / file, folder / name}) {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(candidate, ignored)) {
       return candidate.lexically_normal();
@@ -67,37 +70,39 @@ Result<Json::json_pointer> parse_pointer(const JsonView& where, const std::strin
 
 }  // namespace
 
-Result<ContractDocument> ContractDocument::read(const std::filesystem::path& file) {
-  std::vector<std::filesystem::path> chain;
+Result<ContractDocument> ContractDocument::read(const std::filesystem::path& file,
+                                                const std::filesystem::path& configs) {
+  Chain chain{.files = {}, .configs = configs};
   return read_below(file, chain);
 }
 
 Result<ContractDocument> ContractDocument::parse(std::string_view text,
-                                                 const std::filesystem::path& file) {
-  std::vector<std::filesystem::path> chain;
+                                                 const std::filesystem::path& file,
+                                                 const std::filesystem::path& configs) {
+  Chain chain{.files = {}, .configs = configs};
   return parse_below(text, file, chain);
 }
 
 Result<ContractDocument> ContractDocument::read_below(const std::filesystem::path& file,
-                                                      std::vector<std::filesystem::path>& chain) {
+                                                      Chain& chain) {
   return read_text_file(file).and_then(
       [&](const std::string& text) { return parse_below(text, file, chain); });
 }
 
 Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
                                                        const std::filesystem::path& file,
-                                                       std::vector<std::filesystem::path>& chain) {
+                                                       Chain& chain) {
   std::error_code ignored;
   const auto identity = std::filesystem::weakly_canonical(file, ignored);
-  if (std::find(chain.begin(), chain.end(), identity) != chain.end()) {
+  if (std::find(chain.files.begin(), chain.files.end(), identity) != chain.files.end()) {
     return fail("`extends` leads back to this file, expected a chain that ends",
                 file.string() + "#/extends");
   }
-  if (chain.size() >= kMaxChain) {
+  if (chain.files.size() >= kMaxChain) {
     return fail(fmt::format("`extends` leads through more than {} files", kMaxChain),
                 file.string() + "#/extends");
   }
-  chain.push_back(identity);
+  chain.files.push_back(identity);
   auto json = parse_json(text, file.string());
   if (!json) {
     return fail(json.error());
@@ -117,10 +122,11 @@ Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
   if (!name) {
     return fail(name.error());
   }
-  const auto parent = resolve_parent(file, *name);
+  const auto parent = resolve_parent(file, *name, chain.configs);
   if (parent.empty()) {
     return extends->error(
-        fmt::format("no contract \"{}\" beside this file, in ../engines, or at that path", *name));
+        fmt::format("no contract \"{}\" beside this file, in ../engines, in {}, or at that path",
+                    *name, chain.configs.empty() ? "a configs folder" : chain.configs.string()));
   }
   auto below = read_below(parent, chain);
   if (!below) {
@@ -212,12 +218,37 @@ Result<void> ContractDocument::remove(const JsonView& child) {
     }
     Json& parent = json_.at(pointer->parent_pointer());
     if (parent.is_array()) {
-      parent.erase(static_cast<std::size_t>(std::stoul(pointer->back())));
+      const std::size_t entry = std::stoul(pointer->back());
+      close_gap(pointer->parent_pointer().to_string(), entry, parent.size());
+      parent.erase(entry);
     } else {
       parent.erase(pointer->back());
     }
   }
   return {};
+}
+
+void ContractDocument::close_gap(const std::string& list, std::size_t entry, std::size_t size) {
+  std::map<std::string, std::string> moved;
+  for (std::size_t i = entry; i < size; ++i) {
+    const std::string old = fmt::format("{}/{}", list, i);
+    const std::string now = i == entry ? "" : fmt::format("{}/{}", list, i - 1);
+    if (i > entry) {
+      moved[now] = place(old);
+    }
+    for (auto at = origin_.lower_bound(old); at != origin_.end() && at->first.starts_with(old);) {
+      const std::string rest = at->first.substr(old.size());
+      if (!rest.empty() && rest.front() != '/') {
+        ++at;  // /checks/1 is no part of /checks/10
+        continue;
+      }
+      if (i > entry) {
+        moved[now + rest] = at->second;
+      }
+      at = origin_.erase(at);
+    }
+  }
+  origin_.merge(moved);
 }
 
 void ContractDocument::wrote(const std::string& pointer, const JsonView& where) {

@@ -17,9 +17,13 @@ namespace tplora {
 /// any other key replaces that whole section of the extended contract.
 class ContractDocument {
  public:
-  static Result<ContractDocument> read(const std::filesystem::path& file);
+  /// `extends` names a contract beside the file, in ../engines, in the engines or bugs of `configs`
+  /// (empty: none), or at a path from the file's folder.
+  static Result<ContractDocument> read(const std::filesystem::path& file,
+                                       const std::filesystem::path& configs);
   /// As read, for a `file` that holds `text`: what it extends is looked up beside `file`.
-  static Result<ContractDocument> parse(std::string_view text, const std::filesystem::path& file);
+  static Result<ContractDocument> parse(std::string_view text, const std::filesystem::path& file,
+                                        const std::filesystem::path& configs);
 
   [[nodiscard]] const Json& json() const { return json_; }
   /// File and JSON pointer at which the value now standing at `pointer` was written.
@@ -28,16 +32,19 @@ class ContractDocument {
   [[nodiscard]] const std::vector<std::string>& extended() const { return extended_; }
 
  private:
-  /// `chain`: the files that lead here, each extending the next.
-  static Result<ContractDocument> read_below(const std::filesystem::path& file,
-                                             std::vector<std::filesystem::path>& chain);
+  struct Chain {
+    std::vector<std::filesystem::path> files;  ///< that lead here, each extending the next
+    std::filesystem::path configs;
+  };
+  static Result<ContractDocument> read_below(const std::filesystem::path& file, Chain& chain);
   static Result<ContractDocument> parse_below(std::string_view text,
-                                              const std::filesystem::path& file,
-                                              std::vector<std::filesystem::path>& chain);
+                                              const std::filesystem::path& file, Chain& chain);
   Result<void> apply(const JsonView& child);
   Result<void> edit(const JsonView& child, const std::string& verb);
   Result<void> remove(const JsonView& child);
   void wrote(const std::string& pointer, const JsonView& where);
+  /// Entries behind one that goes keep the places at which they were written. `size`: with it.
+  void close_gap(const std::string& list, std::size_t entry, std::size_t size);
 
   Json json_;
   std::vector<std::string> extended_;

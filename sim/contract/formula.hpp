@@ -10,32 +10,9 @@
 #include <vector>
 
 #include "sim/base/result.hpp"
+#include "sim/contract/symbol_table.hpp"
 
 namespace tplora {
-
-/// The names a formula may use. A symbol's number is its place in the list and in the array of
-/// values handed to Formula::evaluate.
-class SymbolTable {
- public:
-  /// The number of `name`, or nothing when it is not defined.
-  [[nodiscard]] std::optional<int> find(std::string_view name) const;
-  /// Adds `name` and returns its number. Precondition: not defined yet.
-  int add(std::string name);
-  /// Forgets the symbols added last, down to `size` (loop indices go out of scope).
-  void shrink(int size) { names_.resize(static_cast<std::size_t>(size)); }
-  [[nodiscard]] int size() const { return static_cast<int>(names_.size()); }
-  [[nodiscard]] const std::string& name(int symbol) const {
-    return names_[static_cast<std::size_t>(symbol)];
-  }
-  [[nodiscard]] std::string listing() const;
-
- private:
-  std::vector<std::string> names_;
-};
-
-/// Whether `text` can name a symbol: a letter or underscore, then letters, digits, underscores,
-/// and none of the language's own words.
-[[nodiscard]] bool is_symbol_name(std::string_view text);
 
 /// One parsed formula.
 ///
@@ -72,6 +49,10 @@ class Formula {
                                             : values[static_cast<std::size_t>(only.target)];
     return true;
   }
+
+  /// The same by walking the tree, which is slow: what the compiled form is held against.
+  [[nodiscard]] std::optional<std::int64_t> evaluate_tree(
+      std::span<const std::int64_t> values) const;
 
   /// Whether evaluate gave nothing because of a division by zero or an overflow; the fast half of
   /// `explain`. Precondition: evaluate gave nothing.

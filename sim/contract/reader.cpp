@@ -613,15 +613,17 @@ Result<Contract> compile(const ContractDocument& document, const std::filesystem
 
 }  // namespace
 
-Result<Contract> read_contract(const std::filesystem::path& file) {
-  return ContractDocument::read(file).and_then(
-      [&](const ContractDocument& document) { return compile(document, file); });
-}
-
-Result<Contract> parse_contract(std::string_view text, const std::filesystem::path& file) {
-  return ContractDocument::parse(text, file).and_then([&](const ContractDocument& document) {
+Result<Contract> read_contract(const std::filesystem::path& file,
+                               const std::filesystem::path& configs) {
+  return ContractDocument::read(file, configs).and_then([&](const ContractDocument& document) {
     return compile(document, file);
   });
+}
+
+Result<Contract> parse_contract(std::string_view text, const std::filesystem::path& file,
+                                const std::filesystem::path& configs) {
+  return ContractDocument::parse(text, file, configs)
+      .and_then([&](const ContractDocument& document) { return compile(document, file); });
 }
 
 namespace {
@@ -661,6 +663,12 @@ Result<std::filesystem::path> find_contract(const std::string& argument,
                   "of: {}, {}",
                   argument, fmt::join(names_in(configs / "engines"), ", "),
                   fmt::join(names_in(configs / "bugs"), ", ")));
+}
+
+Result<Contract> load_contract(const std::string& argument, const std::filesystem::path& configs) {
+  return find_contract(argument, configs).and_then([&](const std::filesystem::path& file) {
+    return read_contract(file, configs);
+  });
 }
 
 }  // namespace tplora

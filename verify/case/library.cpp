@@ -77,7 +77,7 @@ const std::vector<std::string>& Library::all_models() {
 Result<std::shared_ptr<const Contract>> Library::contract(const std::string& argument) {
   auto& entry = contracts_[argument];
   if (!entry) {
-    auto contract = find_contract(argument, configs_.root).and_then(read_contract);
+    auto contract = load_contract(argument, configs_.root);
     if (!contract) {
       return fail(contract.error());
     }

@@ -65,7 +65,7 @@ Result<void> check_options(const LayoutOptions& options) {
 Result<std::vector<LayerReport>> report_layers(const LayoutOptions& options, Case one,
                                                const ConfigFolders& configs) {
   if (options.case_line.empty()) {
-    const auto contract = find_contract(one.engine, configs.root).and_then(read_contract);
+    const auto contract = load_contract(one.engine, configs.root);
     if (!contract) {
       return fail(contract.error());
     }

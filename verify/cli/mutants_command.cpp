@@ -17,7 +17,7 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
   bool survived = false;
   bool any = false;
   for (const std::string& engine : engines) {
-    const auto contract = find_contract(engine, configs.root).and_then(read_contract);
+    const auto contract = load_contract(engine, configs.root);
     if (!contract) {
       return bad_input(contract.error());
     }

@@ -133,12 +133,12 @@ constexpr const char* kScenario =
 Result<Museum> Museum::read(const ConfigFolders& configs) {
   Museum museum(configs);
   for (const std::string& name : list_contracts(configs.root, "bugs")) {
-    auto contract = find_contract(name, configs.root).and_then(read_contract);
+    auto contract = load_contract(name, configs.root);
     if (!contract) {
       return fail(contract.error());
     }
     if (contract->bug && !contract->extends.empty()) {
-      auto healthy = find_contract(contract->extends.front(), configs.root).and_then(read_contract);
+      auto healthy = load_contract(contract->extends.front(), configs.root);
       if (!healthy) {
         return fail(healthy.error());
       }

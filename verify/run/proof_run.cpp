@@ -48,7 +48,7 @@ Error bad_claim(const Contract& contract) {
 Result<ProofReport> prove_engine(const std::string& engine, const ProofRange& range, int jobs,
                                  const ConfigFolders& configs,
                                  const std::function<void(double)>& progress) {
-  auto contract = find_contract(engine, configs.root).and_then(read_contract);
+  auto contract = load_contract(engine, configs.root);
   if (!contract) {
     return fail(contract.error());
   }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/support.hpp"
+#include "verify/explain/story.hpp"
 #include "verify/report/finding_text.hpp"
 
 using namespace tplora;
@@ -99,6 +100,38 @@ TEST_CASE("columns behind the output row are no rows of a part", "[finding]") {
     }
   }
   CHECK(told);
+}
+
+TEST_CASE("what is behind the last violation that is looked at is told as such", "[finding]") {
+  const Contract wrong = edited("sglang", R"("replace": {"/kernel/2/a_at": "3*r"})");
+  const LayoutCase input = one_adapter(geometry({8, 2, 16}), 2);
+  Analysis analysis = Analyser().run(wrong, input);
+  REQUIRE_FALSE(analysis.violations.empty());
+  analysis.violations.resize(kMaxViolations, analysis.violations.back());
+  const auto findings = explain(wrong, input, analysis, {"a"});
+  REQUIRE(findings.size() == kMaxViolations + 1);
+  CHECK(findings.back().cause ==
+        "laws are broken at 262144 places and more, which are not looked at");
+  CHECK_FALSE(findings.back().violation);
+  CHECK(message(findings.back()).find("and more") != std::string::npos);
+}
+
+TEST_CASE("ranks whose figures differ are not told in one sentence", "[finding]") {
+  // A slice that is longer by the rank's number: each rank has its own figure.
+  const Contract wrong =
+      edited("sglang", R"("replace": {"/lora_b/copies/0/rows": "h*gate*D + t"})");
+  const Checked checked = check(wrong, one_adapter(geometry({8, 4, 16}), 4));
+  REQUIRE(checked.verdict == Verdict::crash);
+  std::size_t ranks = 0;
+  for (const FindingGroup& group : group_findings(checked.findings)) {
+    for (const Story& story : group.stories) {
+      ranks += story.ranks.size();
+      CHECK(story.ranks.size() == 1);
+      const std::int64_t rows = 64 + story.ranks[0];
+      CHECK(story.first.cause.find(fmt::format("the slice has {}", rows)) != std::string::npos);
+    }
+  }
+  CHECK(ranks == 3);
 }
 
 TEST_CASE("rows that no column holds are the rank's own", "[finding]") {

@@ -96,7 +96,8 @@ TEST_CASE("a formula that does not parse names its column and what was expected"
   CHECK(parse_error("a $ b").find("column 3: unexpected character '$'") != std::string::npos);
   CHECK(parse_error("(a").find("found the end, expected \")\"") != std::string::npos);
   CHECK(parse_error("a b").find("column 3: unexpected \"b\"") != std::string::npos);
-  CHECK(parse_error("9223372036854775808").find("not a decimal integer of 64 bits") != std::string::npos);
+  CHECK(parse_error("9223372036854775808").find("not a decimal integer of 64 bits") !=
+        std::string::npos);
   CHECK(parse_error("1 + 010").find("\"010\" is not a decimal integer") != std::string::npos);
   CHECK(parse_error("12x").find("not a decimal integer") != std::string::npos);
   CHECK(parse_error("ceil_div(a)").find("takes 2 arguments, found 1") != std::string::npos);

@@ -281,3 +281,35 @@ TEST_CASE("the thread count changes no bit", "[ranks]") {
   CHECK(digests(5) == one);
   CHECK(std::set<std::uint64_t>(one.begin(), one.end()).size() == one.size());
 }
+
+TEST_CASE("numbers speak where the laws are silent", "[ranks]") {
+  // The laws are broken here: they are made to say nothing of a wrong K.
+  const test::TemporaryFolder folder;
+  const std::string wrong =
+      edited(folder, "sglang", R"("replace": {"/lora_b/copies/1/from": "Q"})");
+  auto laws = check_laws(prepared("model=H=8,KV=2,D=8,hidden=64 engine=" + wrong +
+                                  " tp=2 R=4 adapters=a:r4:alpha4:qkv tokens=a,a"));
+  REQUIRE(laws);
+  REQUIRE(laws->analysis.verdict == Verdict::silent);
+  laws->analysis.verdict = Verdict::consistent;
+  laws->analysis.violations.clear();
+  const auto numbers = run_numbers({&*laws});
+  REQUIRE(numbers.front().state == NumericOutcome::State::different);
+  CaseOutcome outcome;
+  outcome.verdict = Verdict::consistent;
+  outcome.numbers = numbers.front();
+  reconcile(laws->item, outcome);
+  CHECK(outcome.verdict == Verdict::silent);
+  REQUIRE(outcome.findings.size() == 1);
+  CHECK(outcome.findings.front().cause ==
+        fmt::format("every law holds, and {} of {} outputs differ from the reference",
+                    outcome.numbers.wrong, outcome.numbers.compared));
+  CHECK(outcome.findings.front().cause_place == laws->item.contract->file);
+  // Equal numbers leave a verdict as it is.
+  CaseOutcome equal;
+  equal.verdict = Verdict::consistent;
+  equal.numbers.state = NumericOutcome::State::equal;
+  reconcile(laws->item, equal);
+  CHECK(equal.verdict == Verdict::consistent);
+  CHECK(equal.findings.empty());
+}

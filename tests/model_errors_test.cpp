@@ -87,7 +87,8 @@ TEST_CASE("a bad inline geometry is refused with one sentence", "[model]") {
   CHECK(has(load_error("H=16,KV=2,D=256,hidden=2048,"), "unknown key \"\""));
   CHECK(has(load_error("H=16,KV=2,D=256,hidden"), "\"hidden\" gives no decimal integer"));
   CHECK(has(load_error("H=16,KV=2,D=2.5,hidden=8"), "\"D=2.5\" gives no decimal integer"));
-  CHECK(has(load_error("H=9223372036854775808,KV=2,D=2,hidden=8"), "gives no decimal integer of 64 bits"));
+  CHECK(has(load_error("H=9223372036854775808,KV=2,D=2,hidden=8"),
+            "gives no decimal integer of 64 bits"));
   CHECK(has(load_error("H=0,KV=2,D=2,hidden=8"), "num_attention_heads is 0"));
   CHECK(has(load_error("H=16,KV=3,D=2,hidden=8"), "not a multiple of num_key_value_heads 3"));
   CHECK(has(load_error("H=16,KV=2,D=2,hidden=8,bias=2"), "bias is 2"));

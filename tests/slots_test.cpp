@@ -1,8 +1,8 @@
 // Which slot an adapter gets where the case leaves it to the engine.
-#include "verify/case/case_values.hpp"
 #include "verify/case/slots.hpp"
 
 #include "tests/support.hpp"
+#include "verify/case/case_values.hpp"
 
 using namespace tplora;
 

@@ -77,6 +77,31 @@ bool all_formulas(const std::vector<Copy>& copies, const Test& holds) {
 
 }  // namespace
 
+std::string_view source_name(Source source) {
+  constexpr std::array<std::string_view, 5> kNames = {"q", "k", "v", "fused", "shared"};
+  return kNames[static_cast<std::size_t>(source)];
+}
+
+Phase Contract::phase_of(const Formula& formula) const {
+  Phase latest = Phase::deployment;
+  for (const auto& used : formula.used_symbols()) {
+    // A contract's own T or t takes the place of the predefined one.
+    const auto let = std::find_if(lets.rbegin(), lets.rend(),
+                                  [&](const Let& each) { return each.symbol == used.symbol; });
+    if (let != lets.rend()) {
+      latest = std::max(latest, let->phase);
+    } else if (used.symbol < symbol::count) {
+      latest = std::max(latest, predefined_phase(used.symbol));
+    }
+  }
+  return latest;
+}
+
+bool Contract::takes_fused_adapters() const {
+  return std::any_of(lora_a.copies.begin(), lora_a.copies.end(),
+                     [](const Copy& copy) { return copy.source == Source::shared; });
+}
+
 std::vector<Formula*> formulas_of(Contract& contract) {
   std::vector<Formula*> list;
   for (Let& let : contract.lets) {

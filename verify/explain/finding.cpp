@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <span>
+#include <tuple>
 
 #include "sim/base/ensure.hpp"
 #include "verify/explain/blame.hpp"
@@ -42,7 +44,12 @@ class Narrator {
     if (const auto* scaling = std::get_if<WrongScaling>(&violation)) {
       finding.cause = factors(*scaling);
     } else {
-      finding.cause = cause(violation, blame) + history(violation);
+      const auto [told, is_new] = causes_.try_emplace(
+          {&blame, finding.tp_rank, finding.delta ? finding.delta->adapter : -1});
+      if (is_new) {
+        told->second = cause(violation, blame) + history(violation);
+      }
+      finding.cause = told->second;
     }
     return finding;
   }
@@ -210,6 +217,8 @@ class Narrator {
   const LayoutCase& input_;
   const Analysis& analysis_;
   std::shared_ptr<const FindingContext> context_;
+  /// By root, tp_rank and adapter: thousands of findings may have the same.
+  std::map<std::tuple<const Blame*, std::int64_t, int>, std::string> causes_;
   Planner planner_;
   RankBuild build_;
   RankLoad load_;
@@ -239,7 +248,8 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
   }
   std::vector<Finding> violations(analysis.violations.size());
   Narrator narrator(contract, input, analysis, names);
-  for (const Blame& blame : blame(contract, input, analysis)) {
+  const std::vector<Blame> roots = blame(contract, input, analysis);
+  for (const Blame& blame : roots) {
     for (const std::size_t number : blame.failures) {
       narrator.explain_failure(blame, failures[number]);
     }

@@ -50,7 +50,8 @@ bool runs_numbers(const LayerReport& laws) {
          (verdict == Verdict::consistent || verdict == Verdict::silent);
 }
 
-/// Numbers that differ although every law holds are a finding of their own.
+}  // namespace
+
 void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
   if (outcome.numbers.state != NumericOutcome::State::different ||
       outcome.verdict != Verdict::consistent) {
@@ -63,6 +64,8 @@ void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
   finding.cause_place = item.contract->file;
   outcome.findings.push_back(std::move(finding));
 }
+
+namespace {
 
 /// One run over all cases. A pass has its analyses to itself and drops them when it is done, so
 /// that a long suite takes no more memory than its largest pass on each thread.

@@ -19,6 +19,10 @@ struct CaseOutcome {
   std::vector<std::string> same_as;  ///< published bugs that do the same on this case
 };
 
+/// Numbers that differ although every law holds are a finding of their own, and make the case
+/// silent: the last safety net, should the laws ever miss something.
+void reconcile(const PreparedCase& item, CaseOutcome& outcome);
+
 struct RunOptions {
   int jobs = 0;  ///< threads; 0: one for each core. Changes no bit of any outcome.
   /// Called now and then with a sentence on how far the run is; from one thread at a time.

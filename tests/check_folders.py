@@ -24,10 +24,10 @@ ALLOWED = {
     "verify/case": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/numerics", "sim/adapter", "sim/data"],
     "verify/compare": ["sim/base", "sim/numerics"],
     "verify/explain": ["sim/base", "sim/model", "sim/contract", "sim/layout", "sim/data", "sim/pool", "sim/ranks", "verify/compare"],
-    "verify/museum": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/case"],
+    "verify/bugs": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/case"],
     "verify/mutants": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/explain"],
-    "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain", "verify/museum"],
-    "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/museum", "verify/mutants", "verify/run"],
+    "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain", "verify/bugs"],
+    "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run"],
     "verify/cli": ["sim/*", "verify/*"],
 }
 

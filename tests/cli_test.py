@@ -22,6 +22,31 @@ def layout(engine, tp_size, *more, model=MODEL):
     return done.returncode, json.loads(done.stdout)
 
 
+class Configs(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        (pathlib.Path(self.folder.name) / "configs" / "engines").mkdir(parents=True)
+
+    def test_a_contract_of_ones_own_extends_an_engine_by_name_and_a_check_keeps_its_place(self):
+        own = pathlib.Path(self.folder.name) / "own.json"
+        own.write_text(json.dumps({"extends": "sglang", "remove": ["/checks/0"]}))
+        code, found = layout(str(own), 4, "--lora-rank", "32", "--max-lora-rank", "16")
+        self.assertEqual((code, found["verdict"]), (3, "refused"))
+        self.assertTrue(found["findings"])
+        for finding in found["findings"]:
+            self.assertTrue(finding["place"].endswith("/engines/sglang.json#/checks/2/that"), finding["place"])
+
+    def test_a_folder_called_configs_is_used_only_when_asked_for_and_help_names_the_one_in_use(self):
+        def run(*arguments):
+            return subprocess.run([str(pathlib.Path(PROGRAM).resolve()), *arguments], capture_output=True, text=True,
+                                  timeout=300, cwd=self.folder.name)
+        used = next(line.split("=", 1)[1].split()[0] for line in run("--help").stdout.splitlines() if "--configs" in line)
+        self.assertFalse(pathlib.Path(self.folder.name, used).samefile(pathlib.Path(self.folder.name, "configs")))
+        self.assertIn("sglang\n", run("list", "engines").stdout)
+        self.assertNotIn("sglang", run("--configs", "configs", "list", "engines").stdout)
+
+
 class Layout(unittest.TestCase):
     def test_verify_gives_the_same_digest_with_every_instruction_set(self):
         suite = str(ROOT / "configs" / "suites" / "small.json")

@@ -39,8 +39,6 @@ TEST_CASE("a bug is its engine with formulas replaced", "[contract]") {
       "sglang-24420.json#/replace/~1lora_b~1buffers~1B"));
   CHECK(bug.kernel[2].out.text() == fixed.kernel[2].out.text());
   CHECK(bug.kernel[2].out.place().ends_with("sglang.json#/kernel/2/out"));
-  REQUIRE(bug.bug);
-  CHECK(bug.bug->expect.size() == 9);
 }
 
 TEST_CASE("a formula's phase is that of its latest symbol", "[contract]") {

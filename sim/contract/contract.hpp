@@ -179,28 +179,6 @@ struct ViewSection {
   FusedOrder order = FusedOrder::blocks;
 };
 
-/// What a bug file says beside its formulas: where it was published and what must be found.
-struct BugRecord {
-  /// One configuration and what the tool must say about it.
-  struct Expectation {
-    std::string role;   ///< "published", "smallest" (shows the fault) or "invisible" (hides it)
-    std::string model;  ///< a name from configs/models, or an inline geometry
-    std::string layer;  ///< layer kind, or empty for every kind
-    std::int64_t tp_size = 1;
-    std::string case_line;  ///< the rest of the case line; empty: what the suite says
-    std::string verdict;
-    std::string shape_check;           ///< "pass" or "fail": what a shape assertion alone would say
-    std::vector<std::string> finding;  ///< what findings must say; each in one of their messages
-  };
-  std::string title;
-  std::vector<std::string> links;
-  std::string published;  ///< configuration and shapes as published
-  std::string symptom;
-  std::string inferred;  ///< what of this was deduced and not reported; may be empty
-  std::string lesson;
-  std::vector<Expectation> expect;
-};
-
 /// A contract, compiled. Every formula is over `symbols`.
 struct Contract {
   std::string name;  ///< file name without its folder and .json
@@ -211,7 +189,6 @@ struct Contract {
   std::vector<std::string> source;
   std::string notes;
   std::string program;  ///< rounding program, by name
-  std::optional<BugRecord> bug;
 
   SymbolTable symbols;
   std::vector<Claim> claims;

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "sim/contract/contract.hpp"
+#include "sim/contract/words.hpp"
 
 namespace tplora {
 namespace {
@@ -78,8 +79,7 @@ bool all_formulas(const std::vector<Copy>& copies, const Test& holds) {
 }  // namespace
 
 std::string_view source_name(Source source) {
-  constexpr std::array<std::string_view, 5> kNames = {"q", "k", "v", "fused", "shared"};
-  return kNames[static_cast<std::size_t>(source)];
+  return words::kSource[static_cast<std::size_t>(source)].word;
 }
 
 Phase Contract::phase_of(const Formula& formula) const {

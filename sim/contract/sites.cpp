@@ -4,15 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "sim/base/ensure.hpp"
+#include "sim/contract/words.hpp"
 
 namespace tplora {
 namespace {
-
-/// The words of a closed list.
-template <class Word>
-using Words = std::vector<std::pair<Word, const char*>>;
 
 class FormulaLister {
  public:
@@ -91,55 +89,38 @@ class WordLister {
   explicit WordLister(const Contract& contract) : contract_(contract) {}
 
   std::vector<WordSite> list() {
-    const Words<FusedOrder> orders = {{FusedOrder::blocks, "blocks"},
-                                      {FusedOrder::per_group, "per_group"},
-                                      {FusedOrder::per_group_halves, "per_group_halves"}};
-    const Words<FusedBy> fused_by = {{FusedBy::engine, "engine"},
-                                     {FusedBy::checkpoint, "checkpoint"}};
-    const Words<PastEnd> past_end = {
-        {PastEnd::clip, "clip"}, {PastEnd::error, "error"}, {PastEnd::zero, "zero"}};
     put(
-        "/weight/order", [](auto& c) -> auto& { return c.weight.order; }, orders);
+        "/weight/order", [](auto& c) -> auto& { return c.weight.order; }, words::kOrder);
     put(
-        "/weight/fused_by", [](auto& c) -> auto& { return c.weight.fused_by; }, fused_by);
+        "/weight/fused_by", [](auto& c) -> auto& { return c.weight.fused_by; }, words::kFusedBy);
     put(
-        "/weight/past_end", [](auto& c) -> auto& { return c.weight.past_end; }, past_end);
+        "/weight/past_end", [](auto& c) -> auto& { return c.weight.past_end; }, words::kPastEnd);
     put(
-        "/lora_b/order", [](auto& c) -> auto& { return c.lora_b.order; }, orders);
+        "/lora_b/order", [](auto& c) -> auto& { return c.lora_b.order; }, words::kOrder);
     put(
-        "/lora_b/fused_by", [](auto& c) -> auto& { return c.lora_b.fused_by; }, fused_by);
+        "/lora_b/fused_by", [](auto& c) -> auto& { return c.lora_b.fused_by; }, words::kFusedBy);
     put(
-        "/lora_b/fit", [](auto& c) -> auto& { return c.lora_b.fit; },
-        Words<Fit>{{Fit::exact, "exact"}, {Fit::corner, "corner"}});
+        "/lora_b/fit", [](auto& c) -> auto& { return c.lora_b.fit; }, words::kFit);
     put(
-        "/lora_b/past_end", [](auto& c) -> auto& { return c.lora_b.past_end; }, past_end);
+        "/lora_b/past_end", [](auto& c) -> auto& { return c.lora_b.past_end; }, words::kPastEnd);
     put(
-        "/lora_a/gather", [](auto& c) -> auto& { return c.lora_a.gather; },
-        Words<Gather>{{Gather::none, "none"}, {Gather::tp, "tp"}});
+        "/lora_a/gather", [](auto& c) -> auto& { return c.lora_a.gather; }, words::kGather);
     put(
-        "/lora_a/past_end", [](auto& c) -> auto& { return c.lora_a.past_end; }, past_end);
+        "/lora_a/past_end", [](auto& c) -> auto& { return c.lora_a.past_end; }, words::kPastEnd);
     put(
-        "/pool/clear", [](auto& c) -> auto& { return c.pool.clear; },
-        Words<PoolClear>{
-            {PoolClear::nothing, "nothing"}, {PoolClear::tail, "tail"}, {PoolClear::slot, "slot"}});
+        "/pool/clear", [](auto& c) -> auto& { return c.pool.clear; }, words::kClear);
     put(
-        "/pool/absent", [](auto& c) -> auto& { return c.pool.absent; },
-        Words<PoolAbsent>{{PoolAbsent::zero, "zero"}, {PoolAbsent::keep, "keep"}});
+        "/pool/absent", [](auto& c) -> auto& { return c.pool.absent; }, words::kAbsent);
     put(
-        "/pool/cut", [](auto& c) -> auto& { return c.pool.cut; },
-        Words<PoolCut>{{PoolCut::copy, "copy"}, {PoolCut::in_place, "in_place"}});
+        "/pool/cut", [](auto& c) -> auto& { return c.pool.cut; }, words::kCut);
     put(
-        "/pool/scale", [](auto& c) -> auto& { return c.pool.scale; },
-        Words<PoolScale>{
-            {PoolScale::table, "table"}, {PoolScale::slot, "slot"}, {PoolScale::cache, "cache"}});
+        "/pool/scale", [](auto& c) -> auto& { return c.pool.scale; }, words::kScale);
     put(
-        "/pool/lookup", [](auto& c) -> auto& { return c.pool.lookup; },
-        Words<PoolLookup>{{PoolLookup::current, "current"}, {PoolLookup::first, "first"}});
+        "/pool/lookup", [](auto& c) -> auto& { return c.pool.lookup; }, words::kLookup);
     put(
-        "/view/gather", [](auto& c) -> auto& { return c.view.gather; },
-        Words<ViewGather>{{ViewGather::none, "none"}, {ViewGather::all, "all"}});
+        "/view/gather", [](auto& c) -> auto& { return c.view.gather; }, words::kViewGather);
     put(
-        "/view/order", [](auto& c) -> auto& { return c.view.order; }, orders);
+        "/view/order", [](auto& c) -> auto& { return c.view.order; }, words::kOrder);
     copies(
         "lora_b", [](auto& c) -> auto& { return c.lora_b; });
     copies(
@@ -156,20 +137,21 @@ class WordLister {
   }
 
  private:
-  template <class Of, class Word>
-  void put(std::string pointer, Of of, const Words<Word>& words) {
+  /// `list`: some of a closed list's words.
+  template <class Of, class List>
+  void put(std::string pointer, Of of, const List& list) {
+    const std::span words(list);
     WordSite site{.pointer = std::move(pointer), .words = {}, .word = 0, .put = {}};
-    std::vector<Word> values;
-    for (const auto& [value, name] : words) {
-      if (of(contract_) == value) {
-        site.word = values.size();
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      if (of(contract_) == words[i].value) {
+        site.word = i;
       }
-      values.push_back(value);
-      site.words.emplace_back(name);
+      site.words.emplace_back(words[i].word);
     }
-    site.put = [of, values](Contract& contract, std::size_t number) {
-      ensure(number < values.size(), "a word of the list");
-      of(contract) = values[number];
+    // The lists are constants: a view of one stays valid.
+    site.put = [of, words](Contract& contract, std::size_t number) {
+      ensure(number < words.size(), "a word of the list");
+      of(contract) = words[number].value;
     };
     sites_.push_back(std::move(site));
   }
@@ -184,7 +166,7 @@ class WordLister {
           list[i].source == Source::v) {
         put(
             base + "/src", [ of, i ](auto& c) -> auto& { return of(c).copies[i].source; },
-            Words<Source>{{Source::q, "q"}, {Source::k, "k"}, {Source::v, "v"}});
+            std::span(words::kSource).first(3));
       }
       buffer(
           base + "/to", of(contract_).buffers,

@@ -58,6 +58,7 @@ void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t
                     .layers = {0},
                     .why_no_qkv = {},
                     .checkpoint = {},
+                    .bug = {},
                     .numbers = false,
                     .expect = {},
                     .role = {}};
@@ -68,6 +69,9 @@ void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t
 }  // namespace
 
 void contract(std::string_view bytes) {
+  if (const auto record = parse_bug_record(bytes, "fuzz.json"); !record) {
+    check_error(record.error(), ".json");
+  }
   auto compiled = parse_contract(bytes, configs().root / "bugs" / "fuzz.json");
   if (!compiled) {
     return check_error(compiled.error(), ".json");

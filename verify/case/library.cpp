@@ -94,14 +94,25 @@ Result<std::shared_ptr<const Contract>> Library::contract(const std::string& arg
   return entry;
 }
 
+Result<std::shared_ptr<const BugRecord>> Library::bug_record(const std::string& argument) {
+  if (const auto known = bug_records_.find(argument); known != bug_records_.end()) {
+    return known->second;
+  }
+  auto record = find_contract(argument, configs_.root).and_then(read_bug_record);
+  if (!record) {
+    return fail(record.error());
+  }
+  auto& entry = bug_records_[argument];
+  entry = *record ? std::make_shared<const BugRecord>(**std::move(record)) : nullptr;
+  return entry;
+}
+
 Result<std::vector<PreparedCase>> Library::prepare(const Case& one) {
   const auto contract = this->contract(one.engine);
-  if (!contract) {
-    return fail(contract.error());
-  }
+  const auto bug = bug_record(one.engine);
   const auto model = this->model(one.model);
-  if (!model) {
-    return fail(model.error());
+  if (const auto error = first_error(contract, bug, model)) {
+    return fail(*error);
   }
   if (auto adapters = check_adapters(one, **contract); !adapters) {
     return fail(adapters.error());
@@ -125,6 +136,7 @@ Result<std::vector<PreparedCase>> Library::prepare(const Case& one) {
                           .layers = kind.indices,
                           .why_no_qkv = kind.why_no_qkv,
                           .checkpoint = kind.checkpoint,
+                          .bug = *bug,
                           .numbers = false,
                           .expect = {},
                           .role = {}};

@@ -25,6 +25,9 @@ class Library {
   /// where its pool multiplies by the scaling.
   [[nodiscard]] Result<std::shared_ptr<const Contract>> contract(const std::string& argument);
 
+  /// The published bug that a contract is; null where its file has no bug record.
+  [[nodiscard]] Result<std::shared_ptr<const BugRecord>> bug_record(const std::string& argument);
+
   /// Names of all collected models.
   [[nodiscard]] const std::vector<std::string>& all_models();
 
@@ -38,6 +41,7 @@ class Library {
   std::optional<std::vector<std::string>> all_models_;
   std::map<std::string, std::shared_ptr<const Model>> models_;
   std::map<std::string, std::shared_ptr<const Contract>> contracts_;
+  std::map<std::string, std::shared_ptr<const BugRecord>> bug_records_;
 };
 
 }  // namespace tplora

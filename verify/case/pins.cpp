@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "sim/contract/symbols.hpp"
+#include "verify/case/condition.hpp"
+#include "verify/case/verdict_words.hpp"
 
 namespace tplora {
 namespace {
@@ -20,80 +21,21 @@ struct Pin {
   Expectation expect;
 };
 
-Result<std::string> text_at(const JsonView& view, std::string_view key) {
-  return view.at(key).and_then([](const JsonView& v) { return v.string(); });
-}
-
-Result<std::vector<std::int64_t>> read_tp_sizes(const JsonView& view) {
-  std::vector<std::int64_t> sizes;
-  const auto list = view.find("tp");
-  if (!list) {
-    return sizes;
-  }
-  const auto elements = list->elements();
-  if (!elements) {
-    return fail(elements.error());
-  }
-  for (const JsonView& element : *elements) {
-    const auto size = element.positive_integer();
-    if (!size) {
-      return fail(size.error());
-    }
-    sizes.push_back(*size);
-  }
-  return sizes;
-}
-
-/// Where the pin applies.
-Result<void> read_scope(const JsonView& view, Pin& pin) {
-  const auto models = view.at("models").and_then([](const JsonView& v) { return v.strings(); });
-  const auto engine = text_at(view, "engine");
-  const auto layer = view.find("layer") ? text_at(view, "layer") : Result<std::string>("");
-  auto sizes = read_tp_sizes(view);
-  if (const auto error = first_error(models, engine, layer, sizes)) {
-    return fail(*error);
-  }
-  pin.models = *models;
-  pin.engine = *engine;
-  pin.layer = *layer;
-  pin.tp_sizes = std::move(*sizes);
-  if (const auto when = view.find("when")) {
-    auto formula = when->string().and_then([&](const std::string& text) {
-      return Formula::parse(text, when->place(), predefined_symbols());
-    });
-    if (!formula) {
-      return fail(formula.error());
-    }
-    pin.when = std::move(*formula);
-  }
+Pin read_pin(const JsonView& view, FirstError& errors) {
+  const Fields fields(view, errors,
+                      {"models", "layer", "engine", "tp", "when", "verdict", "reason", "link"});
+  Pin pin{.models = fields.texts("models"),
+          .layer = fields.text("layer", Need::optional),
+          .engine = fields.text("engine"),
+          .tp_sizes = fields.positive_integers("tp", Need::optional),
+          .when = read_condition(fields, "when", errors),
+          .expect = {}};
   if (pin.tp_sizes.empty() && !pin.when) {
-    return view.error(R"(a pin says nothing of where it holds, expected "tp" or "when")");
+    errors.refuse(view.error(R"(a pin says nothing of where it holds, expected "tp" or "when")"));
   }
-  return {};
-}
-
-Result<Pin> read_pin(const JsonView& view) {
-  if (auto keys =
-          view.only_keys({"models", "layer", "engine", "tp", "when", "verdict", "reason", "link"});
-      !keys) {
-    return fail(keys.error());
-  }
-  Pin pin;
-  if (auto scope = read_scope(view, pin); !scope) {
-    return fail(scope.error());
-  }
-  const auto verdict = text_at(view, "verdict");
-  const auto reason = text_at(view, "reason");
-  const auto link = text_at(view, "link");
-  if (const auto error = first_error(verdict, reason, link)) {
-    return fail(*error);
-  }
-  if (!verdict_of(*verdict)) {
-    return view.find("verdict")->expected("a verdict: consistent, silent, crash or refused");
-  }
-  pin.expect.verdict = *verdict_of(*verdict);
-  pin.expect.reason = *reason;
-  pin.expect.link = *link;
+  pin.expect.verdict = fields.word("verdict", kVerdictWords);
+  pin.expect.reason = fields.text("reason");
+  pin.expect.link = fields.text("link");
   return pin;
 }
 
@@ -147,44 +89,19 @@ Result<void> apply(const Pin& pin, const JsonView& view, Suite& suite) {
 
 }  // namespace
 
-Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& item) {
-  const LayoutCase layout = layout_case(item.one, *item.geometry);
-  std::vector<std::int64_t> values(symbol::count, 0);
-  for (int number = 0; number < symbol::tp_rank; ++number) {
-    values[static_cast<std::size_t>(number)] =
-        symbol_value(layout.geometry, layout.deployment, number);
-  }
-  values[symbol::T] = item.one.tp_size / item.one.dp_size;
-  const auto value = formula.evaluate(values);
-  if (!value) {
-    return fail(formula.explain(values).error);
-  }
-  return *value;
-}
-
-Result<void> apply_pins(const JsonView& root, Suite& suite) {
-  const auto pins = root.find("pins");
-  if (!pins) {
-    return {};
-  }
-  const auto list = pins->elements();
-  if (!list) {
-    return fail(list.error());
-  }
+void apply_pins(const Fields& fields, FirstError& errors, Suite& suite) {
   std::size_t comparisons = 0;
-  for (const JsonView& view : *list) {
-    const auto pin = read_pin(view);
-    if (!pin) {
-      return fail(pin.error());
+  for (const JsonView& view : fields.entries("pins", Need::optional)) {
+    const Pin pin = read_pin(view, errors);
+    if (errors.none()) {
+      errors.take(check_work(pin, view, suite, comparisons).and_then([&] {
+        return apply(pin, view, suite);
+      }));
     }
-    if (auto work = check_work(*pin, view, suite, comparisons); !work) {
-      return work;
-    }
-    if (auto applied = apply(*pin, view, suite); !applied) {
-      return applied;
+    if (!errors.none()) {
+      return;
     }
   }
-  return {};
 }
 
 }  // namespace tplora

@@ -10,6 +10,7 @@
 #include "sim/base/result.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/model/geometry.hpp"
+#include "verify/case/bug_record.hpp"
 #include "verify/case/case.hpp"
 
 namespace tplora {
@@ -39,7 +40,8 @@ struct PreparedCase {
   std::vector<std::int64_t> layers;  ///< indices of the layers of this kind
   std::string why_no_qkv;
   CheckpointForm checkpoint;
-  bool numbers = false;  ///< run the numbers too, not only the laws
+  std::shared_ptr<const BugRecord> bug;  ///< the published bug that the contract is, if it is one
+  bool numbers = false;                  ///< run the numbers too, not only the laws
   Expectation expect;
   std::string role;  ///< of a bug's case: published, smallest or invisible; else empty
 };

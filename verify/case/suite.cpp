@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "sim/base/json.hpp"
+#include "sim/base/fields.hpp"
+#include "verify/case/condition.hpp"
 #include "verify/case/library.hpp"
 #include "verify/case/pins.hpp"
 
@@ -21,42 +22,19 @@ class SuiteReader {
       : root_(json, file.string()), configs_(configs), library_(configs) {}
 
   Result<Suite> read() {
-    if (auto keys = root_.only_keys({"format", "name", "about", "cases", "pins", "digest"});
-        !keys) {
-      return fail(keys.error());
-    }
-    const auto format = root_.at("format").and_then([](const JsonView& v) { return v.string(); });
-    if (!format) {
-      return fail(format.error());
-    }
-    if (*format != "tplora-suite/1") {
-      return root_.find("format")->expected("\"tplora-suite/1\"");
-    }
-    const auto name = root_.at("name").and_then([](const JsonView& v) { return v.string(); });
-    if (!name) {
-      return fail(name.error());
-    }
-    suite_.name = *name;
-    if (const auto digest = root_.find("digest")) {
-      const auto text = digest->string();
-      if (!text) {
-        return fail(text.error());
-      }
-      suite_.digest = *text;
-    }
-    const auto list = root_.at("cases").and_then([](const JsonView& v) { return v.elements(); });
-    if (!list) {
-      return fail(list.error());
-    }
-    for (const JsonView& entry : *list) {
-      if (auto added = add_entry(entry); !added) {
-        return fail(added.error());
+    const Fields fields(root_, errors_, {"format", "name", "about", "cases", "pins", "digest"});
+    fields.format("tplora-suite/1");
+    suite_.name = fields.text("name");
+    suite_.digest = fields.text("digest", Need::optional);
+    for (const JsonView& entry : fields.entries("cases")) {
+      if (errors_.none()) {
+        add_entry(entry);
       }
     }
-    if (auto pinned = apply_pins(root_, suite_); !pinned) {
-      return fail(pinned.error());
+    if (errors_.none()) {
+      apply_pins(fields, errors_, suite_);
     }
-    return std::move(suite_);
+    return errors_.result(std::move(suite_));
   }
 
  private:
@@ -69,69 +47,38 @@ class SuiteReader {
     std::optional<Formula> refused_when;
   };
 
-  Result<void> add_entry(const JsonView& view) {
-    auto keys =
-        view.only_keys({"models", "engines", "bugs", "tp", "case", "numbers", "refused_when"});
-    if (!keys) {
-      return keys;
-    }
+  void add_entry(const JsonView& view) {
+    const Fields fields(view, errors_,
+                        {"models", "engines", "bugs", "tp", "case", "numbers", "refused_when"});
     Entry entry;
-    if (auto common = read_common(view, entry); !common) {
-      return common;
+    if (const auto line = fields.find("case")) {
+      set_line(*line, fields.text("case"), entry);
     }
-    if (const auto bugs = view.find("bugs")) {
-      return add_bugs(*bugs, entry);
+    entry.numbers = fields.flag("numbers", Need::optional);
+    entry.refused_when = read_condition(fields, "refused_when", errors_);
+    if (const auto bugs = fields.find("bugs", Need::optional)) {
+      add_bugs(*bugs, fields.texts("bugs"), entry);
+    } else {
+      read_grid(fields, entry);
+      add_grid(view, entry);
     }
-    return read_grid(view, entry).and_then([&] { return add_grid(view, entry); });
   }
 
-  Result<void> read_common(const JsonView& view, Entry& entry) {
-    const auto line = view.at("case").and_then([](const JsonView& v) { return v.string(); });
-    if (!line) {
-      return fail(line.error());
-    }
-    if (auto set = set_line(*view.find("case"), *line, entry); !set) {
-      return set;
-    }
-    if (const auto numbers = view.find("numbers")) {
-      const auto value = numbers->boolean();
-      if (!value) {
-        return fail(value.error());
-      }
-      entry.numbers = *value;
-    }
-    if (const auto when = view.find("refused_when")) {
-      const auto text = when->string();
-      if (!text) {
-        return fail(text.error());
-      }
-      auto formula = Formula::parse(*text, when->place(), predefined_symbols());
-      if (!formula) {
-        return fail(formula.error());
-      }
-      entry.refused_when = std::move(*formula);
-    }
-    return {};
-  }
-
-  static Result<void> set_line(const JsonView& where, const std::string& line, Entry& entry) {
+  void set_line(const JsonView& where, const std::string& line, Entry& entry) {
     auto scenario = parse_scenario(line);
     if (!scenario) {
-      return where.error(scenario.error().text());
+      errors_.refuse(where.error(scenario.error().text()));
+      return;
     }
     entry.scenario = *std::move(scenario);
     entry.line_bytes = line.size();
-    return {};
   }
 
-  Result<void> read_grid(const JsonView& view, Entry& entry) {
-    const auto models = view.at("models").and_then([](const JsonView& v) { return v.strings(); });
-    const auto engines = view.at("engines").and_then([](const JsonView& v) { return v.strings(); });
-    const auto sizes = view.at("tp").and_then([](const JsonView& v) { return v.elements(); });
-    if (const auto error = first_error(models, engines, sizes)) {
-      return fail(*error);
-    }
-    for (const std::string& model : *models) {
+  void read_grid(const Fields& fields, Entry& entry) {
+    const auto models = fields.texts("models");
+    entry.engines = fields.texts("engines");
+    entry.tp_sizes = fields.positive_integers("tp");
+    for (const std::string& model : models) {
       if (model == "*") {
         const auto& all = library_.all_models();
         entry.models.insert(entry.models.end(), all.begin(), all.end());
@@ -139,18 +86,10 @@ class SuiteReader {
         entry.models.push_back(model);
       }
       if (entry.models.size() > kMaxCases) {
-        return too_many_cases(view);
+        errors_.refuse(too_many_cases(fields.view()));
+        return;
       }
     }
-    entry.engines = *engines;
-    for (const JsonView& size : *sizes) {
-      const auto value = size.positive_integer();
-      if (!value) {
-        return fail(value.error());
-      }
-      entry.tp_sizes.push_back(*value);
-    }
-    return {};
   }
 
   static tl::unexpected<Error> too_many_cases(const JsonView& where) {
@@ -159,135 +98,117 @@ class SuiteReader {
   }
 
   /// Before any of `cases` cases with a line of so many bytes is made, whatever they come to.
-  Result<void> make_room(const JsonView& where, std::size_t cases, std::size_t line_bytes) {
+  /// Whether there is room, and no error so far.
+  bool make_room(const JsonView& where, std::size_t cases, std::size_t line_bytes) {
     if (cases > kMaxCases || suite_.cases.size() + cases > kMaxCases) {
-      return too_many_cases(where);
+      errors_.refuse(too_many_cases(where));
+      return false;
     }
     line_bytes_ += cases * line_bytes;
-    return line_bytes_ <= kMaxLineBytes
-               ? Result<void>()
-               : where.error(
-                     fmt::format("found more than {} MiB of case lines, expected at most that "
-                                 "many in a suite",
-                                 kMaxLineBytes >> 20U));
+    if (line_bytes_ > kMaxLineBytes) {
+      errors_.refuse(
+          where.error(fmt::format("found more than {} MiB of case lines, expected at most that "
+                                  "many in a suite",
+                                  kMaxLineBytes >> 20U)));
+    }
+    return errors_.none();
   }
 
-  Result<std::vector<PreparedCase>> cases_of(const JsonView& where, const Entry& entry,
-                                             const std::string& model, const std::string& engine,
-                                             std::int64_t tp_size) {
+  std::vector<PreparedCase> cases_of(const JsonView& where, const Entry& entry,
+                                     const std::string& model, const std::string& engine,
+                                     std::int64_t tp_size) {
     auto prepared =
         with_deployment(entry.scenario, model, engine, tp_size).and_then([&](const Case& one) {
           return library_.prepare(one);
         });
     if (!prepared) {
-      return where.error(prepared.error().text());
+      errors_.refuse(where.error(prepared.error().text()));
+      return {};
     }
     for (PreparedCase& item : *prepared) {
       item.numbers = entry.numbers;
       item.expect.verdict = item.geometry ? Verdict::consistent : Verdict::not_applicable;
     }
-    return prepared;
+    return *std::move(prepared);
   }
 
-  Result<void> add_grid(const JsonView& view, const Entry& entry) {
+  void add_grid(const JsonView& view, const Entry& entry) {
     // Each factor is below 2^20, a file's limit, so the product fits.
     const std::size_t count = entry.models.size() * entry.engines.size() * entry.tp_sizes.size();
-    if (auto room = make_room(view, count, entry.line_bytes); !room) {
-      return room;
+    if (!make_room(view, count, entry.line_bytes)) {
+      return;
     }
     for (const std::string& engine : entry.engines) {
       for (const std::string& model : entry.models) {
         for (const std::int64_t tp_size : entry.tp_sizes) {
-          auto cases = cases_of(view, entry, model, engine, tp_size);
-          if (!cases) {
-            return fail(cases.error());
-          }
-          for (PreparedCase& item : *cases) {
-            if (auto expected = expect_refusal(entry, item); !expected) {
-              return expected;
-            }
+          for (PreparedCase& item : cases_of(view, entry, model, engine, tp_size)) {
+            expect_refusal(entry, item);
             suite_.cases.push_back(std::move(item));
+          }
+          if (!errors_.none()) {
+            return;
           }
         }
       }
     }
-    return {};
   }
 
   /// A contract that refuses everything keeps every law, so a suite says which refusals are right.
-  static Result<void> expect_refusal(const Entry& entry, PreparedCase& item) {
-    if (!entry.refused_when || !item.geometry) {
-      return {};
-    }
-    const auto refused = evaluate_for(*entry.refused_when, item);
-    if (!refused) {
-      return fail(refused.error());
-    }
-    if (*refused != 0) {
+  void expect_refusal(const Entry& entry, PreparedCase& item) {
+    if (entry.refused_when && item.geometry &&
+        errors_.take(evaluate_for(*entry.refused_when, item)) != 0) {
       item.expect.verdict = Verdict::refused;
       item.expect.reason = entry.refused_when->text();
     }
-    return {};
   }
 
-  Result<void> add_bugs(const JsonView& view, const Entry& entry) {
-    auto names = view.strings();
-    if (!names) {
-      return fail(names.error());
-    }
-    if (*names == std::vector<std::string>{"*"}) {
+  void add_bugs(const JsonView& view, std::vector<std::string> names, const Entry& entry) {
+    if (names == std::vector<std::string>{"*"}) {
       names = list_contracts(configs_.root, "bugs");
     }
-    for (const std::string& name : *names) {
-      const auto contract = library_.contract(name);
-      if (!contract) {
-        return view.error(contract.error().text());
+    for (const std::string& name : names) {
+      const auto bug = library_.bug_record(name);
+      if (!bug) {
+        errors_.refuse(view.error(bug.error().text()));
+      } else if (*bug == nullptr) {
+        errors_.refuse(view.error(fmt::format("contract \"{}\" has no bug record", name)));
       }
-      if (!(*contract)->bug) {
-        return view.error(fmt::format("contract \"{}\" has no bug record", name));
+      if (!errors_.none()) {
+        return;
       }
-      for (const BugRecord::Expectation& expect : (*contract)->bug->expect) {
-        if (auto added = add_bug_case(view, entry, name, *(*contract)->bug, expect); !added) {
-          return added;
-        }
+      for (const BugRecord::BugCase& published : (*bug)->cases) {
+        add_bug_case(view, entry, name, **bug, published);
       }
     }
-    return {};
   }
 
-  Result<void> add_bug_case(const JsonView& view, const Entry& entry, const std::string& name,
-                            const BugRecord& bug, const BugRecord::Expectation& expect) {
+  void add_bug_case(const JsonView& view, const Entry& entry, const std::string& name,
+                    const BugRecord& bug, const BugRecord::BugCase& published) {
     Entry own = entry;
-    if (!expect.case_line.empty()) {
-      if (auto line = set_line(view, expect.case_line, own); !line) {
-        return line;
-      }
+    if (!published.case_line.empty()) {
+      set_line(view, published.case_line, own);
     }
-    if (auto room = make_room(view, 1, own.line_bytes); !room) {
-      return room;
+    if (!make_room(view, 1, own.line_bytes)) {
+      return;
     }
-    auto cases = cases_of(view, own, expect.model, name, expect.tp_size);
-    if (!cases) {
-      return fail(cases.error());
-    }
-    for (PreparedCase& item : *cases) {
-      if (!item.geometry || (!expect.layer.empty() && item.one.layer != expect.layer)) {
+    for (PreparedCase& item : cases_of(view, own, published.model, name, published.tp_size)) {
+      if (!item.geometry || (!published.layer.empty() && item.one.layer != published.layer)) {
         continue;
       }
-      item.expect = {.verdict = *verdict_of(expect.verdict),
-                     .shape_check = expect.shape_check,
-                     .finding = expect.finding,
+      item.expect = {.verdict = published.verdict,
+                     .shape_check = published.shape_check,
+                     .finding = published.finding,
                      .reason = bug.symptom,
                      .link = bug.links.empty() ? "" : bug.links.front()};
-      item.role = expect.role;
+      item.role = published.role;
       suite_.cases.push_back(std::move(item));
     }
-    return {};
   }
 
   JsonView root_;
   const ConfigFolders& configs_;
   Library library_;
+  FirstError errors_;
   Suite suite_;
   std::size_t line_bytes_ = 0;
 };

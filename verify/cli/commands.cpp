@@ -13,8 +13,8 @@
 #include "sim/model/model_source.hpp"
 #include "sim/numerics/instruction_set.hpp"
 #include "sim/numerics/program.hpp"
+#include "verify/bugs/bug_catalogue.hpp"
 #include "verify/cli/exit_code.hpp"
-#include "verify/museum/museum.hpp"
 #include "verify/report/expectation.hpp"
 #include "verify/report/suite_report.hpp"
 
@@ -64,9 +64,9 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
                           excerpt(options.instruction_set), fmt::join(instruction_sets(), ", ")),
               ""});
   }
-  const auto museum = Museum::read(configs);
-  if (!museum) {
-    return bad_input(museum.error());
+  const auto catalogue = BugCatalogue::read(configs);
+  if (!catalogue) {
+    return bad_input(catalogue.error());
   }
   int worst = 3;
   std::size_t count = 0;
@@ -98,10 +98,10 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
     std::vector<CaseOutcome>& outcomes = *ran;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
       if (!as_expected(outcomes[i], suite->cases[i].expect)) {
-        outcomes[i].same_as = museum->same_faults(suite->cases[i]);
+        outcomes[i].same_as = catalogue->same_faults(suite->cases[i]);
       }
     }
-    const auto spots = museum->blind_spots(suite->cases);
+    const auto spots = catalogue->blind_spots(suite->cases);
     const std::string mismatch = digest_mismatch(*suite, outcomes);
     fmt::print("{}{}{}{}", suite_text(suite->name, suite->cases, outcomes),
                bugs_text(suite->cases, outcomes), blind_spots_text(spots), mismatch);

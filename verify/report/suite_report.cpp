@@ -54,7 +54,7 @@ std::string table_text(const std::vector<PreparedCase>& cases,
   std::size_t width = 10;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const Case& one = cases[i].one;
-    if ((!cases[i].geometry && !one.layer.empty()) || cases[i].contract->bug) {
+    if ((!cases[i].geometry && !one.layer.empty()) || cases[i].bug) {
       continue;  // linear-attention layers say nothing here, and bugs have a table of their own
     }
     const auto key = fmt::format("{}|{}|{}", one.engine, one.model, one.layer);
@@ -235,7 +235,7 @@ std::string bugs_text(const std::vector<PreparedCase>& cases,
   std::size_t width = 3;
   std::size_t engine_width = 6;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (!cases[i].contract->bug) {
+    if (!cases[i].bug) {
       continue;
     }
     const std::string& name = cases[i].contract->name;
@@ -271,9 +271,9 @@ std::string bugs_text(const std::vector<PreparedCase>& cases,
   return text;
 }
 
-std::string blind_spots_text(const std::vector<Museum::BlindSpot>& spots) {
+std::string blind_spots_text(const std::vector<BugCatalogue::BlindSpot>& spots) {
   std::string text;
-  for (const Museum::BlindSpot& spot : spots) {
+  for (const BugCatalogue::BlindSpot& spot : spots) {
     text += fmt::format("blind spot: engine {}: no case here tells it from {} ({})\n", spot.engine,
                         spot.bug, spot.title);
     if (!spot.nearest.empty()) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "verify/bugs/bug_catalogue.hpp"
 #include "verify/case/suite.hpp"
-#include "verify/museum/museum.hpp"
 #include "verify/run/runner.hpp"
 
 namespace tplora {
@@ -27,7 +27,7 @@ namespace tplora {
                                     const std::vector<CaseOutcome>& outcomes);
 
 /// What the suite could not have seen; empty where it could see everything.
-[[nodiscard]] std::string blind_spots_text(const std::vector<Museum::BlindSpot>& spots);
+[[nodiscard]] std::string blind_spots_text(const std::vector<BugCatalogue::BlindSpot>& spots);
 
 /// A hash of every verdict and every output bit: the same on any compiler, instruction set and
 /// thread count.

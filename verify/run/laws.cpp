@@ -1,6 +1,6 @@
 #include "verify/run/laws.hpp"
 
-#include "verify/museum/museum.hpp"
+#include "verify/bugs/bug_catalogue.hpp"
 
 namespace tplora {
 

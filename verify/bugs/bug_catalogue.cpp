@@ -1,4 +1,4 @@
-#include "verify/museum/museum.hpp"
+#include "verify/bugs/bug_catalogue.hpp"
 
 #include <fmt/format.h>
 
@@ -130,38 +130,43 @@ constexpr const char* kScenario =
     "R=16 slots=2 adapters=a:r16:alpha32:{0},b:r8:alpha8:{0} tokens=a,b,-,a";
 }  // namespace
 
-Result<Museum> Museum::read(const ConfigFolders& configs) {
-  Museum museum(configs);
+Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
+  BugCatalogue catalogue(configs);
   for (const std::string& name : list_contracts(configs.root, "bugs")) {
     auto contract = load_contract(name, configs.root);
     if (!contract) {
       return fail(contract.error());
     }
-    if (contract->bug && !contract->extends.empty()) {
+    auto record = read_bug_record(contract->file);
+    if (!record) {
+      return fail(record.error());
+    }
+    if (*record && !contract->extends.empty()) {
       auto healthy = load_contract(contract->extends.front(), configs.root);
       if (!healthy) {
         return fail(healthy.error());
       }
-      museum.healthy_.push_back(std::move(*healthy));
-      museum.bugs_.push_back(std::move(*contract));
+      catalogue.entries_.push_back(
+          {**std::move(record), *std::move(contract), *std::move(healthy)});
     }
   }
-  return museum;
+  return catalogue;
 }
 
 // The record's smallest case under `engine`, if it shows the bug there; else empty.
-std::string Museum::smallest_case(const Contract& bug, const std::string& engine) const {
-  for (const BugRecord::Expectation& expect : bug.bug->expect) {
-    if (expect.role != "smallest") {
+std::string BugCatalogue::smallest_case(const Entry& entry, const std::string& engine) const {
+  const Contract& bug = entry.bug;
+  for (const BugRecord::BugCase& published : entry.record.cases) {
+    if (published.role != "smallest") {
       continue;
     }
     const std::string rest =
-        expect.case_line.empty()
+        published.case_line.empty()
             ? fmt::format(fmt::runtime(kScenario), bug.takes_fused_adapters() ? "fused" : "qkv")
-            : expect.case_line;
+            : published.case_line;
     const auto item = parse_scenario(rest).and_then([&](Case scenario) {
-      scenario.layer = expect.layer.empty() ? scenario.layer : expect.layer;
-      return with_deployment(std::move(scenario), expect.model, engine, expect.tp_size)
+      scenario.layer = published.layer.empty() ? scenario.layer : published.layer;
+      return with_deployment(std::move(scenario), published.model, engine, published.tp_size)
           .and_then([&](Case one) { return prepare(std::move(one), configs_); });
     });
     Analyser analyser;
@@ -173,7 +178,7 @@ std::string Museum::smallest_case(const Contract& bug, const std::string& engine
   return "";
 }
 
-std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
+std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) const {
   std::vector<std::string> names;
   if (!item.geometry) {
     return names;
@@ -184,30 +189,30 @@ std::vector<std::string> Museum::same_faults(const PreparedCase& item) const {
   if (!own || (own->verdict != Verdict::silent && own->verdict != Verdict::crash)) {
     return names;
   }
-  for (std::size_t i = 0; i < bugs_.size(); ++i) {
-    const Contract& bug = bugs_[i];
+  for (const auto& [record, bug, healthy] : entries_) {
     // Outside its claims a contract does whatever it does: that is not what was published.
     if (bug.name != item.contract->name && takes_case(bug, item.one) &&
         inside_claims(bug, input.geometry, input.deployment).value_or(false) &&
-        effects_of(bug, input, analyser) == own &&
-        effects_of(healthy_[i], input, analyser) != own) {
+        effects_of(bug, input, analyser) == own && effects_of(healthy, input, analyser) != own) {
       names.push_back(bug.name);
     }
   }
   return names;
 }
 
-std::vector<Museum::BlindSpot> Museum::blind_spots(const std::vector<PreparedCase>& cases) const {
+std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
+    const std::vector<PreparedCase>& cases) const {
   std::map<std::string, std::vector<const PreparedCase*>> by_engine;
   for (const PreparedCase& item : cases) {
-    if (item.geometry && !item.contract->bug) {
+    if (item.geometry && item.bug == nullptr) {
       by_engine[item.contract->name].push_back(&item);
     }
   }
   std::vector<BlindSpot> spots;
   Analyser analyser;
   for (const auto& [engine, items] : by_engine) {
-    for (const Contract& bug : bugs_) {
+    for (const Entry& entry : entries_) {
+      const Contract& bug = entry.bug;
       const auto& below = bug.extends;
       if (std::find(below.begin(), below.end(), engine) == below.end() ||
           bug.takes_fused_adapters() != items.front()->contract->takes_fused_adapters()) {
@@ -219,7 +224,7 @@ std::vector<Museum::BlindSpot> Museum::blind_spots(const std::vector<PreparedCas
       if (seen) {
         continue;
       }
-      BlindSpot spot{engine, bug.name, bug.bug->title, smallest_case(bug, engine)};
+      BlindSpot spot{engine, bug.name, entry.record.title, smallest_case(entry, engine)};
       for (std::size_t i = 0; i < std::min(items.size(), kNeighbourhoods); ++i) {
         // Spread over the suite, whose neighbours are often one model at several tp_sizes.
         const PreparedCase& item =
@@ -240,8 +245,8 @@ std::vector<std::string> same_published_faults(const PreparedCase& item, Verdict
   if (verdict != Verdict::silent && verdict != Verdict::crash) {
     return {};
   }
-  const auto museum = Museum::read(configs);
-  return museum ? museum->same_faults(item) : std::vector<std::string>();
+  const auto catalogue = BugCatalogue::read(configs);
+  return catalogue ? catalogue->same_faults(item) : std::vector<std::string>();
 }
 
 }  // namespace tplora

@@ -11,11 +11,11 @@
 
 namespace tplora {
 
-/// The contracts of configs/bugs that have a bug record.
-class Museum {
+/// The contracts of configs/bugs that have a bug record and extend the contract of an engine.
+class BugCatalogue {
  public:
   /// Refused: a file of configs/bugs that cannot be read.
-  [[nodiscard]] static Result<Museum> read(const ConfigFolders& configs);
+  [[nodiscard]] static Result<BugCatalogue> read(const ConfigFolders& configs);
 
   /// Names of the bugs that do on this case exactly what its contract does, failures and broken
   /// laws alike; empty where nothing is wrong. The name is attached to what was found, it is not
@@ -35,16 +35,20 @@ class Museum {
   [[nodiscard]] std::vector<BlindSpot> blind_spots(const std::vector<PreparedCase>& cases) const;
 
  private:
-  explicit Museum(ConfigFolders configs) : configs_(std::move(configs)) {}
-  [[nodiscard]] std::string smallest_case(const Contract& bug, const std::string& engine) const;
+  struct Entry {
+    BugRecord record;
+    Contract bug;
+    Contract healthy;  ///< that the bug's contract extends
+  };
+  explicit BugCatalogue(ConfigFolders configs) : configs_(std::move(configs)) {}
+  [[nodiscard]] std::string smallest_case(const Entry& entry, const std::string& engine) const;
 
   ConfigFolders configs_;
-  std::vector<Contract> bugs_;
-  std::vector<Contract> healthy_;  ///< beside each bug: the contract it extends
+  std::vector<Entry> entries_;
 };
 
-/// Museum::same_faults for one case of which the verdict is known; the bugs are not even read where
-/// nothing is wrong, and a bug that cannot be read names nothing.
+/// BugCatalogue::same_faults for one case of which the verdict is known; the bugs are not even read
+/// where nothing is wrong, and a bug that cannot be read names nothing.
 [[nodiscard]] std::vector<std::string> same_published_faults(const PreparedCase& item,
                                                              Verdict verdict,
                                                              const ConfigFolders& configs);

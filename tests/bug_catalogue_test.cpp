@@ -1,6 +1,6 @@
-// The museum: every published bug is caught as published, named afterwards, and missed by no suite
-// that says it would see it.
-#include "verify/museum/museum.hpp"
+// The catalogue: every published bug is caught as published, named afterwards, and missed by no
+// suite that says it would see it.
+#include "verify/bugs/bug_catalogue.hpp"
 
 #include <fmt/format.h>
 
@@ -16,12 +16,12 @@ using namespace tplora;
 
 namespace {
 
-Museum museum() {
-  auto museum = Museum::read(test::configs());
-  if (!museum) {
-    FAIL(museum.error().text());
+BugCatalogue read_catalogue() {
+  auto catalogue = BugCatalogue::read(test::configs());
+  if (!catalogue) {
+    FAIL(catalogue.error().text());
   }
-  return std::move(*museum);
+  return std::move(*catalogue);
 }
 
 Suite suite(const test::TemporaryFolder& folder, const std::string& cases) {
@@ -93,9 +93,9 @@ bool rewrites_formula(const Mutant& mutant) {
   });
 }
 
-std::set<std::string> blind(const Museum& bugs, const Suite& suite) {
+std::set<std::string> blind(const BugCatalogue& bugs, const Suite& suite) {
   std::set<std::string> names;
-  for (const Museum::BlindSpot& spot : bugs.blind_spots(suite.cases)) {
+  for (const BugCatalogue::BlindSpot& spot : bugs.blind_spots(suite.cases)) {
     names.insert(spot.bug);
   }
   return names;
@@ -104,32 +104,55 @@ std::set<std::string> blind(const Museum& bugs, const Suite& suite) {
 }  // namespace
 
 TEST_CASE("every bug has a published, a smallest and an invisible case, and says what is found",
-          "[museum]") {
+          "[bugs]") {
   const auto names = list_contracts(test::configs().root, "bugs");
   CHECK(names.size() >= 33);
   for (const std::string& name : names) {
     CAPTURE(name);
     const Contract contract = test::contract(name);
-    REQUIRE(contract.bug);
-    CHECK(!contract.bug->title.empty());
-    CHECK(!contract.bug->links.empty());
+    const auto record = read_bug_record(contract.file);
+    REQUIRE((record && *record));
+    CHECK(!(*record)->title.empty());
+    CHECK(!(*record)->links.empty());
     CHECK(!contract.extends.empty());
     std::set<std::string> roles;
     bool shown = false;
-    for (const BugRecord::Expectation& expect : contract.bug->expect) {
-      roles.insert(expect.role);
-      CHECK((expect.role != "invisible" || expect.verdict == "consistent"));
-      CHECK((expect.role != "smallest" || expect.verdict == "silent" || expect.verdict == "crash"));
-      const bool wrong = expect.verdict == "silent" || expect.verdict == "crash";
-      CHECK(wrong == !expect.finding.empty());
-      shown = shown || (expect.role == "published" && wrong);
+    for (const BugRecord::BugCase& published : (*record)->cases) {
+      roles.insert(published.role);
+      CHECK((published.role != "invisible" || published.verdict == Verdict::consistent));
+      CHECK((published.role != "smallest" || published.verdict == Verdict::silent ||
+             published.verdict == Verdict::crash));
+      const bool wrong =
+          published.verdict == Verdict::silent || published.verdict == Verdict::crash;
+      CHECK(wrong == !published.finding.empty());
+      shown = shown || (published.role == "published" && wrong);
     }
     CHECK(roles == std::set<std::string>{"published", "smallest", "invisible"});
     CHECK(shown);
   }
 }
 
-TEST_CASE("the museum comes out as published", "[museum]") {
+TEST_CASE("a bug record is of its file alone, and each of its fields is read or refused",
+          "[bugs]") {
+  const auto refusal = [](const std::string& bug) {
+    const auto record = parse_bug_record(R"({"bug": )" + bug + "}", "mine.json");
+    return record ? "" : record.error().text();
+  };
+  const std::string head = R"({"title": "t", "links": [], "published": "p", "symptom": "s", )"
+                           R"("lesson": "l", "expect": [)";
+  const std::string one =
+      R"({"role": "smallest", "model": "m", "tp_size": 2, "shape_check": "pass")";
+  CHECK(refusal(head + one + R"(, "verdict": "silent"}]})").empty());
+  CHECK(refusal(head + one + "}]}") == "mine.json#/bug/expect/0: the key \"verdict\" is missing");
+  CHECK(refusal(head + one + R"(, "verdict": "fine"}]})").find("expected one of \"refused\"") !=
+        std::string::npos);
+  CHECK(refusal("1") == "mine.json#/bug: found 1, expected an object");
+  const auto none = parse_bug_record(R"({"extends": "sglang-24420"})", "mine.json");
+  REQUIRE(none);
+  CHECK_FALSE(*none);
+}
+
+TEST_CASE("every published bug comes out as published", "[bugs]") {
   const auto read = read_suite(test::configs().root / "suites/museum.json", test::configs());
   REQUIRE(read);
   const auto outcomes = run_cases(read->cases, {});
@@ -146,7 +169,7 @@ TEST_CASE("the museum comes out as published", "[museum]") {
   CHECK(table.find("not shown") == std::string::npos);
 }
 
-TEST_CASE("an expected finding that nobody makes is a failure", "[museum]") {
+TEST_CASE("an expected finding that nobody makes is a failure", "[bugs]") {
   CaseOutcome outcome;
   outcome.findings.emplace_back();
   outcome.findings.back().cause = "the buffer is too short";
@@ -157,9 +180,9 @@ TEST_CASE("an expected finding that nobody makes is a failure", "[museum]") {
   CHECK(missing_finding(outcome, expect) == "too long");
 }
 
-TEST_CASE("a contract that does what a published bug does is told by its name", "[museum]") {
+TEST_CASE("a contract that does what a published bug does is told by its name", "[bugs]") {
   const test::TemporaryFolder folder;
-  const Museum bugs = museum();
+  const BugCatalogue bugs = read_catalogue();
   const std::string rest = " tp=4 R=16 adapters=a:r16:alpha32:qkv,b:r8:alpha8:qkv tokens=a,b";
   const std::string model = "model=H=16,KV=2,D=4,hidden=16 engine=";
   // The same mistake in another engine's words: V starts behind what all ranks hold of K.
@@ -196,7 +219,7 @@ TEST_CASE("a contract that does what a published bug does is told by its name", 
           .empty());
 }
 
-TEST_CASE("two faults at once are both found and blamed on both formulas", "[museum]") {
+TEST_CASE("two faults at once are both found and blamed on both formulas", "[bugs]") {
   const test::TemporaryFolder folder;
   const std::string both = engine_file(
       folder, "both", "bugs/sglang-24420.json",
@@ -222,10 +245,10 @@ TEST_CASE("two faults at once are both found and blamed on both formulas", "[mus
   CHECK(v_lost);
   CHECK(k_swapped);
   CHECK(blamed.count(both + "#/replace/~1lora_b~1copies~11~1from") == 1);
-  CHECK(museum().same_faults(item).empty());
+  CHECK(read_catalogue().same_faults(item).empty());
 }
 
-TEST_CASE("an uncatalogued wrong contract is blamed on the formula that was changed", "[museum]") {
+TEST_CASE("an uncatalogued wrong contract is blamed on the formula that was changed", "[bugs]") {
   // Every mutant that is silent in one scenario: the changed formula, or a let it defines, must
   // stand among the causes.
   std::int64_t silent = 0;
@@ -264,9 +287,9 @@ TEST_CASE("an uncatalogued wrong contract is blamed on the formula that was chan
   CHECK(blamed * 100 > silent * 95);
 }
 
-TEST_CASE("a suite is told which faults it could not have seen, and where it could", "[museum]") {
+TEST_CASE("a suite is told which faults it could not have seen, and where it could", "[bugs]") {
   const test::TemporaryFolder folder;
-  const Museum bugs = museum();
+  const BugCatalogue bugs = read_catalogue();
   const auto grid = [&](const char* model, const char* tp, const char* rest) {
     return suite(
         folder,
@@ -282,7 +305,7 @@ TEST_CASE("a suite is told which faults it could not have seen, and where it cou
   const Suite wide = grid("H=16,KV=4,D=8,hidden=64,gate=2", "1, 2, 4, 8", plain);
   CHECK_FALSE(blind(bugs, wide).contains("sglang-24420"));
   CHECK_FALSE(blind(bugs, wide).contains("sglang-19974"));
-  for (const Museum::BlindSpot& spot : bugs.blind_spots(narrow.cases)) {
+  for (const BugCatalogue::BlindSpot& spot : bugs.blind_spots(narrow.cases)) {
     CAPTURE(spot.bug, spot.nearest);
     const auto near = parse_case(spot.nearest);
     REQUIRE(near);

@@ -1,0 +1,37 @@
+#include "verify/case/condition.hpp"
+
+#include <vector>
+
+#include "sim/base/ensure.hpp"
+#include "sim/contract/symbols.hpp"
+
+namespace tplora {
+
+std::optional<Formula> read_condition(const Fields& fields, std::string_view key,
+                                      FirstError& errors) {
+  const auto field = fields.find(key, Need::optional);
+  if (!field) {
+    return std::nullopt;
+  }
+  return errors.take(field->string().and_then([&](const std::string& text) {
+    return Formula::parse(text, field->place(), predefined_symbols());
+  }));
+}
+
+Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& item) {
+  ensure(item.geometry.has_value(), "a condition is asked of a layer with a qkv projection");
+  const LayoutCase layout = layout_case(item.one, *item.geometry);
+  std::vector<std::int64_t> values(symbol::count, 0);
+  for (int number = 0; number < symbol::tp_rank; ++number) {
+    values[static_cast<std::size_t>(number)] =
+        symbol_value(layout.geometry, layout.deployment, number);
+  }
+  values[symbol::T] = item.one.tp_size / item.one.dp_size;
+  const auto value = formula.evaluate(values);
+  if (!value) {
+    return fail(formula.explain(values).error);
+  }
+  return *value;
+}
+
+}  // namespace tplora

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "sim/layout/prover.hpp"
 #include "verify/explain/search.hpp"
 
 namespace tplora {
@@ -15,7 +16,10 @@ constexpr std::size_t kMostRoots = 12;
 class Blamer {
  public:
   Blamer(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
-      : analysis_(analysis), input_(input), search_(contract, input, analysis) {}
+      : analysis_(analysis),
+        input_(input),
+        wide_(inside_claims(contract, input.geometry, input.deployment).value_or(true)),
+        search_(contract, input, analysis) {}
 
   std::vector<Blame> run() {
     for (std::size_t i = 0; i < analysis_.failures.size(); ++i) {
@@ -44,7 +48,7 @@ class Blamer {
     const PlanFailure& failure = analysis_.failures[number];
     std::vector<Found> found;
     if (blames_.size() < kMostRoots) {
-      found = search_.all(Symptoms::of(failure), first_adapter(), failure.law == Law::fit);
+      found = search_.all(Symptoms::of(failure), first_adapter(), wide_ && failure.law == Law::fit);
     }
     if (failure.law == Law::check) {
       // What fails by itself is itself the first to be asked, unless the contract that is looked at
@@ -75,7 +79,7 @@ class Blamer {
         }
       }
       if (found.empty()) {
-        found = search_.all(target, adapter, true);
+        found = search_.all(target, adapter, wide_);
       }
     }
     take(found, std::nullopt, number);
@@ -140,6 +144,7 @@ class Blamer {
 
   const Analysis& analysis_;
   const LayoutCase& input_;
+  bool wide_;  ///< outside its claims nobody expects a contract to be right but for one place
   Search search_;
   std::vector<bool> blamed_, failure_blamed_;
   std::vector<Blame> blames_;

@@ -1,3 +1,6 @@
+#include <stdexcept>
+
+#include "sim/contract/sites.hpp"
 #include "sim/layout/prover.hpp"
 #include "tests/support.hpp"
 #include "verify/explain/finding.hpp"
@@ -114,6 +117,34 @@ TEST_CASE("an extends cycle over two files is refused", "[contract]") {
   const auto contract = read_contract(folder.write("two.json", R"({"extends": "one"})"));
   REQUIRE_FALSE(contract);
   CHECK(contract.error().text().find("leads back") != std::string::npos);
+}
+
+TEST_CASE("what the language and the contract state of their callers is ensured", "[contract]") {
+  SymbolTable table = predefined_symbols();
+  CHECK_THROWS_AS(table.add("H"), std::logic_error);
+  CHECK_THROWS_AS(table.name(table.size()), std::logic_error);
+  CHECK_THROWS_AS(table.shrink(table.size() + 1), std::logic_error);
+
+  const auto formula = Formula::parse("H / KV", "file.json#/x", table);
+  REQUIRE(formula);
+  const std::vector<std::int64_t> enough = {0, 4, 2};
+  CHECK_THROWS_AS(formula->explain(enough), std::logic_error);  // it has a value
+  CHECK_THROWS_AS(formula->is_undefined(enough), std::logic_error);
+  const std::vector<std::int64_t> few = {0, 4};
+  CHECK_THROWS_AS(formula->evaluate_tree(few), std::logic_error);
+  CHECK_THROWS_AS(formula->used_values(few), std::logic_error);
+  CHECK_THROWS_AS(Formula().evaluate_tree(enough), std::logic_error);
+  CHECK_THROWS_AS(Formula::print({}, 0, {}), std::logic_error);
+
+  Contract contract = test::contract("sglang");
+  CHECK_THROWS_AS(contract.place_of("weight"), std::logic_error);
+  for (const WordSite& site : word_sites(contract)) {
+    CHECK_THROWS_AS(site.put(contract, site.words.size()), std::logic_error);
+  }
+  for (const ListSite& site : list_sites(contract)) {
+    CHECK_THROWS_AS(site.erase(contract, site.size), std::logic_error);
+    CHECK_THROWS_AS(site.swap(contract, site.size - 1), std::logic_error);
+  }
 }
 
 TEST_CASE("entries behind a removed one keep the places at which they were written", "[contract]") {

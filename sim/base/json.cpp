@@ -6,6 +6,7 @@
 #include <set>
 #include <system_error>
 
+#include "sim/base/ensure.hpp"
 #include "sim/base/printable.hpp"
 
 namespace tplora {
@@ -243,6 +244,7 @@ Result<JsonView> JsonView::at(std::string_view key) const {
 }
 
 JsonView JsonView::element(std::size_t i) const {
+  ensure(value_->is_array() && i < value_->size(), "an element of a list is asked for");
   return {(*value_)[i], file_, pointer_ + "/" + std::to_string(i)};
 }
 

@@ -50,7 +50,7 @@ class JsonView {
   /// "file#pointer", or the file alone at the root.
   [[nodiscard]] std::string place() const;
 
-  /// The member called `key`; nothing when absent. Precondition: this is an object.
+  /// The member called `key`; nothing when absent, or when this is no object.
   [[nodiscard]] std::optional<JsonView> find(std::string_view key) const;
   /// As find, but a JSON null counts as absent too.
   [[nodiscard]] std::optional<JsonView> find_not_null(std::string_view key) const;

@@ -32,8 +32,11 @@ enum class PoolEvict {
   lru,   ///< the one loaded, activated or used the longest ago
   fifo,  ///< the one loaded the longest ago
 };
-/// Whether the base model holds a slot of its own, while tokens without an adapter are served.
-enum class PoolBase { none, slot };
+/// Whether tokens without an adapter take up a slot.
+enum class PoolBase {
+  none,  ///< they need none
+  slot,  ///< the base model is a resident like an adapter, in slot 0, while such tokens are served
+};
 
 /// The row order the engine assumes in a fused tensor. What the file really holds is a property of
 /// model and adapter; a bug is often the two disagreeing.
@@ -50,29 +53,58 @@ enum class FusedBy {
                ///< model's order, whatever the engine assumes
 };
 
-enum class Fit { exact, corner };
-enum class PastEnd { clip, error, zero };
-enum class Gather { none, tp };  ///< lora_a: whether shrink outputs are gathered over the group
-enum class ViewGather { none, all };  ///< view: own output, or all outputs of the group in t order
+/// What a rank's slice of LoRA B, the rows that its copies take, must have in common with the
+/// buffer that it is put into.
+enum class Fit {
+  exact,   ///< as many rows as the buffer: the engine asserts equal shapes
+  corner,  ///< at most as many: the slice goes to the buffer's first rows
+};
+/// What becomes of rows of a copy that lie outside its source.
+enum class PastEnd {
+  clip,   ///< they are left out, as by a Python slice
+  error,  ///< the engine fails, as a narrow does
+  zero,   ///< they are zeros
+};
+/// Whether what the A rows of a rank give (the shrink outputs) meets the B rows of that rank only.
+enum class Gather {
+  none,  ///< yes
+  tp,    ///< no: all ranks' are put side by side first, in t order
+};
+/// The output in which attention looks for the heads of a rank.
+enum class ViewGather {
+  none,  ///< the rank's own
+  all,   ///< those of all ranks of the group, in t order
+};
+
+/// What a load zeroes of its slot.
 enum class PoolClear {
   nothing,
-  tail,  ///< columns of B behind the adapter's lora_rank, after the load
-  slot,  ///< all of the slot, before the load
+  tail,  ///< the columns of B behind the adapter's lora_rank, after the load
+  slot,  ///< all of it, before the load
 };
-enum class PoolAbsent { zero, keep };
+/// What a load does to a slot's rows of a part that the adapter does not target.
+enum class PoolAbsent {
+  zero,
+  keep,  ///< nothing: there stands what the slot's last tenant left
+};
+/// Which tensors of an adapter the host keeps once a load has cut a rank's rows out of them. Every
+/// load, of whatever slot, cuts the tensors that the host keeps by then.
 enum class PoolCut {
-  copy,      ///< a rank's slices are cut into new tensors
-  in_place,  ///< and take the place of the tensors kept on the host: the next use cuts them again
+  copy,      ///< the whole ones: every load cuts the same rows
+  in_place,  ///< the rows that were cut: the next load of the adapter takes them for whole tensors
+             ///< and cuts a part out of that part
 };
-/// Where the factor of the delta stands.
+/// Where B is multiplied by the factor of the delta (`scaling`).
 enum class PoolScale {
-  table,  ///< beside the weights, looked up when a kernel runs
-  slot,   ///< multiplied into the B rows that are put into a slot
-  cache,  ///< multiplied into the B kept on the host, again at each use
+  table,  ///< nowhere: a table beside the slots has the factor, for the kernels
+  slot,   ///< in the rows that a load puts into a slot
+  cache,  ///< in the tensor that the host keeps, at every load: from the second on, the factor is
+          ///< in it more than once
 };
+/// Which slot the tokens of an adapter read once it was loaded into several, one after the other.
 enum class PoolLookup {
-  current,  ///< tokens read the slot where their adapter is
-  first,    ///< tokens read the slot where their adapter was first put
+  current,  ///< the one it was loaded into last
+  first,    ///< the one it was loaded into first, whoever stands there now
 };
 
 /// `for: {"i": "n"}`: repeats a copy or kernel entry for i = 0 .. n-1. Several nest, first
@@ -209,6 +241,7 @@ struct Contract {
   std::map<std::string, std::string> written_at;
 
   /// Of what stands at a pointer: where it was written, else where the nearest thing around it was.
+  /// Precondition: a JSON pointer.
   [[nodiscard]] std::string place_of(const std::string& pointer) const;
   /// The latest phase among the symbols of `formula`.
   [[nodiscard]] Phase phase_of(const Formula& formula) const;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <system_error>
 
+#include "sim/base/ensure.hpp"
+
 namespace tplora {
 namespace {
 
@@ -262,6 +264,7 @@ void ContractDocument::wrote(const std::string& pointer, const JsonView& where) 
 }
 
 std::string ContractDocument::place(const std::string& pointer) const {
+  ensure(pointer.empty() || pointer.front() == '/', "what stands somewhere is named by a pointer");
   std::string prefix = pointer;
   for (;;) {
     if (const auto found = origin_.find(prefix); found != origin_.end()) {

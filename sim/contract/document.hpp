@@ -26,7 +26,8 @@ class ContractDocument {
                                         const std::filesystem::path& configs);
 
   [[nodiscard]] const Json& json() const { return json_; }
-  /// File and JSON pointer at which the value now standing at `pointer` was written.
+  /// File and JSON pointer at which the value now standing at `pointer` was written. Precondition:
+  /// a JSON pointer.
   [[nodiscard]] std::string place(const std::string& pointer) const;
   /// Names of the contracts extended, the nearest first.
   [[nodiscard]] const std::vector<std::string>& extended() const { return extended_; }

@@ -35,6 +35,8 @@ class Formula {
   static Result<Formula> parse(std::string text, std::string place, const SymbolTable& symbols);
 
   /// The value, or nothing when a division leaves a remainder or has divisor 0, or on overflow.
+  /// Precondition, here and below: the formula was parsed, and `values` has one for every symbol
+  /// that it mentions. Only the slow functions check it: this one is the inner loop of all sweeps.
   [[nodiscard]] std::optional<std::int64_t> evaluate(std::span<const std::int64_t> values) const {
     std::int64_t out = 0;
     return evaluate(values, out) ? std::optional(out) : std::nullopt;
@@ -64,6 +66,7 @@ class Formula {
     bool undefined = false;  ///< division by zero or overflow: the contract's mistake, not an
                              ///< assertion of the engine it describes
   };
+  /// Precondition: evaluate gave nothing.
   [[nodiscard]] Stop explain(std::span<const std::int64_t> values) const;
 
   /// "h=4, D=256": the symbols this formula mentions, each once, in order of first appearance.
@@ -118,6 +121,7 @@ class Formula {
   [[nodiscard]] const std::vector<Node>& nodes() const { return nodes_; }
   [[nodiscard]] std::int32_t root() const { return root_; }
   /// A tree as text that parses back to it. `name` gives the name of a symbol's number.
+  /// Precondition: `root` is one of `nodes`.
   [[nodiscard]] static std::string print(const std::vector<Node>& nodes, std::int32_t root,
                                          const std::function<std::string(int)>& name);
 
@@ -149,6 +153,7 @@ class Formula {
   };
   class Parser;
 
+  void ensure_values(std::span<const std::int64_t> values) const;
   bool run_steps(std::span<const std::int64_t> values, std::int64_t& out) const;
   bool run(std::int32_t node, std::span<const std::int64_t> values, std::int64_t& out,
            Failure* failure) const;

@@ -11,11 +11,22 @@
 namespace tplora {
 
 std::optional<std::int64_t> Formula::evaluate_tree(std::span<const std::int64_t> values) const {
+  ensure_values(values);
   std::int64_t out = 0;
   return run(root_, values, out, nullptr) ? std::optional(out) : std::nullopt;
 }
 
+void Formula::ensure_values(std::span<const std::int64_t> values) const {
+  ensure(root_ >= 0, "a formula is parsed before it is evaluated");
+  ensure(std::all_of(used_.begin(), used_.end(),
+                     [&](const Used& each) {
+                       return static_cast<std::size_t>(each.symbol) < values.size();
+                     }),
+         "every symbol that a formula mentions has a value");
+}
+
 bool Formula::is_undefined(std::span<const std::int64_t> values) const {
+  ensure_values(values);
   Failure failure;
   std::int64_t ignored = 0;
   ensure(!run(root_, values, ignored, &failure), "is_undefined is asked only of a failing formula");
@@ -115,6 +126,7 @@ std::string Formula::print(const std::vector<Node>& nodes, std::int32_t root,
   static constexpr std::array<std::string_view, 22> kText = {
       "",     "",    "-",    "not ", " + ",  " - ",   "*",    "/", "//",  " % ", " == ",
       " != ", " < ", " <= ", " > ",  " >= ", " and ", " or ", "?", "min", "max", "ceil_div"};
+  ensure(root >= 0 && static_cast<std::size_t>(root) < nodes.size(), "a root is one of the nodes");
   const Node& node = nodes[static_cast<std::size_t>(root)];
   const auto text = kText[static_cast<std::size_t>(node.op)];
   const auto inner = [&](std::int32_t child) {
@@ -140,6 +152,7 @@ std::string Formula::print(const std::vector<Node>& nodes, std::int32_t root,
 }
 
 Formula::Stop Formula::explain(std::span<const std::int64_t> values) const {
+  ensure_values(values);
   Failure failure;
   std::int64_t ignored = 0;
   ensure(!run(root_, values, ignored, &failure), "explain is asked only about a failing formula");
@@ -158,6 +171,7 @@ Formula::Stop Formula::explain(std::span<const std::int64_t> values) const {
 }
 
 std::string Formula::used_values(std::span<const std::int64_t> values) const {
+  ensure_values(values);
   std::string list;
   for (const auto& [number, name] : used_) {
     list += fmt::format("{}{}={}", list.empty() ? "" : ", ", name,

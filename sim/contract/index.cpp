@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/base/ensure.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/contract/words.hpp"
 
@@ -131,6 +132,7 @@ std::vector<Formula*> formulas_of(Contract& contract) {
 }
 
 std::string Contract::place_of(const std::string& pointer) const {
+  ensure(pointer.empty() || pointer.front() == '/', "what stands somewhere is named by a pointer");
   for (std::string at = pointer;; at.resize(at.rfind('/'))) {
     if (const auto found = written_at.find(at); found != written_at.end()) {
       return found->second + (at == pointer ? "" : pointer.substr(at.size()));

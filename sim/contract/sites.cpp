@@ -182,7 +182,8 @@ class WordLister {
     WordSite site{.pointer = std::move(pointer),
                   .words = {},
                   .word = static_cast<std::size_t>(of(contract_)),
-                  .put = [of](Contract& contract, std::size_t number) {
+                  .put = [of, count = buffers.size()](Contract& contract, std::size_t number) {
+                    ensure(number < count, "a buffer of the section");
                     of(contract) = static_cast<int>(number);
                   }};
     for (const Buffer& one : buffers) {
@@ -219,16 +220,21 @@ std::vector<WordSite> word_sites(const Contract& contract) {
 std::vector<ListSite> list_sites(const Contract& contract) {
   std::vector<ListSite> sites;
   const auto put = [&](const char* pointer, auto of, bool order_matters) {
-    sites.push_back(
-        {.pointer = pointer,
-         .size = of(contract).size(),
-         .order_matters = order_matters,
-         .erase =
-             [of](Contract& c, std::size_t i) {
-               auto& list = of(c);
-               list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
-             },
-         .swap = [of](Contract& c, std::size_t i) { std::swap(of(c)[i], of(c)[i + 1]); }});
+    sites.push_back({.pointer = pointer,
+                     .size = of(contract).size(),
+                     .order_matters = order_matters,
+                     .erase =
+                         [of](Contract& c, std::size_t i) {
+                           auto& list = of(c);
+                           ensure(i < list.size(), "an entry that is left out was there");
+                           list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
+                         },
+                     .swap =
+                         [of](Contract& c, std::size_t i) {
+                           auto& list = of(c);
+                           ensure(i + 1 < list.size(), "two entries that are exchanged were there");
+                           std::swap(list[i], list[i + 1]);
+                         }});
   };
   put(
       "/checks", [](auto& c) -> auto& { return c.checks; }, false);

@@ -64,7 +64,7 @@ struct WordSite {
   std::string pointer;
   std::vector<std::string> words;  ///< all that may stand here
   std::size_t word = 0;            ///< the one that does
-  /// Puts words[number] into a contract with the same lists.
+  /// Puts words[number] into a contract with the same lists. Precondition: there is that word.
   std::function<void(Contract&, std::size_t)> put;
 };
 
@@ -77,8 +77,9 @@ struct ListSite {
   std::string pointer;
   std::size_t size = 0;
   bool order_matters = true;
+  /// Leaves an entry out. Precondition: the contract has that entry.
   std::function<void(Contract&, std::size_t)> erase;
-  /// Exchanges an entry with the next.
+  /// Exchanges an entry with the next. Precondition: the contract has both.
   std::function<void(Contract&, std::size_t)> swap;
 };
 [[nodiscard]] std::vector<ListSite> list_sites(const Contract& contract);

@@ -23,6 +23,16 @@ int SymbolTable::add(std::string name) {
   return size() - 1;
 }
 
+void SymbolTable::shrink(int left) {
+  ensure(left >= 0 && left <= size(), "a table shrinks to symbols that it has");
+  names_.resize(static_cast<std::size_t>(left));
+}
+
+const std::string& SymbolTable::name(int symbol) const {
+  ensure(symbol >= 0 && symbol < size(), "a symbol of the table is named");
+  return names_[static_cast<std::size_t>(symbol)];
+}
+
 std::string SymbolTable::listing() const {
   return fmt::format("{}", fmt::join(names_, ", "));
 }

@@ -16,12 +16,12 @@ class SymbolTable {
   [[nodiscard]] std::optional<int> find(std::string_view name) const;
   /// Adds `name` and returns its number. Precondition: not defined yet.
   int add(std::string name);
-  /// Forgets the symbols added last, down to `size` (loop indices go out of scope).
-  void shrink(int size) { names_.resize(static_cast<std::size_t>(size)); }
+  /// Forgets the symbols added last, so that `size` are left (loop indices go out of scope).
+  /// Precondition: there are at least so many.
+  void shrink(int size);
   [[nodiscard]] int size() const { return static_cast<int>(names_.size()); }
-  [[nodiscard]] const std::string& name(int symbol) const {
-    return names_[static_cast<std::size_t>(symbol)];
-  }
+  /// Precondition: the number of a symbol.
+  [[nodiscard]] const std::string& name(int symbol) const;
   [[nodiscard]] std::string listing() const;
 
  private:

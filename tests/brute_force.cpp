@@ -83,9 +83,8 @@ class Rank {
   Rank(const Contract& contract, const LayoutCase& input, std::int64_t tp_rank)
       : c(contract), in(input), g(input.geometry) {
     values.assign(static_cast<std::size_t>(c.value_count), 0);
-    for (int i = 0; i < symbol::count; ++i) {
-      values[static_cast<std::size_t>(i)] = symbol_value(g, in.deployment, i);
-    }
+    const SymbolValues given = symbol_values(g, in.deployment);
+    std::copy(given.begin(), given.end(), values.begin());
     values[symbol::tp_rank] = values[symbol::t] = tp_rank;
     build();
   }

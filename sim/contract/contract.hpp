@@ -184,8 +184,6 @@ struct LoraBSection {
   PastEnd past_end = PastEnd::clip;
   std::vector<Buffer> buffers;
   std::vector<Copy> copies;
-  /// Follows from the formulas: on a rank, adapters of equal targets are copied alike.
-  bool same_for_targets = false;
 };
 
 struct LoraASection {
@@ -193,7 +191,6 @@ struct LoraASection {
   PastEnd past_end = PastEnd::clip;
   std::vector<Buffer> buffers;
   std::vector<Copy> copies;
-  bool same_on_ranks = false;  ///< follows from the formulas: for an adapter, all copies alike
 };
 
 struct PoolSection {
@@ -209,6 +206,14 @@ struct PoolSection {
 struct ViewSection {
   ViewGather gather = ViewGather::none;
   FusedOrder order = FusedOrder::blocks;
+};
+
+/// What a formula's value may change with, lets looked through. All false: a deployment has one.
+struct Dependence {
+  bool tp_rank = false;
+  bool targets = false;  ///< which parts an adapter targets
+  bool adapter = false;  ///< its lora_rank or lora_alpha
+  bool index = false;    ///< the index of a loop
 };
 
 /// A contract, compiled. Every formula is over `symbols`.
@@ -231,7 +236,6 @@ struct Contract {
   LoraBSection lora_b;
   LoraASection lora_a;
   std::vector<KernelEntry> kernel;
-  bool kernel_same_on_ranks = false;  ///< follows from the formulas: for an adapter, all entries
   PoolSection pool;
   ViewSection view;
   Formula scaling_numerator;
@@ -243,6 +247,8 @@ struct Contract {
   /// Of what stands at a pointer: where it was written, else where the nearest thing around it was.
   /// Precondition: a JSON pointer.
   [[nodiscard]] std::string place_of(const std::string& pointer) const;
+  /// Precondition: a formula of this contract that is no claim.
+  [[nodiscard]] const Dependence& dependence(const Formula& formula) const;
   /// The latest phase among the symbols of `formula`.
   [[nodiscard]] Phase phase_of(const Formula& formula) const;
   /// Whether adapters are fused (one A for q, k and v), because lora_a copies a `shared` source.
@@ -251,15 +257,14 @@ struct Contract {
   [[nodiscard]] bool mentions(int symbol) const;
   /// One more than the highest symbol number any formula uses, loop indices included.
   int value_count = 0;
-  /// Formulas with a memo number.
-  int memo_count = 0;
+  std::vector<Dependence> dependences;  ///< by Formula::number
 };
 
 /// Every formula of the contract but claims, with `let` first, in the order of the file.
 [[nodiscard]] std::vector<Formula*> formulas_of(Contract& contract);
 
-/// Works out again what follows from the formulas: phases, memo numbers, what is the same for
-/// targets and on ranks. For those who change a compiled contract; read_contract has done it.
+/// Works out again what follows from the formulas: phases, numbers, dependences. For those who
+/// change a compiled contract; read_contract has done it.
 void index_formulas(Contract& contract);
 
 /// Reads and compiles a contract file. The contract that it `extends` stands in `file`'s folder, in

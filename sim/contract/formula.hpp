@@ -78,13 +78,9 @@ class Formula {
   /// The symbols mentioned, each once, in order of first appearance.
   [[nodiscard]] const std::vector<Used>& used_symbols() const { return used_; }
 
-  /// For planners, which evaluate a formula once for as long as its value cannot change.
-  struct Memo {
-    int number = -1;       ///< given by the contract; -1: the value changes from call to call
-    bool of_rank = false;  ///< the value is one rank's; otherwise the same on all ranks
-  };
-  [[nodiscard]] Memo memo() const { return memo_; }
-  void set_memo(Memo memo) { memo_ = memo; }
+  /// Its place among the formulas of its contract (Contract::dependences), -1 outside of one.
+  [[nodiscard]] int number() const { return number_; }
+  void set_number(int number) { number_ = number; }
 
   // --- the tree, for those who rewrite formulas ------------------------------------------------
   enum class Op : std::uint8_t {
@@ -167,7 +163,7 @@ class Formula {
   std::int32_t root_ = -1;
   std::vector<Used> used_;
   std::vector<Step> steps_;
-  Memo memo_;
+  int number_ = -1;
   int stack_ = 0;  ///< values the compiled form needs at once
 };
 

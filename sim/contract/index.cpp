@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 
 #include "sim/base/ensure.hpp"
 #include "sim/contract/contract.hpp"
@@ -31,50 +30,34 @@ void add_buffers(std::vector<Buffer>& buffers, std::vector<Formula*>& list) {
   }
 }
 
-/// Whether every symbol is predefined or a `let`: a loop index changes from call to call.
-bool without_loop_index(const Contract& contract, const Formula& formula) {
-  const auto& used = formula.used_symbols();
-  return std::all_of(used.begin(), used.end(), [&](const Formula::Used& each) {
-    return each.symbol < symbol::count ||
-           std::any_of(contract.lets.begin(), contract.lets.end(),
-                       [&](const Let& let) { return let.symbol == each.symbol; });
+/// What a symbol changes with, by the lets that are numbered. A contract's own T or t takes the
+/// place of the predefined one.
+Dependence dependence_of(const Contract& contract, int symbol) {
+  const auto let = std::find_if(contract.lets.rbegin(), contract.lets.rend(), [&](const Let& each) {
+    return each.symbol == symbol && each.formula.number() >= 0;
   });
+  if (let != contract.lets.rend()) {
+    return contract.dependence(let->formula);
+  }
+  const bool predefined = symbol < symbol::count;
+  const Phase phase = predefined ? predefined_phase(symbol) : Phase::deployment;
+  const bool shape = symbol == symbol::r || symbol == symbol::alpha;
+  return {.tp_rank = phase == Phase::tp_rank,
+          .targets = phase == Phase::adapter && !shape,
+          .adapter = phase == Phase::adapter && shape,
+          .index = !predefined};
 }
 
-/// Whether the formula sees nothing that differs between ranks. A `let` of an adapter's phase may,
-/// so it is taken to.
-bool same_on_ranks(const Contract& contract, const Formula& formula) {
-  const auto& used = formula.used_symbols();
-  return std::all_of(used.begin(), used.end(), [&](const Formula::Used& each) {
-    const auto let = std::find_if(contract.lets.begin(), contract.lets.end(),
-                                  [&](const Let& one) { return one.symbol == each.symbol; });
-    return let != contract.lets.end()
-               ? let->phase == Phase::deployment
-               : each.symbol < symbol::tp_rank ||
-                     (each.symbol >= symbol::r && each.symbol < symbol::count);
-  });
-}
-
-/// Whether the formula sees nothing of an adapter but which parts it targets. A `let` of an
-/// adapter's phase may see more, so it is taken to.
-bool same_for_targets(const Contract& contract, const Formula& formula) {
-  const auto& used = formula.used_symbols();
-  return without_loop_index(contract, formula) &&
-         std::none_of(used.begin(), used.end(), [&](const Formula::Used& each) {
-           return each.symbol == symbol::r || each.symbol == symbol::alpha ||
-                  std::any_of(contract.lets.begin(), contract.lets.end(), [&](const Let& let) {
-                    return let.symbol == each.symbol && let.phase == Phase::adapter;
-                  });
-         });
-}
-
-/// Whether `holds` for every formula of copies that are not repeated.
-template <class Test>
-bool all_formulas(const std::vector<Copy>& copies, const Test& holds) {
-  return std::all_of(copies.begin(), copies.end(), [&](const Copy& copy) {
-    return copy.loops.empty() && holds(copy.from) && holds(copy.rows) &&
-           (!copy.at || holds(*copy.at));
-  });
+Dependence dependence_of(const Contract& contract, const Formula& formula) {
+  Dependence all;
+  for (const Formula::Used& used : formula.used_symbols()) {
+    const Dependence one = dependence_of(contract, used.symbol);
+    all.tp_rank = all.tp_rank || one.tp_rank;
+    all.targets = all.targets || one.targets;
+    all.adapter = all.adapter || one.adapter;
+    all.index = all.index || one.index;
+  }
+  return all;
 }
 
 }  // namespace
@@ -143,6 +126,12 @@ std::string Contract::place_of(const std::string& pointer) const {
   }
 }
 
+const Dependence& Contract::dependence(const Formula& formula) const {
+  const auto number = static_cast<std::size_t>(formula.number());
+  ensure(number < dependences.size(), "a formula of this contract, which is indexed");
+  return dependences[number];
+}
+
 bool Contract::mentions(int symbol) const {
   Contract copy = *this;  // formulas_of gives formulas to change
   const auto all = formulas_of(copy);
@@ -164,30 +153,16 @@ void index_formulas(Contract& contract) {
   for (Check& check : contract.checks) {
     check.phase = contract.phase_of(check.that);
   }
-  contract.memo_count = 0;
-  const auto all = formulas_of(contract);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const Phase phase = contract.phase_of(*all[i]);
-    const bool kept = i >= contract.lets.size() && phase != Phase::adapter &&
-                      without_loop_index(contract, *all[i]);
-    all[i]->set_memo(
-        {.number = kept ? contract.memo_count++ : -1, .of_rank = phase == Phase::tp_rank});
+  contract.dependences.clear();
+  const std::vector<Formula*> all = formulas_of(contract);
+  for (Formula* formula : all) {
+    formula->set_number(-1);
   }
-  contract.lora_b.same_for_targets =
-      all_formulas(contract.lora_b.copies,
-                   [&](const Formula& formula) { return same_for_targets(contract, formula); });
-  contract.lora_a.same_on_ranks = all_formulas(contract.lora_a.copies, [&](const Formula& formula) {
-    return same_on_ranks(contract, formula);
-  });
-  contract.kernel_same_on_ranks =
-      std::all_of(contract.kernel.begin(), contract.kernel.end(), [&](const KernelEntry& entry) {
-        const std::array formulas = {&entry.a_at, &entry.b_at, &entry.out, &entry.rows,
-                                     &entry.depth};
-        return entry.loops.empty() &&
-               std::all_of(formulas.begin(), formulas.end(), [&](const Formula* formula) {
-                 return same_on_ranks(contract, *formula);
-               });
-      });
+  for (Formula* formula : all) {  // lets first: what is behind one looks through it
+    const Dependence on = dependence_of(contract, *formula);
+    formula->set_number(static_cast<int>(contract.dependences.size()));
+    contract.dependences.push_back(on);
+  }
 }
 
 }  // namespace tplora

@@ -214,10 +214,7 @@ std::optional<bool> inside_claims(const Contract& contract, const QkvGeometry& g
   if (contract.claims.empty()) {
     return true;
   }
-  std::array<std::int64_t, symbol::count> values = {};
-  for (int i = 0; i < symbol::count; ++i) {
-    values[static_cast<std::size_t>(i)] = symbol_value(geometry, deployment, i);
-  }
+  const SymbolValues values = symbol_values(geometry, deployment);
   for (const Claim& claim : contract.claims) {
     const auto holds = claim.that.evaluate(values);
     if (!holds || *holds == 0) {

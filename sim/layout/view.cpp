@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/row_order.hpp"
 
 namespace tplora {
 namespace {

@@ -21,11 +21,7 @@ std::optional<Formula> read_condition(const Fields& fields, std::string_view key
 Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& item) {
   ensure(item.geometry.has_value(), "a condition is asked of a layer with a qkv projection");
   const LayoutCase layout = layout_case(item.one, *item.geometry);
-  std::vector<std::int64_t> values(symbol::count, 0);
-  for (int number = 0; number < symbol::tp_rank; ++number) {
-    values[static_cast<std::size_t>(number)] =
-        symbol_value(layout.geometry, layout.deployment, number);
-  }
+  SymbolValues values = symbol_values(layout.geometry, layout.deployment);
   values[symbol::T] = item.one.tp_size / item.one.dp_size;
   const auto value = formula.evaluate(values);
   if (!value) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/layout/row_order.hpp"
 #include "sim/layout/view.hpp"
 
 namespace tplora {

@@ -1,5 +1,7 @@
 #include "verify/explain/rank_trace.hpp"
 
+#include <algorithm>
+
 #include "sim/base/ensure.hpp"
 #include "sim/contract/symbols.hpp"
 
@@ -111,9 +113,8 @@ RankTrace trace_rank(const Contract& contract, const LayoutCase& input, std::int
   RankTrace trace;
   trace.tp_rank = tp_rank;
   trace.values.assign(static_cast<std::size_t>(contract.value_count), 0);
-  for (int i = 0; i < symbol::count; ++i) {
-    trace.values[static_cast<std::size_t>(i)] = symbol_value(input.geometry, input.deployment, i);
-  }
+  const SymbolValues given = symbol_values(input.geometry, input.deployment);
+  std::copy(given.begin(), given.end(), trace.values.begin());
   trace.values[symbol::tp_rank] = trace.values[symbol::t] = tp_rank;
   trace.values[symbol::r] = adapter.lora_rank;
   trace.values[symbol::alpha] = adapter.lora_alpha;

@@ -1,0 +1,156 @@
+#include "sim/layout/copy_rows.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace tplora {
+
+namespace {
+
+/// The slices of one source tensor, one behind the other: row of that -> logical row.
+IntervalMap joined(const Slices& slices, Source source, std::int64_t& rows) {
+  IntervalMap map;
+  rows = 0;
+  for (const Piece& piece : slices.pieces) {
+    if (piece.source == source) {
+      slices.maps[static_cast<std::size_t>(piece.buffer)].visit(
+          piece.to, piece.to + piece.rows, [&](const Segment& segment) {
+            if (segment.space != kNothing) {
+              map.append(rows + segment.at - piece.to, segment.rows, segment.space, segment.from);
+            }
+          });
+      rows += piece.rows;
+    }
+  }
+  return map;
+}
+
+std::int64_t source_rows(const QkvGeometry& geometry, Source source) {
+  switch (source) {
+    case Source::q: return geometry.rows(Part::q);
+    case Source::k: return geometry.rows(Part::k);
+    case Source::v: return geometry.rows(Part::v);
+    default: return geometry.total_rows();
+  }
+}
+
+/// Puts rows [from, from+rows) of a whole source at `at`.
+void put_source(Source source, const CopyTarget& target, std::int64_t at, std::int64_t rows,
+                std::int64_t from, IntervalMap& map) {
+  if (target.tensor == CopyTarget::Tensor::lora_a || source != Source::fused) {
+    constexpr std::array<std::int32_t, 5> kSpaces = {0, 1, 2, kSharedA, kSharedA};
+    map.overwrite(at, rows, kSpaces[static_cast<std::size_t>(source)], from);
+    return;
+  }
+  if (map.empty() || at >= map.segments().back().end()) {
+    append_fused(target.geometry, target.order, from, rows, at, map);
+    return;
+  }
+  IntervalMap fused;
+  append_fused(target.geometry, target.order, from, rows, at, fused);
+  map.overlay(fused.segments());
+}
+
+/// Evaluates where a copy takes its rows and where it puts them.
+bool place_piece(Scope& scope, const Copy& copy, const CopyTarget& target, Piece& piece) {
+  if (!scope.eval(copy.from, piece.from) || !scope.eval(copy.rows, piece.wanted_rows) ||
+      (copy.at && !scope.eval(*copy.at, piece.to))) {
+    return false;
+  }
+  const auto outside = [](std::int64_t n) { return n > kMaxRows || n < -kMaxRows; };
+  if (piece.wanted_rows < 0 || piece.to < 0 || outside(piece.from) || outside(piece.wanted_rows) ||
+      outside(piece.to)) {
+    // A negative count is no assertion of an engine: the description is wrong.
+    return scope.stop(
+        [&] {
+          return fmt::format("a copy of {} rows from row {} to row {}, expected counts from 0 on",
+                             piece.wanted_rows, piece.from, piece.to);
+        },
+        copy.place, piece.wanted_rows < 0 || piece.to < 0);
+  }
+  const std::int64_t reached = target.extents[static_cast<std::size_t>(copy.buffer)];
+  if (target.tensor == CopyTarget::Tensor::weight && piece.to < reached && piece.wanted_rows > 0) {
+    return scope.stop(
+        [&] {
+          return fmt::format(
+              "output columns from {} on are written twice, the copies before end at {}", piece.to,
+              reached);
+        },
+        copy.place, true);
+  }
+  return true;
+}
+
+bool put_piece(Scope& scope, const Copy& copy, CopyTarget& target, Piece& piece) {
+  if (!place_piece(scope, copy, target, piece)) {
+    return false;
+  }
+  const auto buffer = static_cast<std::size_t>(copy.buffer);
+  std::int64_t available = target.tensor == CopyTarget::Tensor::lora_a
+                               ? scope.value(symbol::r)
+                               : source_rows(target.geometry, copy.source);
+  const bool cut_before = target.slices.cut;
+  const IntervalMap slices =
+      cut_before ? joined(target.slices, copy.source, available) : IntervalMap();
+  const std::int64_t begin = std::clamp<std::int64_t>(piece.from, 0, available);
+  const std::int64_t end =
+      std::clamp<std::int64_t>(piece.from + piece.wanted_rows, begin, available);
+  if (target.past_end == PastEnd::error && end - begin != piece.wanted_rows) {
+    return scope.stop(
+        [&] {
+          return fmt::format("rows {} to {} are taken of a source {} that has {}: {} and {}",
+                             piece.from, piece.from + piece.wanted_rows, source_name(copy.source),
+                             available, scope.describe(copy.from), scope.describe(copy.rows));
+        },
+        copy.place);
+  }
+  const bool zero_fill = target.past_end == PastEnd::zero;
+  piece.rows = zero_fill ? piece.wanted_rows : end - begin;
+  IntervalMap& map = target.maps[buffer];
+  if (zero_fill) {
+    map.overwrite(piece.to, piece.rows, kZeros, 0);
+  }
+  const std::int64_t at = zero_fill ? piece.to + (begin - std::min(begin, piece.from)) : piece.to;
+  if (cut_before) {
+    slices.visit(begin, end, [&](const Segment& segment) {
+      if (segment.space != kNothing) {
+        map.overwrite(at + segment.at - begin, segment.rows, segment.space, segment.from);
+      }
+    });
+  } else {
+    put_source(copy.source, target, at, end - begin, begin, map);
+  }
+  target.extents[buffer] = std::max(target.extents[buffer], piece.to + piece.rows);
+  return true;
+}
+
+bool copy_once(Scope& scope, const Copy& copy, int number, CopyTarget& target) {
+  // Filled in where it will stay, and taken back on failure.
+  Piece& piece = target.pieces.emplace_back();
+  piece.copy = number;
+  piece.source = copy.source;
+  piece.buffer = copy.buffer;
+  piece.to = target.extents[static_cast<std::size_t>(copy.buffer)];
+  if (put_piece(scope, copy, target, piece)) {
+    return true;
+  }
+  target.pieces.pop_back();
+  return false;
+}
+
+}  // namespace
+
+bool copy_rows(Scope& scope, const std::vector<Copy>& copies, CopyTarget& target) {
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    const bool good = scope.for_each_index(
+        copies[i].loops, [&] { return copy_once(scope, copies[i], static_cast<int>(i), target); });
+    if (!good) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace tplora

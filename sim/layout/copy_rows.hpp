@@ -1,0 +1,42 @@
+// Evaluates the copies of one section of a contract: which rows of which source go where.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/layout/rank_plan.hpp"
+#include "sim/layout/row_order.hpp"
+#include "sim/layout/scope.hpp"
+
+namespace tplora {
+
+/// What an earlier load took of an adapter's tensors, where that is all that is left of them.
+struct Slices {
+  bool cut = false;  ///< false: the tensors are whole
+  std::span<const Piece> pieces;
+  std::span<const IntervalMap> maps;
+};
+
+/// Where the copies of one section go, and what they copy from.
+struct CopyTarget {
+  enum class Tensor {
+    weight,  ///< rows are output columns: each is written once
+    lora_b,
+    lora_a,  ///< sources are A tensors of lora_rank rows
+  };
+  const QkvGeometry& geometry;
+  Tensor tensor;
+  FusedOrder order = FusedOrder::blocks;  ///< in which rows stand in the fused source
+  PastEnd past_end = PastEnd::clip;
+  std::vector<Piece>& pieces;       ///< appended to
+  std::span<IntervalMap> maps;      ///< one for each buffer
+  std::span<std::int64_t> extents;  ///< rows used so far in each buffer
+  Slices slices = {};               ///< what is left of the sources
+};
+
+/// Makes all copies in their order. False, with the reason left in `scope`: a formula without a
+/// value, a count that cannot be, a column written twice, rows past the end where that is an error.
+bool copy_rows(Scope& scope, const std::vector<Copy>& copies, CopyTarget& target);
+
+}  // namespace tplora

@@ -1,0 +1,25 @@
+#include "sim/layout/deployment.hpp"
+
+namespace tplora {
+
+SymbolValues symbol_values(const QkvGeometry& geometry, const Deployment& deployment) {
+  SymbolValues values = {};
+  values[symbol::hidden] = geometry.hidden_size;
+  values[symbol::H] = geometry.num_attention_heads;
+  values[symbol::KV] = geometry.num_key_value_heads;
+  values[symbol::D] = geometry.head_dim;
+  values[symbol::Dv] = geometry.v_head_dim;
+  values[symbol::gate] = geometry.q_multiplier;
+  values[symbol::H_config] = geometry.config_num_attention_heads;
+  values[symbol::KV_config] = geometry.config_num_key_value_heads;
+  values[symbol::D_config] = geometry.config_head_dim;
+  values[symbol::tp_size] = deployment.tp_size;
+  values[symbol::dp_size] = deployment.dp_size;
+  values[symbol::R] = deployment.max_lora_rank;
+  values[symbol::slots] = deployment.slots;
+  values[symbol::tokens] = deployment.tokens;
+  values[symbol::T] = deployment.tp_size;
+  return values;
+}
+
+}  // namespace tplora

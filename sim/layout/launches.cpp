@@ -1,0 +1,54 @@
+#include "sim/layout/launches.hpp"
+
+#include <fmt/format.h>
+
+namespace tplora {
+
+namespace {
+
+bool evaluate(Scope& scope, const KernelEntry& entry, KernelLaunch& one) {
+  if (!scope.eval(entry.a_at, one.a_at) || !scope.eval(entry.b_at, one.b_at) ||
+      !scope.eval(entry.out, one.out) || !scope.eval(entry.rows, one.rows) ||
+      !scope.eval(entry.depth, one.depth)) {
+    return false;
+  }
+  for (const std::int64_t count : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
+    if (count < 0 || count > kMaxRows) {
+      return scope.stop(
+          [&] {
+            return fmt::format(
+                "a kernel entry with a_at {}, b_at {}, out {}, rows {}, depth {}, expected counts "
+                "from 0 on",
+                one.a_at, one.b_at, one.out, one.rows, one.depth);
+          },
+          entry.place, count < 0);
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel,
+                   std::vector<KernelLaunch>& launches) {
+  for (std::size_t i = 0; i < kernel.size(); ++i) {
+    const bool good = scope.for_each_index(kernel[i].loops, [&] {
+      // Filled in where it will stay, and taken back on failure.
+      KernelLaunch& one = launches.emplace_back();
+      one.entry = static_cast<int>(i);
+      one.a = kernel[i].a;
+      one.b = kernel[i].b;
+      if (evaluate(scope, kernel[i], one)) {
+        return true;
+      }
+      launches.pop_back();
+      return false;
+    });
+    if (!good) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace tplora

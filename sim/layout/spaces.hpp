@@ -1,0 +1,16 @@
+// What the rows in an interval map are rows of.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/model/geometry.hpp"
+
+namespace tplora {
+
+/// Row spaces of the maps of a plan: the parts' logical rows, and the one A of a fused adapter.
+inline constexpr std::int32_t kSharedA = 3;
+[[nodiscard]] constexpr std::int32_t space_of(Part part) {
+  return static_cast<std::int32_t>(part);
+}
+
+}  // namespace tplora

@@ -36,8 +36,8 @@ std::string text_of(const RankBuild& build, const RankLoad& load) {
 
 std::vector<AdapterShape> adapters(bool shared_a) {
   std::vector<AdapterShape> list;
-  for (const std::int64_t lora_rank : {8, 16, 8}) {
-    for (int parts = 1; parts < 8; ++parts) {
+  for (int parts = 1; parts < 8; ++parts) {
+    for (const std::int64_t lora_rank : {8, 16, 8}) {
       list.push_back({.lora_rank = lora_rank,
                       .lora_alpha = lora_rank * 2,
                       .targets = {(parts & 1) != 0, (parts & 2) != 0, (parts & 4) != 0},

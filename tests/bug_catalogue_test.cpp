@@ -158,7 +158,7 @@ TEST_CASE("every published bug comes out as published", "[bugs]") {
   const auto outcomes = run_cases(read->cases, {});
   REQUIRE(outcomes);
   for (std::size_t i = 0; i < outcomes->size(); ++i) {
-    CAPTURE(print_case(read->cases[i].one), missing_finding((*outcomes)[i], read->cases[i].expect));
+    CAPTURE(print_case(read->cases[i].spec), missing_finding((*outcomes)[i], read->cases[i].expect));
     CHECK(as_expected((*outcomes)[i], read->cases[i].expect));
   }
   const std::string table = bugs_text(read->cases, *outcomes);

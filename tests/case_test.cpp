@@ -124,11 +124,11 @@ TEST_CASE("a model path with a blank works in suites as in case lines", "[case]"
                   model),
       folder.path() / "suite.json", test::configs());
   REQUIRE(suite);
-  const std::string line = print_case(suite->cases.at(0).one);
+  const std::string line = print_case(suite->cases.at(0).spec);
   CHECK(line.find("my%20100%25%20model.json ") != std::string::npos);
   const auto one = parse_case(line);
   REQUIRE(one);
-  CHECK(*one == suite->cases.at(0).one);
+  CHECK(*one == suite->cases.at(0).spec);
   CHECK(one->model == model);
   CHECK(prepare(*one, test::configs()));
 }

@@ -70,7 +70,7 @@ TEST_CASE("an engine's own choice leads to what its pool then does", "[slots]") 
   REQUIRE(one);
   const auto item = prepare(*one, test::configs());
   REQUIRE(item);
-  const LayoutCase input = layout_case(item->one, *item->geometry);
+  const LayoutCase input = layout_case(item->spec, *item->geometry);
   Analyser analyser;
   const Analysis& analysis = analyser.run(*item->contract, input);
   CHECK(analysis.verdict == Verdict::consistent);

@@ -43,12 +43,12 @@ class Formula {
   }
   /// The same for inner loops: false where there is no value, and `out` is as it was.
   [[nodiscard]] bool evaluate(std::span<const std::int64_t> values, std::int64_t& out) const {
-    if (steps_.size() != 1) {
-      return run_steps(values, out);
+    if (program_.size() != 1) {
+      return run_program(values, out);
     }
-    const Step& only = steps_[0];
-    out = only.kind == Step::Kind::constant ? only.value
-                                            : values[static_cast<std::size_t>(only.target)];
+    const Instruction& only = program_[0];
+    out = only.kind == Instruction::Kind::constant ? only.value
+                                                   : values[static_cast<std::size_t>(only.target)];
     return true;
   }
 
@@ -122,15 +122,15 @@ class Formula {
                                          const std::function<std::string(int)>& name);
 
  private:
-  /// One step of the compiled form: a postfix program on a stack of values.
-  struct Step {
+  /// One instruction of the compiled form, a postfix program on a stack of values.
+  struct Instruction {
     enum class Kind : std::uint8_t {
       constant,
       symbol,
       unary,
       binary,
       binary_constant,
-      binary_symbol,  ///< the right operand stands in the step
+      binary_symbol,  ///< the right operand stands in the instruction
       truth,
       jump,
       jump_if,
@@ -139,7 +139,7 @@ class Formula {
     Op op = Op::constant;
     bool on = false;          ///< jump_if: the truth value that jumps
     bool keep = false;        ///< jump_if: the value stays on the stack when it jumps, as 0 or 1
-    std::int32_t target = 0;  ///< jumps: the step to go on with; symbols: the number
+    std::int32_t target = 0;  ///< jumps: the one to go on with; symbols: the number
     std::int64_t value = 0;
   };
   struct Failure {
@@ -150,7 +150,7 @@ class Formula {
   class Parser;
 
   void ensure_values(std::span<const std::int64_t> values) const;
-  bool run_steps(std::span<const std::int64_t> values, std::int64_t& out) const;
+  bool run_program(std::span<const std::int64_t> values, std::int64_t& out) const;
   bool run(std::int32_t node, std::span<const std::int64_t> values, std::int64_t& out,
            Failure* failure) const;
   bool run_binary(const Node& node, std::span<const std::int64_t> values, std::int64_t& out,
@@ -162,7 +162,7 @@ class Formula {
   std::vector<Node> nodes_;
   std::int32_t root_ = -1;
   std::vector<Used> used_;
-  std::vector<Step> steps_;
+  std::vector<Instruction> program_;
   int number_ = -1;
   int stack_ = 0;  ///< values the compiled form needs at once
 };

@@ -9,54 +9,54 @@ namespace tplora {
 void Formula::compile(std::int32_t index, int depth) {
   const Node node = nodes_[static_cast<std::size_t>(index)];
   stack_ = std::max(stack_, depth + 2);
-  const auto emit = [&](Step step) {
-    steps_.push_back(step);
-    return steps_.size() - 1;
+  const auto emit = [&](Instruction one) {
+    program_.push_back(one);
+    return program_.size() - 1;
   };
-  const auto here = [&] { return static_cast<std::int32_t>(steps_.size()); };
+  const auto here = [&] { return static_cast<std::int32_t>(program_.size()); };
   switch (node.op) {
-    case Op::constant: emit({.kind = Step::Kind::constant, .value = node.value}); return;
+    case Op::constant: emit({.kind = Instruction::Kind::constant, .value = node.value}); return;
     case Op::symbol:
-      emit({.kind = Step::Kind::symbol, .target = static_cast<std::int32_t>(node.value)});
+      emit({.kind = Instruction::Kind::symbol, .target = static_cast<std::int32_t>(node.value)});
       return;
     case Op::choose: {
       compile(node.a, depth);
-      const auto to_no = emit({.kind = Step::Kind::jump_if, .on = false});
+      const auto to_no = emit({.kind = Instruction::Kind::jump_if, .on = false});
       compile(node.b, depth);
-      const auto to_end = emit({.kind = Step::Kind::jump});
-      steps_[to_no].target = here();
+      const auto to_end = emit({.kind = Instruction::Kind::jump});
+      program_[to_no].target = here();
       compile(node.c, depth);
-      steps_[to_end].target = here();
+      program_[to_end].target = here();
       return;
     }
     case Op::logical_and:
     case Op::logical_or: {
       compile(node.a, depth);
       const auto to_end =
-          emit({.kind = Step::Kind::jump_if, .on = node.op == Op::logical_or, .keep = true});
+          emit({.kind = Instruction::Kind::jump_if, .on = node.op == Op::logical_or, .keep = true});
       compile(node.b, depth);
-      emit({.kind = Step::Kind::truth});
-      steps_[to_end].target = here();
+      emit({.kind = Instruction::Kind::truth});
+      program_[to_end].target = here();
       return;
     }
     case Op::negate:
     case Op::logical_not:
       compile(node.a, depth);
-      emit({.kind = Step::Kind::unary, .op = node.op});
+      emit({.kind = Instruction::Kind::unary, .op = node.op});
       return;
     default: break;
   }
   compile(node.a, depth);
   const Node& right = nodes_[static_cast<std::size_t>(node.b)];
   if (right.op == Op::constant) {
-    emit({.kind = Step::Kind::binary_constant, .op = node.op, .value = right.value});
+    emit({.kind = Instruction::Kind::binary_constant, .op = node.op, .value = right.value});
   } else if (right.op == Op::symbol) {
-    emit({.kind = Step::Kind::binary_symbol,
+    emit({.kind = Instruction::Kind::binary_symbol,
           .op = node.op,
           .target = static_cast<std::int32_t>(right.value)});
   } else {
     compile(node.b, depth + 1);
-    emit({.kind = Step::Kind::binary, .op = node.op});
+    emit({.kind = Instruction::Kind::binary, .op = node.op});
   }
 }
 
@@ -69,7 +69,7 @@ bool divides(std::int64_t left, std::int64_t right) {
   return right != 0 && !(left == std::numeric_limits<std::int64_t>::min() && right == -1);
 }
 
-// The analyzer cannot know that steps write every place of the stack before they read it.
+// The analyzer cannot know that instructions write every place of the stack before they read it.
 // NOLINTBEGIN(clang-analyzer-core.*)
 
 /// left op right into `left`; false where there is no value. Inlined by force: it is the inner loop
@@ -111,7 +111,7 @@ template <class Op>
 
 }  // namespace
 
-bool Formula::run_steps(std::span<const std::int64_t> values, std::int64_t& out) const {
+bool Formula::run_program(std::span<const std::int64_t> values, std::int64_t& out) const {
   if (stack_ > kMaxStack) {
     std::int64_t result = 0;
     const bool good = run(root_, values, result, nullptr);
@@ -122,43 +122,43 @@ bool Formula::run_steps(std::span<const std::int64_t> values, std::int64_t& out)
   // empty stack's top is a place inside the array.
   std::int64_t stack[kMaxStack + 1];
   std::int64_t* top = stack;
-  const auto count = steps_.size();
+  const auto count = program_.size();
   for (std::size_t i = 0; i < count;) {
-    const Step& step = steps_[i];
+    const Instruction& one = program_[i];
     ++i;
-    switch (step.kind) {
-      case Step::Kind::constant: *++top = step.value; break;
-      case Step::Kind::symbol: *++top = values[static_cast<std::size_t>(step.target)]; break;
-      case Step::Kind::binary:
+    switch (one.kind) {
+      case Instruction::Kind::constant: *++top = one.value; break;
+      case Instruction::Kind::symbol: *++top = values[static_cast<std::size_t>(one.target)]; break;
+      case Instruction::Kind::binary:
         --top;
-        if (!combine(step.op, top[0], top[1])) {
+        if (!combine(one.op, top[0], top[1])) {
           return false;
         }
         break;
-      case Step::Kind::binary_constant:
-        if (!combine(step.op, *top, step.value)) {
+      case Instruction::Kind::binary_constant:
+        if (!combine(one.op, *top, one.value)) {
           return false;
         }
         break;
-      case Step::Kind::binary_symbol:
-        if (!combine(step.op, *top, values[static_cast<std::size_t>(step.target)])) {
+      case Instruction::Kind::binary_symbol:
+        if (!combine(one.op, *top, values[static_cast<std::size_t>(one.target)])) {
           return false;
         }
         break;
-      case Step::Kind::unary:
-        if (step.op == Op::logical_not) {
+      case Instruction::Kind::unary:
+        if (one.op == Op::logical_not) {
           *top = *top == 0 ? 1 : 0;
         } else if (__builtin_sub_overflow(std::int64_t{0}, *top, top)) {
           return false;
         }
         break;
-      case Step::Kind::truth: *top = *top != 0 ? 1 : 0; break;
-      case Step::Kind::jump: i = static_cast<std::size_t>(step.target); break;
-      case Step::Kind::jump_if:
-        if ((*top != 0) == step.on) {
-          i = static_cast<std::size_t>(step.target);
-          *top = step.on ? 1 : 0;
-          top -= step.keep ? 0 : 1;
+      case Instruction::Kind::truth: *top = *top != 0 ? 1 : 0; break;
+      case Instruction::Kind::jump: i = static_cast<std::size_t>(one.target); break;
+      case Instruction::Kind::jump_if:
+        if ((*top != 0) == one.on) {
+          i = static_cast<std::size_t>(one.target);
+          *top = one.on ? 1 : 0;
+          top -= one.keep ? 0 : 1;
         } else {
           --top;
         }

@@ -15,8 +15,8 @@ void case_line(std::string_view bytes) {
     return check_error(layers.error(), "");
   }
   for (PreparedCase& item : *layers) {
-    const auto resolved = parse_case(print_case(item.one));
-    check(resolved && *resolved == item.one, "a resolved case parses to itself");
+    const auto resolved = parse_case(print_case(item.spec));
+    check(resolved && *resolved == item.spec, "a resolved case parses to itself");
     run_case(std::move(item));
   }
 }

@@ -62,7 +62,7 @@ void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t
                     .numbers = false,
                     .expect = {},
                     .role = {}};
-  item.one.tp_size = tp_size;
+  item.spec.tp_size = tp_size;
   run_case(std::move(item));
 }
 

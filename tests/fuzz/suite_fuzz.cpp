@@ -12,8 +12,8 @@ void suite(std::string_view bytes) {
     check(item.contract != nullptr, "every case has its contract");
     check(item.geometry.has_value() == item.why_no_qkv.empty(),
           "every case has a geometry or says why it has none");
-    const auto again = parse_case(print_case(item.one));
-    check(again && *again == item.one, "every case has a line that parses to it");
+    const auto again = parse_case(print_case(item.spec));
+    check(again && *again == item.spec, "every case has a line that parses to it");
   }
 }
 

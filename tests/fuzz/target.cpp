@@ -19,8 +19,8 @@ constexpr double kMaxWork = 1 << 22;
 }  // namespace
 
 void run_case(PreparedCase item) {
-  const auto ranks = static_cast<std::size_t>(item.one.tp_size);
-  if (!item.geometry || ranks * (1 + item.one.steps.size()) > kMaxPlans) {
+  const auto ranks = static_cast<std::size_t>(item.spec.tp_size);
+  if (!item.geometry || ranks * (1 + item.spec.steps.size()) > kMaxPlans) {
     return;
   }
   if (const auto laws = check_laws(item); laws && laws->analysis.failures.empty()) {

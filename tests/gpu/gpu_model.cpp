@@ -340,7 +340,7 @@ int forward(int count, char** arguments) {
   }
   const std::filesystem::path folder = arguments[1];
   std::filesystem::create_directories(folder);
-  const Case& one = item.one;
+  const Case& one = item.spec;
   const QkvGeometry& g = *item.geometry;
   const LayoutCase input = layout_case(one, g);
   Analyser analyser;

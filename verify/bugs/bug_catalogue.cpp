@@ -110,11 +110,11 @@ constexpr std::size_t kNeighbourhoods = 8;
 std::optional<Case> near_case(const Contract& bug, const PreparedCase& item, Analyser& analyser) {
   std::vector<std::int64_t> sizes = {1, 2, 3, 4, 6, 8, 12, 16, 32, 64};
   std::stable_sort(sizes.begin(), sizes.end(), [&](std::int64_t a, std::int64_t b) {
-    return std::abs(a - item.one.tp_size) < std::abs(b - item.one.tp_size);
+    return std::abs(a - item.spec.tp_size) < std::abs(b - item.spec.tp_size);
   });
   for (const std::int64_t room : {1, 2}) {
     for (const std::int64_t size : sizes) {
-      Case one = item.one;
+      Case one = item.spec;
       one.tp_size = size;
       one.max_lora_rank *= room;
       if (size % one.dp_size == 0 && shows(bug, *item.contract, one, *item.geometry, analyser)) {
@@ -171,8 +171,8 @@ std::string BugCatalogue::smallest_case(const Entry& entry, const std::string& e
     });
     Analyser analyser;
     if (item && item->geometry &&
-        shows(bug, *item->contract, item->one, *item->geometry, analyser)) {
-      return print_case(item->one);
+        shows(bug, *item->contract, item->spec, *item->geometry, analyser)) {
+      return print_case(item->spec);
     }
   }
   return "";
@@ -184,14 +184,14 @@ std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) con
     return names;
   }
   Analyser analyser;
-  const LayoutCase input = layout_case(item.one, *item.geometry);
+  const LayoutCase input = layout_case(item.spec, *item.geometry);
   const auto own = effects_of(*item.contract, input, analyser);
   if (!own || (own->verdict != Verdict::silent && own->verdict != Verdict::crash)) {
     return names;
   }
   for (const auto& [record, bug, healthy] : entries_) {
     // Outside its claims a contract does whatever it does: that is not what was published.
-    if (bug.name != item.contract->name && takes_case(bug, item.one) &&
+    if (bug.name != item.contract->name && takes_case(bug, item.spec) &&
         inside_claims(bug, input.geometry, input.deployment).value_or(false) &&
         effects_of(bug, input, analyser) == own && effects_of(healthy, input, analyser) != own) {
       names.push_back(bug.name);
@@ -219,7 +219,7 @@ std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
         continue;
       }
       const bool seen = std::any_of(items.begin(), items.end(), [&](const PreparedCase* item) {
-        return shows(bug, *item->contract, item->one, *item->geometry, analyser);
+        return shows(bug, *item->contract, item->spec, *item->geometry, analyser);
       });
       if (seen) {
         continue;

@@ -20,9 +20,9 @@ std::optional<Formula> read_condition(const Fields& fields, std::string_view key
 
 Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& item) {
   ensure(item.geometry.has_value(), "a condition is asked of a layer with a qkv projection");
-  const LayoutCase layout = layout_case(item.one, *item.geometry);
+  const LayoutCase layout = layout_case(item.spec, *item.geometry);
   SymbolValues values = symbol_values(layout.geometry, layout.deployment);
-  values[symbol::T] = item.one.tp_size / item.one.dp_size;
+  values[symbol::T] = item.spec.tp_size / item.spec.dp_size;
   const auto value = formula.evaluate(values);
   if (!value) {
     return fail(formula.explain(values).error);

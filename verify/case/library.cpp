@@ -114,38 +114,44 @@ Result<std::vector<PreparedCase>> Library::prepare(const Case& one) {
   if (const auto error = first_error(contract, bug, model)) {
     return fail(*error);
   }
-  if (auto adapters = check_adapters(one, **contract); !adapters) {
+  return prepare_layers(one, **model, *contract, *bug);
+}
+
+Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,
+                                                 const std::shared_ptr<const Contract>& contract,
+                                                 const std::shared_ptr<const BugRecord>& bug) {
+  if (auto adapters = check_adapters(one, *contract); !adapters) {
     return fail(adapters.error());
   }
-  if (auto accumulator = check_accumulator(one, **contract); !accumulator) {
+  if (auto accumulator = check_accumulator(one, *contract); !accumulator) {
     return fail(accumulator.error());
   }
-  const auto chosen = choose_slots(one, (*contract)->pool);
+  const auto chosen = choose_slots(one, contract->pool);
   if (!chosen) {
     return fail(chosen.error());
   }
   std::vector<PreparedCase> cases;
-  for (const LayerKind& kind : (*model)->layer_kinds) {
+  for (const LayerKind& kind : model.layer_kinds) {
     if (!one.layer.empty() && kind.kind != one.layer) {
       continue;
     }
-    PreparedCase prepared{.one = *chosen,
-                          .contract = *contract,
+    PreparedCase prepared{.spec = *chosen,
+                          .contract = contract,
                           .geometry = kind.geometry,
                           .kind = kind.kind,
                           .layers = kind.indices,
                           .why_no_qkv = kind.why_no_qkv,
                           .checkpoint = kind.checkpoint,
-                          .bug = *bug,
+                          .bug = bug,
                           .numbers = false,
                           .expect = {},
                           .role = {}};
-    prepared.one.layer = (*model)->layer_kinds.size() > 1 ? kind.kind : "";
+    prepared.spec.layer = model.layer_kinds.size() > 1 ? kind.kind : "";
     cases.push_back(std::move(prepared));
   }
   if (cases.empty()) {
     std::string kinds;
-    for (const LayerKind& kind : (*model)->layer_kinds) {
+    for (const LayerKind& kind : model.layer_kinds) {
       kinds += (kinds.empty() ? "" : ", ") + kind.kind;
     }
     return fail(fmt::format("model {} has no layer kind \"{}\", expected one of: {}", one.model,
@@ -169,7 +175,7 @@ Result<PreparedCase> prepare(Case one, const ConfigFolders& configs) {
   const PreparedCase* only = nullptr;
   int with_qkv = 0;
   for (const PreparedCase& item : *cases) {
-    kinds += (kinds.empty() ? "" : ", ") + item.one.layer;
+    kinds += (kinds.empty() ? "" : ", ") + item.spec.layer;
     if (item.geometry || only == nullptr) {
       only = &item;
     }

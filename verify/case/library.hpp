@@ -31,9 +31,8 @@ class Library {
   /// Names of all collected models.
   [[nodiscard]] const std::vector<std::string>& all_models();
 
-  /// Every layer kind of the case's model, or the one it names, as one case each. Refused: what a
-  /// model or contract is refused for, adapters in a form that the engine does not take, a matrix
-  /// unit that its rounding program has no use for, steps that its pool cannot do.
+  /// As prepare_layers, of what the case names. Refused: also what a model or contract is refused
+  /// for.
   [[nodiscard]] Result<std::vector<PreparedCase>> prepare(const Case& one);
 
  private:
@@ -43,5 +42,12 @@ class Library {
   std::map<std::string, std::shared_ptr<const Contract>> contracts_;
   std::map<std::string, std::shared_ptr<const BugRecord>> bug_records_;
 };
+
+/// Every layer kind of the model, or the one that the case names, as one case each. What the case
+/// calls its model and engine is not looked at. Refused: adapters in a form that the engine does
+/// not take, a matrix unit that its rounding program has no use for, steps that its pool cannot do.
+[[nodiscard]] Result<std::vector<PreparedCase>> prepare_layers(
+    const Case& one, const Model& model, const std::shared_ptr<const Contract>& contract,
+    const std::shared_ptr<const BugRecord>& bug);
 
 }  // namespace tplora

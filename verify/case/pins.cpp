@@ -40,7 +40,7 @@ Pin read_pin(const JsonView& view, FirstError& errors) {
 }
 
 Result<bool> matches(const Pin& pin, const std::string& model, const PreparedCase& item) {
-  const Case& one = item.one;
+  const Case& one = item.spec;
   const bool named = one.model == model && one.engine == pin.engine &&
                      (pin.layer.empty() || one.layer == pin.layer) &&
                      (pin.tp_sizes.empty() || std::find(pin.tp_sizes.begin(), pin.tp_sizes.end(),

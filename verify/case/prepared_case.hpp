@@ -33,7 +33,7 @@ struct Expectation {
 /// A case with everything it names resolved. A layer without qkv projection has no geometry; its
 /// verdict is not_applicable.
 struct PreparedCase {
-  Case one;
+  Case spec;  ///< what was asked
   std::shared_ptr<const Contract> contract;
   std::optional<QkvGeometry> geometry;
   std::string kind;                  ///< the layer kind's name

@@ -192,7 +192,7 @@ class SuiteReader {
       return;
     }
     for (PreparedCase& item : cases_of(view, own, published.model, name, published.tp_size)) {
-      if (!item.geometry || (!published.layer.empty() && item.one.layer != published.layer)) {
+      if (!item.geometry || (!published.layer.empty() && item.spec.layer != published.layer)) {
         continue;
       }
       item.expect = {.verdict = published.verdict,

@@ -22,7 +22,7 @@ namespace tplora {
 namespace {
 
 bool matches(const PreparedCase& item, const std::string& filter) {
-  const std::string line = print_case(item.one);
+  const std::string line = print_case(item.spec);
   std::istringstream words(filter);
   std::string word;
   while (words >> word) {

@@ -90,7 +90,7 @@ Result<std::size_t> shown_layer(const std::vector<LayerReport>& layers, const st
   return kind.empty() ? Result<std::size_t>(shown)
                       : fail(fmt::format("--layer {}: model {} has no such layer kind, expected "
                                          "one of: {}",
-                                         kind, layers.front().item.one.model, kinds));
+                                         kind, layers.front().item.spec.model, kinds));
 }
 
 /// The same layer kind under a second contract. The exit code is the worse of the two.

@@ -85,7 +85,7 @@ bool claimed(const LayerReport& layer) {
   if (!layer.item.geometry) {
     return false;
   }
-  const LayoutCase input = layout_case(layer.item.one, *layer.item.geometry);
+  const LayoutCase input = layout_case(layer.item.spec, *layer.item.geometry);
   return inside_claims(*layer.item.contract, input.geometry, input.deployment).value_or(false);
 }
 
@@ -94,12 +94,12 @@ bool claimed(const LayerReport& layer) {
 std::string layout_json(const std::vector<LayerReport>& layers, std::size_t shown) {
   const LayerReport& main = layers[shown];
   Json json = {{"format", "tplora-layout/1"},
-               {"model", main.item.one.model},
-               {"engine", main.item.one.engine},
-               {"tp_size", main.item.one.tp_size},
+               {"model", main.item.spec.model},
+               {"engine", main.item.spec.engine},
+               {"tp_size", main.item.spec.tp_size},
                {"verdict", verdict_name(verdict_of_layer(main))},
                {"shape_check", main.analysis.shape_check ? "pass" : "fail"}};
-  const std::string line = print_case(main.item.one);
+  const std::string line = print_case(main.item.spec);
   if (main.item.geometry) {
     json["checkpoint"] = checkpoint_json(main.item.checkpoint);
   }

@@ -15,7 +15,7 @@ namespace {
 /// a wrong value.
 std::vector<std::string> describe_sources(const PreparedCase& item,
                                           const NumericDifference& difference) {
-  const auto names = adapter_names(item.one);
+  const auto names = adapter_names(item.spec);
   std::vector<std::string> lines;
   for (const auto& source : difference.sources) {
     for (const Provenance& from : source.from) {
@@ -83,8 +83,8 @@ std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers
         "    {} on tp_ranks {}: {} outputs, tokens {}; first on tp_rank {}: rows {}-{}, token {} "
         "row {} is {:#x}, expected {:#x}\n",
         part_name(d.part), ranges(story.ranks), story.wrong, ranges(d.bits.tokens), d.tp_rank,
-        d.first_row, d.last_row, d.bits.example_token, row, encode(item.one.dtype, d.bits.got),
-        encode(item.one.dtype, d.bits.expected));
+        d.first_row, d.last_row, d.bits.example_token, row, encode(item.spec.dtype, d.bits.got),
+        encode(item.spec.dtype, d.bits.expected));
     for (const std::string& line : describe_sources(item, d)) {
       text += fmt::format("      tp_rank {}: {}\n", d.tp_rank, line);
     }

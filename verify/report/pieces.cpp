@@ -77,7 +77,7 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
   for (const Piece& piece : build.weight) {
     described.weight.push_back(describe(piece, build.columns, "weight", piece.to, false));
   }
-  const auto events = pool_events(shapes_of(item.one.adapters), item.one.steps);
+  const auto events = pool_events(shapes_of(item.spec.adapters), item.spec.steps);
   int event = -1;  // the last that wrote the first adapter
   for (int i = 0; i < static_cast<int>(events.size()); ++i) {
     const PoolEvent& one = events[static_cast<std::size_t>(i)];

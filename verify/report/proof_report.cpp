@@ -89,8 +89,8 @@ std::string counterexample(const LayerReport& report) {
 std::string one_line(const char* what, const LayerReport& report) {
   const std::string said = report.findings.empty() ? "" : message(report.findings.front());
   return fmt::format("  {}: {} at tp_size {}: {}\n{}    replay: tplora replay \"{}\"\n", what,
-                     geometry_text(*report.item.geometry), report.item.one.tp_size, said,
-                     indented(same_as_text(report.same_as), "  "), print_case(report.item.one));
+                     geometry_text(*report.item.geometry), report.item.spec.tp_size, said,
+                     indented(same_as_text(report.same_as), "  "), print_case(report.item.spec));
 }
 
 Json tally_json(const Tally& tally) {
@@ -121,12 +121,12 @@ Json point_json(const std::optional<LayerReport>& report) {
           {"D", g.head_dim},
           {"Dv", g.v_head_dim},
           {"gate", g.q_multiplier},
-          {"tp_size", report->item.one.tp_size},
+          {"tp_size", report->item.spec.tp_size},
           {"verdict", verdict_name(report->analysis.verdict)},
           {"law", law_name(first_broken_law(*report))},
           {"findings", std::move(findings)},
           {"same_as", report->same_as},
-          {"case", print_case(report->item.one)}};
+          {"case", print_case(report->item.spec)}};
 }
 
 Json class_json(const ClassCoverage& coverage, const std::array<const char*, 3>& names) {

@@ -36,7 +36,7 @@ std::string case_text(const PreparedCase& item, const CaseOutcome& outcome) {
   text += findings_text(outcome.findings, kFindingsShown);
   text += numbers_text(item, outcome.numbers);
   text += same_as_text(outcome.same_as);
-  text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(item.one));
+  text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(item.spec));
   return text;
 }
 
@@ -53,7 +53,7 @@ std::string table_text(const std::vector<PreparedCase>& cases,
   std::set<std::int64_t> sizes;
   std::size_t width = 10;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    const Case& one = cases[i].one;
+    const Case& one = cases[i].spec;
     if ((!cases[i].geometry && !one.layer.empty()) || cases[i].bug) {
       continue;  // linear-attention layers say nothing here, and bugs have a table of their own
     }
@@ -69,7 +69,7 @@ std::string table_text(const std::vector<PreparedCase>& cases,
   std::string text;
   std::string engine;
   for (const Row& row : rows) {
-    const Case& one = row.first->one;
+    const Case& one = row.first->spec;
     if (one.engine != engine) {
       engine = one.engine;
       text += fmt::format("{:<{}}  {:>14}  tp", engine, width, "H/KV/D");
@@ -105,7 +105,7 @@ struct OutcomeKey {
 };
 
 OutcomeKey story_of(const PreparedCase& item, const CaseOutcome& outcome) {
-  OutcomeKey key{.engine = item.one.engine,
+  OutcomeKey key{.engine = item.spec.engine,
                  .expected = item.expect.verdict,
                  .verdict = outcome.verdict,
                  .causes = {}};
@@ -124,8 +124,8 @@ std::string where_text(const std::vector<PreparedCase>& cases,
                        const std::vector<std::size_t>& numbers) {
   std::vector<std::pair<std::string, std::string>> models;
   for (const std::size_t i : numbers) {
-    const std::string name = layer_name(cases[i].one);
-    const std::string size = std::to_string(cases[i].one.tp_size);
+    const std::string name = layer_name(cases[i].spec);
+    const std::string size = std::to_string(cases[i].spec.tp_size);
     if (models.empty() || models.back().first != name) {
       models.emplace_back(name, size);
     } else {
@@ -159,7 +159,7 @@ std::string unexpected_text(const std::vector<PreparedCase>& cases,
     const PreparedCase& item = cases[story.front()];
     const Expectation& expect = item.expect;
     text += fmt::format("\nunexpected: {} engine {} tp {}: expected {}{}, found {}",
-                        layer_name(item.one), item.one.engine, item.one.tp_size,
+                        layer_name(item.spec), item.spec.engine, item.spec.tp_size,
                         verdict_name(expect.verdict),
                         expect.shape_check.empty() ? "" : ", shape check " + expect.shape_check,
                         case_text(item, outcomes[story.front()]));

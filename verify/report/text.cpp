@@ -84,7 +84,7 @@ std::string rank_map(const PreparedCase& item, const RankState& rank,
       rank.build.width, described.b_buffer_rows, described.b_slice_rows, note);
   std::string text = paint.wrong(head, !note.empty()) + "\n";
   const std::string adapter =
-      item.one.adapters.empty() ? std::string() : item.one.adapters.front().name;
+      item.spec.adapters.empty() ? std::string() : item.spec.adapters.front().name;
   for (const DescribedPiece& piece : described.weight) {
     text += piece_line(piece, wrong_note(piece, "", described.tp_rank, findings), paint);
   }
@@ -125,7 +125,7 @@ std::string story_text(const Story& story) {
 constexpr std::size_t kFindingsShown = 20;
 
 std::string other_layer_line(const LayerReport& layer) {
-  return fmt::format("{} {}: {}{}\n", layer.item.one.model, layer.item.kind,
+  return fmt::format("{} {}: {}{}\n", layer.item.spec.model, layer.item.kind,
                      verdict_name(layer.analysis.verdict),
                      layer.item.geometry ? "" : " (" + layer.item.why_no_qkv + ")");
 }
@@ -202,7 +202,7 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
   if (!item.geometry) {
     return text + other_layer_line(layers[shown]);
   }
-  const Case& one = item.one;
+  const Case& one = item.spec;
   text += fmt::format("{}{}, engine {}, tp_size {}: {}\n  {}\n", one.model,
                       one.layer.empty() ? "" : " " + one.layer, item.contract->name, one.tp_size,
                       verdict_name(analysis.verdict), geometry_text(*item.geometry));
@@ -259,7 +259,7 @@ std::string verdict_line(char sign, const LayerReport& layer) {
 }  // namespace
 
 std::string difference_text(const LayerReport& first, const LayerReport& second) {
-  const Case& one = first.item.one;
+  const Case& one = first.item.spec;
   std::string text =
       fmt::format("{}{}, tp_size {}\n{}{}", one.model, one.layer.empty() ? "" : " " + one.layer,
                   one.tp_size, verdict_line('-', first), verdict_line('+', second));

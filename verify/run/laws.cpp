@@ -11,13 +11,13 @@ Result<LayerReport> check_laws(PreparedCase item) {
     report.analysis.verdict = Verdict::not_applicable;
     return report;
   }
-  const LayoutCase input = layout_case(of.one, *of.geometry);
+  const LayoutCase input = layout_case(of.spec, *of.geometry);
   report.analysis = Analyser().run(*of.contract, input);
   if (report.analysis.bad_contract) {
     return fail(*report.analysis.bad_contract);
   }
   if (report.analysis.verdict != Verdict::consistent) {
-    report.findings = explain(*of.contract, input, report.analysis, adapter_names(of.one));
+    report.findings = explain(*of.contract, input, report.analysis, adapter_names(of.spec));
   }
   return report;
 }

@@ -10,20 +10,17 @@
 #include "sim/layout/view.hpp"
 #include "sim/ranks/tp_group.hpp"
 #include "verify/compare/digest.hpp"
-#include "verify/reference/reference.hpp"
+#include "verify/run/unsharded.hpp"
 
 namespace tplora {
 namespace {
 
-/// Weight rows made at a time: a panel stays in the second-level cache for usual hidden sizes.
-constexpr std::int64_t kWeightRows = kPanelRows;
-
-/// One case beside the shared reference.
-class Side {
+/// The virtual ranks of one case, held against the reference.
+class RanksOfCase {
  public:
-  Side(const LayerReport& laws, const Arithmetic& arithmetic, const Batch& batch)
+  RanksOfCase(const LayerReport& laws, const Arithmetic& arithmetic, const Batch& batch)
       : item_(laws.item),
-        input_(layout_case(item_.one, *item_.geometry)),
+        input_(layout_case(item_.spec, *item_.geometry)),
         analysis_(laws.analysis),
         group_(std::make_unique<TpGroup>(*item_.contract, input_.deployment, analysis_, arithmetic,
                                          batch)) {}
@@ -44,7 +41,7 @@ class Side {
     if (std::none_of(kParts.begin(), kParts.end(), [&](Part part) { return targeted(part); })) {
       outcome.why_vacuous = "no token uses an adapter";
     }
-    if (item_.one.data == DataKind::labels && equal_labels(reference)) {
+    if (item_.spec.data == DataKind::labels && equal_labels(reference)) {
       outcome.why_vacuous = "two rows carry equal labels: these tokens do not show every digit";
     }
     outcome.digest = digest();
@@ -79,7 +76,7 @@ class Side {
   }
 
   [[nodiscard]] bool targeted(Part part) const {
-    return std::any_of(item_.one.tokens.begin(), item_.one.tokens.end(), [&](int adapter) {
+    return std::any_of(item_.spec.tokens.begin(), item_.spec.tokens.end(), [&](int adapter) {
       return adapter >= 0 && input_.adapters[static_cast<std::size_t>(adapter)].has(part);
     });
   }
@@ -87,7 +84,7 @@ class Side {
   void compare_rows(const Reference& reference, std::int64_t rank, std::int64_t source,
                     const OwnedRows& rows, NumericOutcome& outcome) {
     const std::int64_t width = analysis_.ranks[static_cast<std::size_t>(source)].build.width;
-    const auto tokens = static_cast<std::int64_t>(item_.one.tokens.size());
+    const auto tokens = static_cast<std::int64_t>(item_.spec.tokens.size());
     const std::int64_t inside = std::clamp<std::int64_t>(width - rows.column, 0, rows.rows);
     outcome.compared += rows.rows * tokens;
     outcome.wrong += (rows.rows - inside) * tokens;  // columns that do not exist
@@ -108,7 +105,7 @@ class Side {
                                  .sources = {}};
     for (const LiveAdapter& live : analysis_.live) {
       const bool used = std::any_of(bits.tokens.begin(), bits.tokens.end(), [&](std::int64_t t) {
-        return item_.one.tokens[static_cast<std::size_t>(t)] == live.adapter;
+        return item_.spec.tokens[static_cast<std::size_t>(t)] == live.adapter;
       });
       if (used) {
         difference.sources.push_back(
@@ -121,7 +118,7 @@ class Side {
   }
 
   [[nodiscard]] bool delta_changes_bits(const Reference& reference, const OwnedRows& rows) const {
-    const MatrixShape shape{.rows = static_cast<std::int64_t>(item_.one.tokens.size()),
+    const MatrixShape shape{.rows = static_cast<std::int64_t>(item_.spec.tokens.size()),
                             .cols = rows.rows,
                             .row_stride = item_.geometry->rows(rows.part)};
     const auto base = view_of(reference.base_output(rows.part).data() + rows.first_row, shape);
@@ -138,7 +135,7 @@ class Side {
       const auto output = reference.output(part);
       for (std::size_t row = 0; row < rows; ++row) {
         std::vector<float> column;
-        for (std::size_t token = 0; token < item_.one.tokens.size(); ++token) {
+        for (std::size_t token = 0; token < item_.spec.tokens.size(); ++token) {
           column.push_back(output[token * rows + row]);
         }
         seen.insert(std::move(column));
@@ -168,7 +165,7 @@ class Side {
 
 std::string weights_key(const PreparedCase& item) {
   const QkvGeometry& g = *item.geometry;
-  Case one = item.one;
+  Case one = item.spec;
   // What the weights, the inputs and the reference do not depend on.
   one.model = fmt::format("H={},KV={},D={},hidden={},Dv={},gate={},bias={}", g.num_attention_heads,
                           g.num_key_value_heads, g.head_dim, g.hidden_size, g.v_head_dim,
@@ -183,65 +180,30 @@ std::string weights_key(const PreparedCase& item) {
 std::string numeric_key(const PreparedCase& item) {
   const QkvGeometry& g = *item.geometry;
   return fmt::format("{} {} tp={} dp={} order={} config={},{},{}", weights_key(item),
-                     item.contract->file, item.one.tp_size, item.one.dp_size,
+                     item.contract->file, item.spec.tp_size, item.spec.dp_size,
                      row_order_name(g.fused_order), g.config_num_attention_heads,
                      g.config_num_key_value_heads, g.config_head_dim);
 }
 
 std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& cases) {
   ensure(!cases.empty(), "there is a case to run");
-  const PreparedCase& first = cases.front()->item;
-  const QkvGeometry& geometry = *first.geometry;
-  const Case& one = first.one;
-  const Generator generator(
-      {.kind = one.data, .dtype = one.dtype, .seed = one.seed, .geometry = geometry});
-  const Arithmetic arithmetic{.base = one.base_accumulator.value_or(one.accumulator),
-                              .lora = one.accumulator,
-                              .program = find_program(first.contract->program),
-                              .dtype = one.dtype};
-  const std::vector<float> x = generator.x(static_cast<std::int64_t>(one.tokens.size()));
-  const Batch batch{.x = x, .hidden_size = geometry.hidden_size, .adapter_of_token = one.tokens};
-  const std::vector<AdapterSpec> specs = adapters_after_steps(one);
-  std::vector<Adapter> adapters;
-  adapters.reserve(specs.size());
-  for (std::size_t i = 0; i < specs.size(); ++i) {
-    adapters.push_back(generator.adapter(specs[i], static_cast<std::int32_t>(i)));
-  }
-  Reference reference({.geometry = geometry,
-                       .dtype = one.dtype,
-                       .base_accumulator = arithmetic.base,
-                       .lora_accumulator = arithmetic.lora,
-                       .program = arithmetic.program,
-                       .x = x,
-                       .adapter_of_token = one.tokens,
-                       .adapters = adapters});
-  std::vector<std::unique_ptr<Side>> sides;
-  sides.reserve(cases.size());
+  Unsharded unsharded(cases.front()->item);
+  std::vector<std::unique_ptr<RanksOfCase>> sharded;
+  sharded.reserve(cases.size());
   for (const LayerReport* laws : cases) {
-    sides.push_back(std::make_unique<Side>(*laws, arithmetic, batch));
+    sharded.push_back(
+        std::make_unique<RanksOfCase>(*laws, unsharded.arithmetic(), unsharded.batch()));
   }
-  Panel panel(kWeightRows, geometry.hidden_size);
-  for (const Part part : kParts) {
-    const std::vector<float> bias = geometry.qkv_bias ? generator.bias(part) : std::vector<float>();
-    const std::int64_t rows = geometry.rows(part);
-    for (std::int64_t row = 0; row < rows; row += kWeightRows) {
-      const std::int64_t some = std::min(kWeightRows, rows - row);
-      generator.fill_panel({Tensor::weight, part, 0}, row, some, panel);
-      const auto some_bias =
-          bias.empty() ? std::span<const float>()
-                       : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
-                                                              static_cast<std::size_t>(some));
-      reference.accept_panel(part, row, panel, some_bias);
-      for (const auto& side : sides) {
-        side->accept_panel(part, row, panel, some_bias);
-      }
-    }
-  }
-  reference.finish();
+  unsharded.run(
+      [&](Part part, std::int64_t first_row, const Panel& panel, std::span<const float> bias) {
+        for (const auto& ranks : sharded) {
+          ranks->accept_panel(part, first_row, panel, bias);
+        }
+      });
   std::vector<NumericOutcome> outcomes;
-  outcomes.reserve(sides.size());
-  for (const auto& side : sides) {
-    outcomes.push_back(side->finish(reference, adapters));
+  outcomes.reserve(sharded.size());
+  for (const auto& ranks : sharded) {
+    outcomes.push_back(ranks->finish(unsharded.reference(), unsharded.adapters()));
   }
   return outcomes;
 }

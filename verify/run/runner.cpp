@@ -46,7 +46,7 @@ std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases) {
 /// Where a rank would assert, there is nothing to run.
 bool runs_numbers(const LayerReport& laws) {
   const Verdict verdict = laws.analysis.verdict;
-  return laws.item.numbers && laws.item.geometry && !laws.item.one.tokens.empty() &&
+  return laws.item.numbers && laws.item.geometry && !laws.item.spec.tokens.empty() &&
          (verdict == Verdict::consistent || verdict == Verdict::silent);
 }
 

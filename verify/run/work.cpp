@@ -30,16 +30,16 @@ NumericWork numeric_work(const LayerReport& laws) {
   ensure(item.geometry && analysis.failures.empty(), "numbers run where every rank is planned");
   const auto hidden = static_cast<double>(item.geometry->hidden_size);
   const auto rows = static_cast<double>(item.geometry->total_rows());
-  const auto tokens = static_cast<double>(item.one.tokens.size());
+  const auto tokens = static_cast<double>(item.spec.tokens.size());
   double columns = 2 * rows;  // the reference keeps its outputs with and without deltas
   double slot = 0;
   for (const RankState& rank : analysis.ranks) {
     columns += 2 * static_cast<double>(rank.build.width);
     slot += sum(rank.build.a_rows) * hidden +
-            sum(rank.build.b_rows) * static_cast<double>(item.one.max_lora_rank);
+            sum(rank.build.b_rows) * static_cast<double>(item.spec.max_lora_rank);
   }
   double adapters = 0;
-  for (const AdapterSpec& adapter : item.one.adapters) {
+  for (const AdapterSpec& adapter : item.spec.adapters) {
     adapters += static_cast<double>(adapter.lora_rank) * (3 * hidden + 2 * rows);
   }
   // What the steps put into slots: A and B, the latter once for each factor; and zeros before.
@@ -57,13 +57,13 @@ NumericWork numeric_work(const LayerReport& laws) {
   }
   return {.multiplications = columns / 2 * hidden * tokens + staged,
           .floats =
-              tokens * (hidden + columns) + adapters + static_cast<double>(item.one.slots) * slot};
+              tokens * (hidden + columns) + adapters + static_cast<double>(item.spec.slots) * slot};
 }
 
 Result<void> check_work(const PreparedCase& item, const NumericWork& work) {
   const auto refuse = [&](const char* what, double found, double most) -> Result<void> {
     return fail(fmt::format("a case takes {:.2g} {}, expected at most {:.2g}: {}", found, what,
-                            most, print_case(item.one)),
+                            most, print_case(item.spec)),
                 item.contract->file);
   };
   if (work.multiplications > kMaxMultiplications) {

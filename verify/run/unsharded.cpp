@@ -1,0 +1,72 @@
+#include "verify/run/unsharded.hpp"
+
+#include <algorithm>
+
+#include "sim/base/ensure.hpp"
+
+namespace tplora {
+namespace {
+
+/// Weight rows made at a time: a panel stays in the second-level cache for usual hidden sizes.
+constexpr std::int64_t kWeightRows = kPanelRows;
+
+const QkvGeometry& geometry_of(const PreparedCase& item) {
+  ensure(item.geometry.has_value(), "numbers are run of a layer with a qkv projection");
+  return *item.geometry;
+}
+
+std::vector<Adapter> make_adapters(const Generator& generator, const Case& spec) {
+  std::vector<Adapter> adapters;
+  for (const AdapterSpec& adapter : adapters_after_steps(spec)) {
+    adapters.push_back(generator.adapter(adapter, static_cast<std::int32_t>(adapters.size())));
+  }
+  return adapters;
+}
+
+}  // namespace
+
+Unsharded::Unsharded(const PreparedCase& item)
+    : geometry_(geometry_of(item)),
+      generator_({.kind = item.spec.data,
+                  .dtype = item.spec.dtype,
+                  .seed = item.spec.seed,
+                  .geometry = geometry_}),
+      arithmetic_{.base = item.spec.base_accumulator.value_or(item.spec.accumulator),
+                  .lora = item.spec.accumulator,
+                  .program = find_program(item.contract->program),
+                  .dtype = item.spec.dtype},
+      x_(generator_.x(static_cast<std::int64_t>(item.spec.tokens.size()))),
+      batch_{.x = x_, .hidden_size = geometry_.hidden_size, .adapter_of_token = item.spec.tokens},
+      adapters_(make_adapters(generator_, item.spec)),
+      reference_({.geometry = geometry_,
+                  .dtype = arithmetic_.dtype,
+                  .base_accumulator = arithmetic_.base,
+                  .lora_accumulator = arithmetic_.lora,
+                  .program = arithmetic_.program,
+                  .x = x_,
+                  .adapter_of_token = item.spec.tokens,
+                  .adapters = adapters_}) {}
+
+void Unsharded::run(const EachPanel& each) {
+  Panel panel(kWeightRows, geometry_.hidden_size);
+  for (const Part part : kParts) {
+    const std::vector<float> bias =
+        geometry_.qkv_bias ? generator_.bias(part) : std::vector<float>();
+    const std::int64_t rows = geometry_.rows(part);
+    for (std::int64_t row = 0; row < rows; row += kWeightRows) {
+      const std::int64_t some = std::min(kWeightRows, rows - row);
+      generator_.fill_panel({Tensor::weight, part, 0}, row, some, panel);
+      const auto some_bias =
+          bias.empty() ? std::span<const float>()
+                       : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
+                                                              static_cast<std::size_t>(some));
+      reference_.accept_panel(part, row, panel, some_bias);
+      if (each) {
+        each(part, row, panel, some_bias);
+      }
+    }
+  }
+  reference_.finish();
+}
+
+}  // namespace tplora

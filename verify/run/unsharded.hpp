@@ -1,0 +1,49 @@
+// The unsharded side of a case: its tensors, and the reference forward over them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "sim/data/generator.hpp"
+#include "sim/ranks/tp_group.hpp"
+#include "verify/case/prepared_case.hpp"
+#include "verify/reference/reference.hpp"
+
+namespace tplora {
+
+/// Use: construct, `run` once, then read. Of the case's contract only the rounding program counts.
+class Unsharded {
+ public:
+  /// Makes the inputs and adapters of the case. Precondition: it has a geometry.
+  explicit Unsharded(const PreparedCase& item);
+  Unsharded(const Unsharded&) = delete;
+  Unsharded& operator=(const Unsharded&) = delete;
+
+  /// Called with rows [first_row, first_row + panel.rows()) of the base weight of `part` and their
+  /// bias (one value a row, or empty); both are gone afterwards.
+  using EachPanel = std::function<void(Part part, std::int64_t first_row, const Panel& panel,
+                                       std::span<const float> bias)>;
+  /// The base weight passes by once, for the reference and for `each`; then the reference is done.
+  void run(const EachPanel& each = {});
+
+  [[nodiscard]] const Generator& generator() const { return generator_; }
+  [[nodiscard]] const Arithmetic& arithmetic() const { return arithmetic_; }
+  /// x and who uses which adapter. Lives as long as this.
+  [[nodiscard]] const Batch& batch() const { return batch_; }
+  /// By number, as the steps of the case leave them.
+  [[nodiscard]] std::span<const Adapter> adapters() const { return adapters_; }
+  [[nodiscard]] const Reference& reference() const { return reference_; }
+
+ private:
+  QkvGeometry geometry_;
+  Generator generator_;
+  Arithmetic arithmetic_;
+  std::vector<float> x_;
+  Batch batch_;
+  std::vector<Adapter> adapters_;
+  Reference reference_;
+};
+
+}  // namespace tplora

@@ -7,6 +7,7 @@ namespace {
 
 void wide_panel(benchmark::State& state) {
   using namespace tplora;
+  using namespace tplora::core;
   constexpr std::int64_t kRows = 64;
   const std::int64_t cols = state.range(0);
   const WideStream stream{

@@ -10,6 +10,7 @@
 namespace {
 
 using namespace tplora;
+using namespace tplora::core;
 
 using namespace tplora_bench;
 

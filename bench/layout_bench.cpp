@@ -9,6 +9,7 @@
 namespace {
 
 using namespace tplora;
+using namespace tplora::core;
 
 Contract contract(const char* name) {
   auto found = load_contract(name, TPLORA_SOURCE_DIR "/configs");

@@ -10,7 +10,7 @@
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-using tplora::AlignedVector;
+using tplora::core::AlignedVector;
 
 /// Independent fused multiply-adds in registers: the core's peak in fp32.
 void fma_peak(benchmark::State& state) {

@@ -12,7 +12,7 @@
 
 namespace tplora_bench {
 
-using tplora::AlignedVector;
+using tplora::core::AlignedVector;
 
 #define TPLORA_SHAPES           \
   Unit(benchmark::kMillisecond) \

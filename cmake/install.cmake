@@ -6,11 +6,17 @@ set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/tplora)
 
 set_target_properties(tplora_sim PROPERTIES EXPORT_NAME sim)
 set_target_properties(tplora_verify PROPERTIES EXPORT_NAME verify)
+set_target_properties(tplora_public PROPERTIES EXPORT_NAME tplora)
 install(TARGETS tplora RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS tplora_sim tplora_verify EXPORT tploraTargets
+install(TARGETS tplora_sim tplora_verify tplora_public EXPORT tploraTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY sim verify DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tplora
-  FILES_MATCHING PATTERN "*.hpp")
+# The public header and what it includes: namespace tplora, all of it (tests/check_folders.py).
+install(FILES tplora/tplora.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tplora)
+foreach(header sim/base/result.hpp sim/layout/proof_range.hpp sim/layout/verdict.hpp
+        sim/model/geometry.hpp)
+  cmake_path(GET header PARENT_PATH folder)
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tplora/${folder})
+endforeach()
 install(DIRECTORY configs/ DESTINATION ${TPLORA_INSTALL_CONFIGS})
 install(FILES completions/tplora.bash
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME tplora)

@@ -8,6 +8,8 @@
 #include <vector>
 
 namespace tplora::test {
+
+using namespace core;
 namespace {
 
 /// A label: who stands here. kind: '.' nothing, '0' zero, 'w' base weight, 'a' an A row, 'b' a B

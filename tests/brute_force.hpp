@@ -8,6 +8,8 @@
 
 namespace tplora::test {
 
+using namespace core;
+
 struct BruteResult {
   Verdict verdict = Verdict::consistent;
   bool bad_contract = false;

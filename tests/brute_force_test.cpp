@@ -10,6 +10,7 @@
 #include "verify/mutants/mutate.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -13,6 +13,7 @@
 #include "verify/report/suite_report.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -5,6 +5,7 @@
 #include "verify/case/case_values.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

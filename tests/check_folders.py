@@ -29,7 +29,22 @@ ALLOWED = {
     "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain", "verify/bugs"],
     "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run"],
     "verify/cli": ["sim/*", "verify/*"],
+    "tplora": ["sim/*", "verify/*"],
 }
+# No room of the house may use the interface, and the interface no arguments and no output.
+ALLOWED["tplora"].remove("verify/*")
+ALLOWED["tplora"] += [f for f in ALLOWED if f.startswith("verify/") and f != "verify/cli"]
+
+# The public headers: namespace tplora; they include each other and nothing else of ours. All other
+# code is in namespaces below.
+PUBLIC = {
+    "tplora/tplora.hpp",
+    "sim/base/result.hpp",
+    "sim/layout/proof_range.hpp",
+    "sim/layout/verdict.hpp",
+    "sim/model/geometry.hpp",
+}
+PUBLIC_SOURCES = {header.replace(".hpp", ".cpp") for header in PUBLIC} | {"tplora/golden.cpp"}
 
 # third-party header -> files in which it may stand
 THIRD_PARTY = {
@@ -45,7 +60,22 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 
 
 def folder_of(path):
-    return "/".join(path.split("/")[:2])
+    return "tplora" if path.startswith("tplora/") else "/".join(path.split("/")[:2])
+
+
+def problems_of_interface(path, text):
+    """What is wrong with the namespaces of a file, and with what a public header includes."""
+    opened = re.findall(r"^namespace (tplora[\w:]*) {", text, re.M)
+    if path in PUBLIC:
+        for header in INCLUDE.findall(text):
+            if header.startswith(("sim/", "verify/", "tplora/")) and header not in PUBLIC:
+                yield f"{path}: is public and may not include {header}"
+    if path in PUBLIC | PUBLIC_SOURCES:
+        wrong = [name for name in opened if name not in ("tplora", "tplora::core")]
+    else:
+        wrong = [name for name in opened if not name.startswith("tplora::core")]
+    for name in wrong:
+        yield f"{path}: namespace {name} is not where {'public' if path in PUBLIC else 'inner'} code lives"
 
 
 def allowed(folder, target):
@@ -69,7 +99,7 @@ def names_of_engines_bugs_models():
 
 def main():
     problems = []
-    sources = [p for top in ("sim", "verify") for p in sorted((ROOT / top).rglob("*.[ch]pp"))]
+    sources = [p for top in ("sim", "verify", "tplora") for p in sorted((ROOT / top).rglob("*.[ch]pp"))]
     names = "|".join(re.escape(name) for name in sorted(names_of_engines_bugs_models()))
     named = re.compile(rf"(?<![\w-])({names})(?![\w-])")
     # Two tables are made of names: rounding programs are called after the engines they describe,
@@ -83,13 +113,14 @@ def main():
             problems.append(f"{path}: folder {folder} is not part of the architecture")
             continue
         for header in INCLUDE.findall(text):
-            if header.startswith(("sim/", "verify/")) and not allowed(folder, folder_of(header)):
+            if header.startswith(("sim/", "verify/", "tplora/")) and not allowed(folder, folder_of(header)):
                 problems.append(f"{path}: may not include {header}")
             for library, files in THIRD_PARTY.items():
                 if header.startswith(library) and path not in files:
                     problems.append(f"{path}: {header} belongs in {', '.join(sorted(files))}")
-        if path in may_name or path == "verify/cli/main.cpp":
-            continue  # main.cpp teaches with an example command line
+        problems.extend(problems_of_interface(path, text))
+        if path in may_name or path in ("verify/cli/main.cpp", "tplora/tplora.hpp"):
+            continue  # these two teach with an example
         for name in sorted(set(named.findall(text.lower()))):
             problems.append(f"{path}: names the engine, bug or model \"{name}\"")
     print("\n".join(problems))

@@ -7,6 +7,7 @@
 #include "verify/compare/digest.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 TEST_CASE("a difference says where, how many, and one example", "[compare]") {
   // Two tokens, three rows, the second side embedded in wider memory.

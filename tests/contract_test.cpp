@@ -6,6 +6,7 @@
 #include "verify/explain/finding.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 using test::TemporaryFolder;
 
 namespace {

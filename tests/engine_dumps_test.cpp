@@ -8,6 +8,7 @@
 #include "tests/support.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -6,6 +6,7 @@
 #include "verify/run/runner.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -10,6 +10,7 @@
 #include "verify/report/finding_text.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 using test::geometry;
 
 namespace {

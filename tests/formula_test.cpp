@@ -9,6 +9,7 @@
 #include "tests/catch.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -9,6 +9,7 @@
 #include "verify/run/runner.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

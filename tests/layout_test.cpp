@@ -8,6 +8,7 @@
 #include "verify/explain/provenance.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 using test::geometry;
 
 namespace {

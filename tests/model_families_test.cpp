@@ -5,6 +5,7 @@
 #include "tests/model_support.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 using namespace tplora::test;
 
 namespace {

@@ -12,6 +12,8 @@
 
 namespace tplora::test {
 
+using namespace core;
+
 inline std::filesystem::path models() {
   return configs().models();
 }

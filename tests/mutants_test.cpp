@@ -4,6 +4,7 @@
 #include "verify/mutants/score.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -6,6 +6,7 @@
 #include "tests/support.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 using test::geometry;
 
 namespace {

@@ -4,6 +4,7 @@
 #include "tests/catch.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 TEST_CASE("printable text is kept as it is", "[base]") {
   CHECK(printable("K = n*D*T, found 3", 80) == "K = n*D*T, found 3");

@@ -7,6 +7,7 @@
 #include "tests/support.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

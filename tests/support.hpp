@@ -12,6 +12,8 @@
 
 namespace tplora::test {
 
+using namespace core;
+
 inline ConfigFolders configs() {
   return {std::filesystem::path(TPLORA_SOURCE_DIR) / "configs"};
 }

@@ -13,6 +13,7 @@
 #include "tests/catch.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 struct AdapterSpec {
   std::string name;
@@ -47,4 +47,4 @@ class Adapter {
   std::array<std::vector<float>, 3> a_, b_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

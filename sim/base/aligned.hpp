@@ -5,7 +5,7 @@
 #include <new>
 #include <vector>
 
-namespace tplora {
+namespace tplora::core {
 
 template <class T>
 struct AlignedAllocator {
@@ -26,4 +26,4 @@ struct AlignedAllocator {
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
-}  // namespace tplora
+}  // namespace tplora::core

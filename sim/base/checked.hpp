@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace tplora {
+namespace tplora::core {
 
 /// a + b, or nothing on overflow.
 [[nodiscard]] inline std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b) {
@@ -43,4 +43,4 @@ namespace tplora {
   return (a % b != 0 && ((a < 0) == (b < 0))) ? quotient + 1 : quotient;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

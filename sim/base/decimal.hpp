@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-namespace tplora {
+namespace tplora::core {
 
 /// `text` as an integer in decimal. Nothing for anything else: a plus sign, a blank, another base,
 /// a leading zero (which C and command lines read as base 8), a minus before 0, a value that
@@ -32,4 +32,4 @@ template <std::integral Integer = std::int64_t>
   return value && *value >= least && *value <= most ? value : std::nullopt;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

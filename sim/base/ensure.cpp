@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace tplora {
+namespace tplora::core {
 
 // An exception, not abort(): a library never ends the process, and `main` turns it into one line.
 void ensure_failed(const char* what_must_hold, SourceLine where) {
@@ -11,4 +11,4 @@ void ensure_failed(const char* what_must_hold, SourceLine where) {
                          where.file + ":" + std::to_string(where.line) + ")");
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -1,7 +1,7 @@
 // Invariants of our own, always checked.
 #pragma once
 
-namespace tplora {
+namespace tplora::core {
 
 /// The source line that calls the function with this as a default argument. Not
 /// std::source_location: clang++ before 16 has none with GCC's library.
@@ -27,4 +27,4 @@ inline void ensure(bool condition, const char* what_must_hold,
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

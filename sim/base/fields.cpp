@@ -1,6 +1,6 @@
 #include "sim/base/fields.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 void FirstError::refuse(Error error) {
   if (!error_) {
@@ -71,4 +71,4 @@ void Fields::format(std::string_view expected) const {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

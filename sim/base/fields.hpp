@@ -17,7 +17,7 @@
 #include "sim/base/result.hpp"
 #include "sim/base/word.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The first Error of a file that is read field by field. Behind it, what is read is worth nothing
 /// and what is refused is dropped.
@@ -122,4 +122,4 @@ class Fields {
   FirstError* errors_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Rows [at, at+rows) of a target are rows [from, from+rows) of the row space numbered `space`.
 /// Made in braces, members left out are 0; without them none is set, which spares a SegmentList the
@@ -210,4 +210,4 @@ class IntervalMap {
   SegmentList segments_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/base/printable.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 static_assert(kMaxJsonBytes == 16LL * 1024 * 1024, "as kTooLarge says");
@@ -343,4 +343,4 @@ tl::unexpected<Error> JsonView::error(std::string sentence) const {
   return fail(std::move(sentence), place());
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -14,7 +14,7 @@
 
 #include "sim/base/result.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Keeps the order of keys as written (contracts define names in order).
 using Json = nlohmann::ordered_json;
@@ -88,4 +88,4 @@ class JsonView {
 /// A key as one step of a JSON pointer: "/" + key with ~ and / escaped.
 [[nodiscard]] std::string pointer_step(std::string_view key);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <thread>
 
-namespace tplora {
+namespace tplora::core {
 
 void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body) {
   if (threads == 1) {
@@ -36,4 +36,4 @@ void parallel_for(std::int64_t count, int threads, const std::function<void(std:
   });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

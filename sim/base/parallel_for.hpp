@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace tplora {
+namespace tplora::core {
 
 /// Calls `body(i)` for every i in [0, count), on at most `threads` threads (0: one for each core).
 ///
@@ -12,4 +12,4 @@ namespace tplora {
 /// changes no bit of any result. An exception in a body is rethrown here.
 void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body);
 
-}  // namespace tplora
+}  // namespace tplora::core

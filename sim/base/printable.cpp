@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::string_view kCut = " ... ";
@@ -115,4 +115,4 @@ std::string excerpt(std::string_view text) {
   return printable(text, kExcerptBytes);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace tplora {
+namespace tplora::core {
 
 /// `text` as one line of valid UTF-8 of at most `most_bytes` bytes (at least 16).
 ///
@@ -17,4 +17,4 @@ namespace tplora {
 /// printable of at most 80 bytes: a value or key quoted in a sentence.
 [[nodiscard]] std::string excerpt(std::string_view text);
 
-}  // namespace tplora
+}  // namespace tplora::core

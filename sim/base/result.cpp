@@ -5,8 +5,8 @@
 namespace tplora {
 
 std::string Error::text() const {
-  const std::string said = printable(sentence, kMostSentenceBytes);
-  return place.empty() ? said : printable(place, kMostPlaceBytes) + ": " + said;
+  const std::string said = core::printable(sentence, kMostSentenceBytes);
+  return place.empty() ? said : core::printable(place, kMostPlaceBytes) + ": " + said;
 }
 
 }  // namespace tplora

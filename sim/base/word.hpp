@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace tplora {
+namespace tplora::core {
 
 /// One word of a closed list, and what it means.
 template <class Value>
@@ -12,4 +12,4 @@ struct Word {
   Value value;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

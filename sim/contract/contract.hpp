@@ -15,7 +15,7 @@
 #include "sim/contract/formula.hpp"
 #include "sim/contract/symbols.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Where a copy takes its rows from.
 enum class Source {
@@ -291,4 +291,4 @@ void index_formulas(Contract& contract);
 [[nodiscard]] std::vector<std::string> list_contracts(const std::filesystem::path& configs,
                                                       const std::string& kind);
 
-}  // namespace tplora
+}  // namespace tplora::core

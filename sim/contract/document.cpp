@@ -7,7 +7,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::array<std::string_view, 5> kVerbs = {"format", "extends", "replace", "add",
@@ -276,4 +276,4 @@ std::string ContractDocument::place(const std::string& pointer) const {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/base/json.hpp"
 #include "sim/base/result.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The merged document. `extends` names another contract; `replace` and `add` map JSON pointers to
 /// new values (replace: must exist; add: must not, "-" appends to a list), `remove` lists pointers;
@@ -52,4 +52,4 @@ class ContractDocument {
   std::map<std::string, std::string> origin_;  ///< pointer -> place; longest prefix wins
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

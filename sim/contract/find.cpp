@@ -5,7 +5,7 @@
 
 #include "sim/contract/contract.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 std::vector<std::string> names_in(const std::filesystem::path& folder) {
@@ -51,4 +51,4 @@ Result<Contract> load_contract(const std::string& argument, const std::filesyste
   });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -12,7 +12,7 @@
 #include "sim/base/result.hpp"
 #include "sim/contract/symbol_table.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// One parsed formula.
 ///
@@ -167,4 +167,4 @@ class Formula {
   int stack_ = 0;  ///< values the compiled form needs at once
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 #include "sim/base/decimal.hpp"
 #include "sim/contract/formula.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 bool is_letter(char c) {
@@ -292,4 +292,4 @@ Result<Formula> Formula::parse(std::string text, std::string place, const Symbol
   return formula;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

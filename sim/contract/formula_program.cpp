@@ -3,7 +3,7 @@
 
 #include "sim/contract/formula.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 // `?:`, `and` and `or` become jumps, so that what is not needed is not evaluated.
 void Formula::compile(std::int32_t index, int depth) {
@@ -170,4 +170,4 @@ bool Formula::run_program(std::span<const std::int64_t> values, std::int64_t& ou
 }
 // NOLINTEND(clang-analyzer-core.*)
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Ten times what the largest contract in use has; names are searched for one by one.
@@ -80,4 +80,4 @@ std::string FormulaReader::place(const JsonView& view) const {
   return document_->place(view.pointer());
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/contract/document.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 class FormulaReader {
  public:
@@ -44,4 +44,4 @@ class FormulaReader {
   int value_count_ = 0;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/contract/formula.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 std::optional<std::int64_t> Formula::evaluate_tree(std::span<const std::int64_t> values) const {
   ensure_values(values);
@@ -180,4 +180,4 @@ std::string Formula::used_values(std::span<const std::int64_t> values) const {
   return list;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/contract/words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 void add_loops(std::vector<Loop>& loops, std::vector<Formula*>& list) {
@@ -165,4 +165,4 @@ void index_formulas(Contract& contract) {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

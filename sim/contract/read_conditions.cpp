@@ -6,7 +6,7 @@
 #include "sim/contract/sections.hpp"
 #include "sim/contract/words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// A name that `let` defines only here or further down is not unknown, it is too early.
@@ -91,4 +91,4 @@ void read_checks(const Fields& root, FormulaReader& formulas, Contract& contract
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

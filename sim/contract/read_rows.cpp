@@ -6,7 +6,7 @@
 #include "sim/contract/sections.hpp"
 #include "sim/contract/words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// The sections that are lists of copies.
@@ -176,4 +176,4 @@ void read_kernel(const Fields& root, FormulaReader& formulas, Contract& contract
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 #include "sim/contract/sites.hpp"
 #include "sim/contract/words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 void read_head(const Fields& root, Contract& contract) {
@@ -140,4 +140,4 @@ Result<Contract> parse_contract(std::string_view text, const std::filesystem::pa
       .and_then([&](const ContractDocument& document) { return compile(document, file); });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

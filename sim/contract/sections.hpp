@@ -6,7 +6,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/contract/formula_reader.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Read before `let`, so that only predefined names can stand in a claim: a claim is about model
 /// and deployment, and must have a value where the contract's own formulas have none.
@@ -21,4 +21,4 @@ void read_lora_a(const Fields& root, FormulaReader& formulas, Contract& contract
 /// Read behind lora_a and lora_b, whose buffers it names.
 void read_kernel(const Fields& root, FormulaReader& formulas, Contract& contract);
 
-}  // namespace tplora
+}  // namespace tplora::core

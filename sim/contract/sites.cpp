@@ -9,7 +9,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/contract/words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 class FormulaLister {
@@ -249,4 +249,4 @@ std::vector<ListSite> list_sites(const Contract& contract) {
   return sites;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 
 #include "sim/contract/contract.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What a formula is for.
 enum class FormulaRole {
@@ -84,4 +84,4 @@ struct ListSite {
 };
 [[nodiscard]] std::vector<ListSite> list_sites(const Contract& contract);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 std::optional<int> SymbolTable::find(std::string_view name) const {
   const auto found = std::find(names_.begin(), names_.end(), name);
@@ -60,4 +60,4 @@ bool is_symbol_name(std::string_view text) {
   return clean && std::find(kReserved.begin(), kReserved.end(), text) == kReserved.end();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace tplora {
+namespace tplora::core {
 
 /// The names a formula may use. A symbol's number is its place in the list and in the array of
 /// values handed to Formula::evaluate.
@@ -32,4 +32,4 @@ class SymbolTable {
 /// and none of the language's own words.
 [[nodiscard]] bool is_symbol_name(std::string_view text);
 
-}  // namespace tplora
+}  // namespace tplora::core

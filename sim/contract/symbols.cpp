@@ -2,7 +2,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 SymbolTable predefined_symbols() {
   SymbolTable table;
@@ -23,4 +23,4 @@ Phase predefined_phase(int number) {
   return number >= symbol::tp_rank ? Phase::tp_rank : Phase::deployment;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -3,7 +3,7 @@
 
 #include "sim/contract/formula.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Numbers of the predefined symbols; their names are the language of docs/formats/contract.md.
 namespace symbol {
@@ -53,4 +53,4 @@ enum class Phase {
 /// The phase of a predefined symbol, before a contract redefines T or t.
 [[nodiscard]] Phase predefined_phase(int symbol);
 
-}  // namespace tplora
+}  // namespace tplora::core

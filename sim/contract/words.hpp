@@ -7,7 +7,7 @@
 #include "sim/base/word.hpp"
 #include "sim/contract/contract.hpp"
 
-namespace tplora::words {
+namespace tplora::core::words {
 
 /// In the order of the enumerators, the parts first.
 inline constexpr std::array<Word<Source>, 5> kSource = {{{"q", Source::q},
@@ -49,4 +49,4 @@ inline constexpr std::array<Word<Check::Else>, 2> kElse = {
 inline constexpr std::array<Word<Check::When>, 2> kWhen = {
     {{"build", Check::When::build}, {"load", Check::When::load}}};
 
-}  // namespace tplora::words
+}  // namespace tplora::core::words

@@ -6,7 +6,7 @@
 #include "sim/base/checked.hpp"
 #include "sim/numerics/philox.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::array<std::string_view, 3> kKinds = {"labels", "integers", "wide"};
@@ -175,4 +175,4 @@ float Generator::label(TensorId id, std::int64_t cols, std::int64_t row, std::in
   return 0.0F;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -13,7 +13,7 @@
 #include "sim/numerics/panel.hpp"
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// How values are made (docs/numerics.md gives every formula).
 enum class DataKind {
@@ -75,4 +75,4 @@ class Generator {
   DataSpec spec_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

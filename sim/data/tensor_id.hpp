@@ -5,7 +5,7 @@
 
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The logical tensors of a case, unsharded, row-major. The enumerators' values are part of the
 /// counter layout (docs/numerics.md): changing one changes bits.
@@ -31,4 +31,4 @@ struct TensorId {
   }
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

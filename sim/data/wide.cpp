@@ -14,7 +14,7 @@
 
 #ifndef TPLORA_WIDE_MASKS
 #define TPLORA_WIDE_MASKS
-namespace tplora {
+namespace tplora::core {
 
 /// Sign and fraction bits of a word that a value keeps.
 inline std::uint32_t kept_bits(ScalarType dtype) {
@@ -26,11 +26,11 @@ inline std::uint32_t kept_bits(ScalarType dtype) {
   return 0;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora::HWY_NAMESPACE {
+namespace tplora::core::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_SCALAR
@@ -266,11 +266,11 @@ bool HasRowBlock() {
 
 #endif
 
-}  // namespace tplora::HWY_NAMESPACE
+}  // namespace tplora::core::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tplora {
+namespace tplora::core {
 
 HWY_EXPORT(Counters);
 HWY_EXPORT(CounterLanes);
@@ -339,5 +339,5 @@ void fill_wide_panel(const WideStream& stream, std::int64_t first_row, std::int6
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif

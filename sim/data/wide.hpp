@@ -6,7 +6,7 @@
 #include "sim/numerics/panel.hpp"
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Which stretch of which random stream, and how words become values.
 struct WideStream {
@@ -31,4 +31,4 @@ void fill_wide(const WideStream& stream, std::uint64_t first, std::int64_t count
 void fill_wide_panel(const WideStream& stream, std::int64_t first_row, std::int64_t rows,
                      std::int64_t cols, Panel& panel);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/layout/law_scaling.hpp"
 #include "sim/layout/view.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 namespace {
 
@@ -220,4 +220,4 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "sim/layout/rank_state.hpp"
 #include "sim/layout/violation.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What to analyse. Precondition: steps name existing adapters and slots.
 struct LayoutCase {
@@ -89,4 +89,4 @@ std::optional<PlanFailure> plan_event(Planner& planner, const Contract& contract
                                       const std::vector<PoolEvent>& events, int event,
                                       const RankBuild& build, RankLoad& load);
 
-}  // namespace tplora
+}  // namespace tplora::core

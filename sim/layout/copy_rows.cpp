@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-namespace tplora {
+namespace tplora::core {
 
 namespace {
 
@@ -153,4 +153,4 @@ bool copy_rows(Scope& scope, const std::vector<Copy>& copies, CopyTarget& target
   return true;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

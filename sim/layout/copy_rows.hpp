@@ -9,7 +9,7 @@
 #include "sim/layout/row_order.hpp"
 #include "sim/layout/scope.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What an earlier load took of an adapter's tensors, where that is all that is left of them.
 struct Slices {
@@ -39,4 +39,4 @@ struct CopyTarget {
 /// value, a count that cannot be, a column written twice, rows past the end where that is an error.
 bool copy_rows(Scope& scope, const std::vector<Copy>& copies, CopyTarget& target);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -1,6 +1,6 @@
 #include "sim/layout/deployment.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 SymbolValues symbol_values(const QkvGeometry& geometry, const Deployment& deployment) {
   SymbolValues values = {};
@@ -22,4 +22,4 @@ SymbolValues symbol_values(const QkvGeometry& geometry, const Deployment& deploy
   return values;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "sim/contract/symbols.hpp"
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// How the model is served.
 struct Deployment {
@@ -37,4 +37,4 @@ using SymbolValues = std::array<std::int64_t, symbol::count>;
 /// for those of a tp_rank and of an adapter.
 [[nodiscard]] SymbolValues symbol_values(const QkvGeometry& geometry, const Deployment& deployment);
 
-}  // namespace tplora
+}  // namespace tplora::core

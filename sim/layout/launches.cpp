@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace tplora {
+namespace tplora::core {
 
 namespace {
 
@@ -51,4 +51,4 @@ bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel,
   return true;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -2,7 +2,7 @@
 
 #include "sim/layout/view.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// What is wrong with due rows, apart from the rank and the columns in which they are due.
@@ -76,4 +76,4 @@ void check_agreement(const Contract& contract, const QkvGeometry& geometry,
   violations.insert(violations.end(), disagreements.begin(), disagreements.end());
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/layout/view.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 std::int64_t heads_of(const QkvGeometry& geometry, Part part) {
@@ -206,4 +206,4 @@ void check_group(const Contract& contract, const QkvGeometry& geometry, std::spa
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

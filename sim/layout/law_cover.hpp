@@ -7,7 +7,7 @@
 #include "sim/layout/rank_state.hpp"
 #include "sim/layout/violation.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// For one attention group (ranks in t order): each rank owns heads that belong together, all heads
 /// are owned as often as they must, and the base weight's rows stand where they are due. Sets
@@ -15,4 +15,4 @@ namespace tplora {
 void check_group(const Contract& contract, const QkvGeometry& geometry, std::span<RankState> group,
                  std::vector<Violation>& violations);
 
-}  // namespace tplora
+}  // namespace tplora::core

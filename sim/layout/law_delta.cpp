@@ -7,7 +7,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 Content content_of_b(const Segment& piece) {
@@ -382,4 +382,4 @@ void check_delta(const Contract& contract, const Deployment& deployment, const R
   DeltaCheck(contract, deployment, rank, live, gathered, violations).run();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "sim/layout/rank_state.hpp"
 #include "sim/layout/violation.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The A rows of a live adapter's slot as a group's kernels see them, for each lora_a buffer: with
 /// `gather: tp` the buffers of all its ranks in t order, else nothing (each rank sees its own).
@@ -21,4 +21,4 @@ void check_delta(const Contract& contract, const Deployment& deployment, const R
                  const LiveAdapter& live, const std::vector<IntervalMap>& gathered,
                  std::vector<Violation>& violations);
 
-}  // namespace tplora
+}  // namespace tplora::core

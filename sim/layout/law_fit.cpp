@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace tplora {
+namespace tplora::core {
 
 namespace {
 
@@ -62,4 +62,4 @@ std::optional<PlanFailure> check_fit(const Scope& scope, const Contract& contrac
   return std::nullopt;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 #include "sim/layout/rank_plan.hpp"
 #include "sim/layout/scope.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The first buffer that the load does not fit, by the contract's `fit` for lora_b; rows of lora_a
 /// may not reach past the end. `scope` is that of the load, for the adapter's lora_rank and the
@@ -14,4 +14,4 @@ namespace tplora {
 [[nodiscard]] std::optional<PlanFailure> check_fit(const Scope& scope, const Contract& contract,
                                                    const RankBuild& build, const RankLoad& load);
 
-}  // namespace tplora
+}  // namespace tplora::core

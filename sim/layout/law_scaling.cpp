@@ -7,7 +7,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
                    std::vector<Violation>& violations) {
@@ -42,4 +42,4 @@ void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<con
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,10 +8,10 @@
 #include "sim/layout/rank_state.hpp"
 #include "sim/layout/violation.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// For one live adapter on one rank; `events` are those of scaling_events.
 void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
                    std::vector<Violation>& violations);
 
-}  // namespace tplora
+}  // namespace tplora::core

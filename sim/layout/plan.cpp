@@ -7,7 +7,7 @@
 #include "sim/layout/law_fit.hpp"
 #include "sim/layout/row_order.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 namespace {
 
@@ -178,4 +178,4 @@ bool Planner::launch(const AdapterShape& adapter, RankLoad& load) {
   return true;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

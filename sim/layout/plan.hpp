@@ -13,7 +13,7 @@
 #include "sim/layout/scope.hpp"
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Evaluates one contract for one geometry and deployment. Not for use from two threads at once.
 class Planner {
@@ -56,4 +56,4 @@ class Planner {
   std::vector<std::int64_t> a_extents_;  ///< a place to work in
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

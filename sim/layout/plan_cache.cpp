@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tplora {
+namespace tplora::core {
 
 namespace {
 
@@ -95,4 +95,4 @@ void LoadCache::keep_launches(const AdapterShape& adapter, const RankLoad& load)
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "sim/layout/deployment.hpp"
 #include "sim/layout/rank_plan.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Values of formulas that are the same on every rank, or for everything one rank does.
 class ValueCache {
@@ -88,4 +88,4 @@ class LoadCache {
   std::vector<KeptLaunches> launches_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 IntervalMap& zero_rows(IntervalMap& map, std::int64_t rows) {
@@ -95,4 +95,4 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

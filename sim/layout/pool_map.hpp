@@ -8,7 +8,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/layout/plan.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Row spaces of a pool: an adapter's logical rows of one part (B), or its A rows for one part.
 /// Non-negative; kZeros and kNothing keep their meaning.
@@ -61,4 +61,4 @@ class PoolMap {
   std::int64_t max_lora_rank_ = 0;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

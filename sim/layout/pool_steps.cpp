@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tplora {
+namespace tplora::core {
 
 std::vector<PoolEvent> pool_events(const std::vector<AdapterShape>& adapters,
                                    const std::vector<PoolStep>& steps) {
@@ -91,4 +91,4 @@ std::vector<int> scaling_events(PoolScale scale, const std::vector<PoolEvent>& e
   return list;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/layout/plan.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A change to the adapter pool, applied on every rank.
 struct PoolStep {
@@ -59,4 +59,4 @@ struct LiveAdapter {
 [[nodiscard]] std::vector<int> scaling_events(PoolScale scale, const std::vector<PoolEvent>& events,
                                               int event, int scaled);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -2,16 +2,12 @@
 
 #include <algorithm>
 #include <mutex>
-#include <tuple>
 
+#include "sim/base/ensure.hpp"
 #include "sim/base/parallel_for.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
-
-auto order(const ProofPoint& p) {
-  return std::make_tuple(p.size(), p.tp_size, p.H, p.KV, p.D, p.Dv, p.gate, p.lora_rank);
-}
 
 void keep_smaller(std::optional<ProofPoint>& kept, const ProofPoint& point) {
   if (!kept || smaller(point, *kept)) {
@@ -175,10 +171,6 @@ void add(Proof& sum, Proof& part) {
 
 }  // namespace
 
-bool smaller(const ProofPoint& a, const ProofPoint& b) {
-  return order(a) < order(b);
-}
-
 LayoutCase proof_case(const Contract& contract, const ProofPoint& point) {
   using Kind = PoolStep::Kind;
   const AdapterShape adapter{.shared_a = contract.takes_fused_adapters()};
@@ -226,6 +218,7 @@ std::optional<bool> inside_claims(const Contract& contract, const QkvGeometry& g
 
 Proof prove(const Contract& contract, const ProofRange& range, int jobs,
             const std::function<void(double)>& progress) {
+  ensure(validate(range).has_value(), "a range that can be proven");
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
   for (std::int64_t H = range.max_heads; H >= 1; --H) {  // the longest first
     for (std::int64_t KV = 1; KV <= H; ++KV) {
@@ -250,4 +243,4 @@ Proof prove(const Contract& contract, const ProofRange& range, int jobs,
   return sum;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/layout/spaces.hpp"
 #include "sim/layout/verdict.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// One evaluated copy. Rows that a clip cut off the front or the end are not in `rows`.
 struct Piece {
@@ -77,4 +77,4 @@ enum class Detail { sentences, verdicts };
 /// Row counts above this are refused: no device holds them, and sums of a few stay in 64 bits.
 inline constexpr std::int64_t kMaxRows = std::int64_t{1} << 48;
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "sim/layout/plan.hpp"
 #include "sim/layout/pool_map.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 struct RankState {
   RankBuild build;
@@ -30,4 +30,4 @@ struct RankState {
   }
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

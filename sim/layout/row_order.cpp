@@ -5,7 +5,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/layout/spaces.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 void append_q_heads(const QkvGeometry& geometry, FusedOrder order, std::int64_t first_head,
                     std::int64_t heads, std::int64_t at, IntervalMap& map) {
@@ -66,4 +66,4 @@ FusedOrder true_order(const QkvGeometry& geometry, FusedOrder assumed, FusedBy f
   return geometry.fused_order == RowOrder::blocks ? FusedOrder::blocks : FusedOrder::per_group;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

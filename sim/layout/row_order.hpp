@@ -7,7 +7,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The order in which rows really stand in a fused tensor that a contract takes for `assumed`.
 [[nodiscard]] FusedOrder true_order(const QkvGeometry& geometry, FusedOrder assumed,
@@ -23,4 +23,4 @@ void append_q_heads(const QkvGeometry& geometry, FusedOrder order, std::int64_t 
 void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t from,
                   std::int64_t rows, std::int64_t at, IntervalMap& map);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 namespace {
 
@@ -229,4 +229,4 @@ std::string Scope::describe(const Formula& formula) const {
                      used.empty() ? "" : " (" + used + ")");
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "sim/layout/plan_cache.hpp"
 #include "sim/layout/rank_plan.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Evaluates a contract's formulas for one deployment, on one rank after the other, there for one
 /// adapter after the other. Whatever gives false has left behind why, for `failure`.
@@ -118,4 +118,4 @@ class Scope {
   std::int64_t pieces_ = 0;      ///< on all ranks so far
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Row spaces of the maps of a plan: the parts' logical rows, and the one A of a fused adapter.
 inline constexpr std::int32_t kSharedA = 3;
@@ -13,4 +13,4 @@ inline constexpr std::int32_t kSharedA = 3;
   return static_cast<std::int32_t>(part);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

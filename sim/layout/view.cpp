@@ -5,7 +5,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/layout/row_order.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// The columns that a rank's attention reads in its own output, in the view's order.
@@ -104,4 +104,4 @@ std::vector<OwnedRows> owned_rows(const Contract& contract, const QkvGeometry& g
   return owned;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

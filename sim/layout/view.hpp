@@ -9,7 +9,7 @@
 
 #include "sim/layout/rank_state.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Heads [first, first + count).
 struct HeadRange {
@@ -50,4 +50,4 @@ struct OwnedRows {
                                                 const QkvGeometry& geometry,
                                                 std::span<const RankState> group, std::size_t t);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -1,6 +1,6 @@
 #include "sim/layout/violation.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 Law law_of_rows(const Delta& delta, const Content& found) {
@@ -69,4 +69,4 @@ const Delta* delta_of(const Violation& violation) {
       violation);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "sim/layout/verdict.hpp"
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 // --- what stands in memory where something else is due ------------------------------------------
 
@@ -245,4 +245,4 @@ Overloaded(Fs...) -> Overloaded<Fs...>;
 /// The adapter whose rows these are; nothing for the base weight, zeros and memory without rows.
 [[nodiscard]] std::optional<int> adapter_of(const Content& content);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -2,7 +2,7 @@
 // (5.23, configuration_*.py). Only classes with a default that matters have a row.
 #include "sim/model/family.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// model_type, hidden_size, num_attention_heads, num_key_value_heads, head_dim.
@@ -136,4 +136,4 @@ std::span<const ClassDefaults> class_defaults() {
   return kDefaults;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

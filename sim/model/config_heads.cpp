@@ -5,7 +5,7 @@
 #include "sim/base/checked.hpp"
 #include "sim/model/config_keys.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// What the class fills in for an absent key; 0 where nothing is known.
@@ -208,4 +208,4 @@ Result<std::int64_t> layer_count(const ConfigContext& context) {
   return count->value_or(0);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

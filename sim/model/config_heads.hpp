@@ -3,7 +3,7 @@
 
 #include "sim/model/family.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The geometry that the config states for a layer of the usual kind. Layer rules change it where a
 /// layer kind differs.
@@ -36,4 +36,4 @@ struct HeadCounts {
 [[nodiscard]] Result<std::int64_t> kv_heads_by_group_flag(const ConfigContext& context,
                                                           std::int64_t num_attention_heads);
 
-}  // namespace tplora
+}  // namespace tplora::core

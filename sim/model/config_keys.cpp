@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 struct Spellings {
@@ -110,4 +110,4 @@ Result<std::optional<std::int64_t>> read_count(const JsonView& config, std::stri
   return view->positive_integer().map([](std::int64_t count) { return std::optional(count); });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/base/json.hpp"
 #include "sim/base/result.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A count by its standard name.
 enum class Key {
@@ -46,4 +46,4 @@ enum class Key {
 [[nodiscard]] Result<std::optional<std::int64_t>> read_count(const JsonView& config,
                                                              std::string_view key);
 
-}  // namespace tplora
+}  // namespace tplora::core

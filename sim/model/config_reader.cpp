@@ -9,7 +9,7 @@
 #include "sim/model/family.hpp"
 #include "sim/model/layer_kinds.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Wrappers nest twice at most ("thinker", then text); more is a mistake.
@@ -158,4 +158,4 @@ Result<Model> read_config(const JsonView& root, const std::string& name) {
   return Model{.name = name, .layer_kinds = merge_if_alike(std::move(*kinds))};
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 #include "sim/base/result.hpp"
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Reads a config. `model_type` (or, where that key is absent, `architectures`) selects one row of
 /// the family table (family_rules.cpp); nothing depends on the model's name, which only labels the
@@ -22,4 +22,4 @@ namespace tplora {
 /// lists that do not fit the layer count, two spellings of one key that disagree.
 [[nodiscard]] Result<Model> read_config(const JsonView& root, const std::string& name);
 
-}  // namespace tplora
+}  // namespace tplora::core

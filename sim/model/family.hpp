@@ -11,7 +11,7 @@
 #include "sim/base/result.hpp"
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// More layers than this are refused.
 inline constexpr std::int64_t kMaxLayers = 100000;
@@ -107,4 +107,4 @@ struct ClassDefaults {
 /// Takes the first word off `list`; empty when there is none.
 [[nodiscard]] std::string_view take_word(std::string_view& list);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -1,7 +1,7 @@
 // Wrappers around decoders, and the model classes of configs that do not say their model_type.
 #include "sim/model/family.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr WrapperRule kWrappers[] = {
@@ -279,4 +279,4 @@ std::span<const ClassName> class_names() {
   return kClasses;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

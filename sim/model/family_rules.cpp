@@ -5,7 +5,7 @@
 #include "sim/model/family.hpp"
 #include "sim/model/layer_rules.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr Flag kAttentionBias = {"attention_bias qkv_bias"};
@@ -181,4 +181,4 @@ std::span<const FamilyRule> family_rules() {
   return kRules;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

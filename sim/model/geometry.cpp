@@ -27,13 +27,13 @@ std::optional<Error> out_of_range(const Field& field) {
 std::optional<std::int64_t> weight_elements(const QkvGeometry& g) {
   std::optional<std::int64_t> rows = 0;
   for (const Part part : kParts) {
-    const auto part_rows = checked_mul(g.heads(part), g.rows_per_head(part));
-    rows = part_rows ? checked_add(*rows, *part_rows) : std::nullopt;
+    const auto part_rows = core::checked_mul(g.heads(part), g.rows_per_head(part));
+    rows = part_rows ? core::checked_add(*rows, *part_rows) : std::nullopt;
     if (!rows) {
       return std::nullopt;
     }
   }
-  return checked_mul(*rows, g.hidden_size);
+  return core::checked_mul(*rows, g.hidden_size);
 }
 
 }  // namespace

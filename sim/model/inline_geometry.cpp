@@ -7,9 +7,10 @@
 #include <string_view>
 
 #include "sim/base/decimal.hpp"
+#include "sim/base/ensure.hpp"
 #include "sim/model/family.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::string_view kForm =
@@ -144,4 +145,23 @@ Result<Model> read_inline_geometry(const std::string& text) {
           {.kind = "all", .indices = {0}, .geometry = g, .why_no_qkv = {}, .checkpoint = form}}};
 }
 
-}  // namespace tplora
+std::string print_inline_geometry(const QkvGeometry& geometry) {
+  const QkvGeometry& g = geometry;
+  ensure(validate(g).has_value(), "a geometry that is printed is valid");
+  std::string text = fmt::format("H={},KV={},D={},hidden={}", g.num_attention_heads,
+                                 g.num_key_value_heads, g.head_dim, g.hidden_size);
+  const auto unless = [&](const char* key, std::int64_t value, std::int64_t usual) {
+    text += value == usual ? "" : fmt::format(",{}={}", key, value);
+  };
+  unless("Dv", g.v_head_dim, g.head_dim);
+  unless("gate", g.q_multiplier, 1);
+  unless("bias", g.qkv_bias ? 1 : 0, 0);
+  // per_head has a KV head for each q head, and is then the same as per_group.
+  unless("per_group", g.fused_order == RowOrder::blocks ? 0 : 1, 0);
+  unless("H_config", g.config_num_attention_heads, g.num_attention_heads);
+  unless("KV_config", g.config_num_key_value_heads, g.num_key_value_heads);
+  unless("D_config", g.config_head_dim, g.head_dim);
+  return text;
+}
+
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/model/layer_rules.hpp"
 #include "sim/model/layer_words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::string_view kSharedKv =
@@ -381,4 +381,4 @@ Result<std::vector<LayerKind>> fused_by_decoder_form(const ConfigContext& contex
   return *new_form ? alike_in_order(context, RowOrder::per_group) : fused_by_query_flag(context);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 
 #include "sim/model/config_heads.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 Result<LayerKind> usual_kind(const ConfigContext& context) {
   const auto geometry = base_geometry(context);
@@ -61,4 +61,4 @@ std::vector<LayerKind> merge_if_alike(std::vector<LayerKind> kinds) {
   return {std::move(all)};
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -3,7 +3,7 @@
 
 #include "sim/model/family.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A kind with the config's usual geometry and the family's usual form; indices are not set.
 [[nodiscard]] Result<LayerKind> usual_kind(const ConfigContext& context);
@@ -21,4 +21,4 @@ namespace tplora {
 /// The kinds as they are or, where all have one geometry and form, one kind called "all".
 [[nodiscard]] std::vector<LayerKind> merge_if_alike(std::vector<LayerKind> kinds);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "sim/model/layer_kinds.hpp"
 #include "sim/model/layer_words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::string_view kLatent =
@@ -248,4 +248,4 @@ Result<std::vector<LayerKind>> attention_by_block_cycle(const ConfigContext& con
   return attention_among(context, computed_words(context, word_of, {"recurrent", "attention"}));
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

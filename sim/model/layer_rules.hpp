@@ -4,7 +4,7 @@
 
 #include "sim/model/family.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 // Layers without a qkv projection.
 
@@ -72,4 +72,4 @@ namespace tplora {
 /// blocks with multi_query, per_head without.
 [[nodiscard]] Result<std::vector<LayerKind>> fused_by_query_flag(const ConfigContext& context);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 #include "sim/model/config_heads.hpp"
 #include "sim/model/config_keys.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// How many entries of a per-layer list belong to the model proper.
@@ -136,4 +136,4 @@ Result<std::vector<LayerKind>> kinds_by_word(const ConfigContext& context, const
   return kinds;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

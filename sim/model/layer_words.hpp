@@ -9,7 +9,7 @@
 
 #include "sim/model/family.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// words[i] is the kind of layer i. Where the layer count is unknown, each word stands once and
 /// `indices_known` is false.
@@ -56,4 +56,4 @@ using DescribeKind =
                                                            const LayerWords& words,
                                                            const DescribeKind& describe);
 
-}  // namespace tplora
+}  // namespace tplora::core

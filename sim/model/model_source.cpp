@@ -9,7 +9,7 @@
 #include "sim/model/inline_geometry.hpp"
 #include "sim/model/near_names.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 namespace fs = std::filesystem;
@@ -100,4 +100,4 @@ std::vector<std::string> list_models(const fs::path& models) {
   return names;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

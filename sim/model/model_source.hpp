@@ -8,7 +8,7 @@
 #include "sim/base/result.hpp"
 #include "sim/model/geometry.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Reads the model that `argument` names (docs/formats/model.md). Accepted, in this order:
 ///
@@ -27,4 +27,4 @@ namespace tplora {
 /// index.json is not a model, and what it pins as refused is not listed: every listed model loads.
 [[nodiscard]] std::vector<std::string> list_models(const std::filesystem::path& models);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <tuple>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::size_t kMaxSuggestions = 5;
@@ -81,4 +81,4 @@ std::vector<std::string> near_names(const std::string& wanted,
   return result;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/base/decimal.hpp"
 #include "sim/base/printable.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::array<std::string_view, 4> kArchitectures = {"volta", "ampere", "hopper",
@@ -173,4 +173,4 @@ std::string accumulator_name(const Accumulator& accumulator) {
   return text;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "sim/numerics/matrix_unit.hpp"
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// K cut into contiguous parts, each a chain of its own from +0; their fp32 results are added in
 /// fp32, to nearest even, one after the other. Each part is as long as the rule says; the last has
@@ -56,4 +56,4 @@ inline constexpr Accumulator Accumulator::exact{
 /// The text that reads as `accumulator`.
 [[nodiscard]] std::string accumulator_name(const Accumulator& accumulator);
 
-}  // namespace tplora
+}  // namespace tplora::core

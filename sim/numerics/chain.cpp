@@ -17,7 +17,7 @@
 
 #ifndef TPLORA_CHAIN_TOKENS
 #define TPLORA_CHAIN_TOKENS
-namespace tplora {
+namespace tplora::core {
 
 /// Tokens worked on at a time, whole tiles everywhere: a block of their columns takes half a
 /// second-level cache.
@@ -26,11 +26,11 @@ inline constexpr std::int64_t kChainTokens = 264;
 /// Rows worked on at a time, whole strips everywhere.
 inline constexpr std::int64_t kGroupRows = 128;
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora::HWY_NAMESPACE {
+namespace tplora::core::HWY_NAMESPACE {
 
 // Registers: two vectors of sums for each token, two of weights, one of a token's value.
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
@@ -227,11 +227,11 @@ void ChainRows(const TokenTiles& x, const WeightSource& w, const DotShape& shape
                [&]<class Weights>(Weights /*reader*/) { Rows<Weights>(x, w, shape, out); });
 }
 
-}  // namespace tplora::HWY_NAMESPACE
+}  // namespace tplora::core::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tplora {
+namespace tplora::core {
 
 HWY_EXPORT(ChainRows);
 HWY_EXPORT(TileTokens);
@@ -244,5 +244,5 @@ void chain_rows(const TokenTiles& x, const WeightSource& w, const DotShape& shap
   HWY_DYNAMIC_DISPATCH(ChainRows)(x, w, shape, out);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif

@@ -7,7 +7,7 @@
 #include "sim/numerics/kernels.hpp"
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Rows that one task of `multiply` takes: whole vectors on every machine.
@@ -57,4 +57,4 @@ void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightR
   });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

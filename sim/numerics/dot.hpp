@@ -7,7 +7,7 @@
 #include "sim/numerics/panel.hpp"
 #include "sim/numerics/token_tiles.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Which rows of a panel meet the tokens, and where the results go.
 struct DotShape {
@@ -29,4 +29,4 @@ void dot_rows(const Accumulator& accumulator, const TokenTiles& x, const Panel& 
 void multiply(const Accumulator& accumulator, const TokenTiles& x, const WeightRows& weights,
               float* out, std::int64_t out_stride, int threads);
 
-}  // namespace tplora
+}  // namespace tplora::core

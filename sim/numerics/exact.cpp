@@ -17,7 +17,7 @@
 
 #ifndef TPLORA_EXACT_SPAN
 #define TPLORA_EXACT_SPAN
-namespace tplora {
+namespace tplora::core {
 
 /// Columns worked on at a time, half a block of x: a block of doubles of this length fills half a
 /// first-level cache.
@@ -62,11 +62,11 @@ inline Span span_of(const TokenTiles& x, std::int64_t token) {
   return one.span(0);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora::HWY_NAMESPACE {
+namespace tplora::core::HWY_NAMESPACE {
 
 using Dd = hn::CappedTag<double, kPanelRows / 2>;
 
@@ -172,11 +172,11 @@ void DoubleSums(const TokenTiles& x, const WeightSource& w, std::int64_t first_b
   });
 }
 
-}  // namespace tplora::HWY_NAMESPACE
+}  // namespace tplora::core::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 HWY_EXPORT(DoubleSums);
@@ -235,5 +235,5 @@ void exact_rows(const TokenTiles& x, const WeightSource& w, const DotShape& shap
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif

@@ -5,7 +5,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 SplitSearch find_split(Accumulator accumulator, const TokenTiles& x, const WeightRows& weights,
                        const KernelResult& kernel) {
@@ -34,4 +34,4 @@ SplitSearch find_split(Accumulator accumulator, const TokenTiles& x, const Weigh
   return best;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 
 #include "sim/numerics/dot.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What a kernel wrote: [tokens, weight rows], the fp32 sums rounded to nearest even to `type`.
 struct KernelResult {
@@ -27,4 +27,4 @@ struct SplitSearch {
 [[nodiscard]] SplitSearch find_split(Accumulator accumulator, const TokenTiles& x,
                                      const WeightRows& weights, const KernelResult& kernel);
 
-}  // namespace tplora
+}  // namespace tplora::core

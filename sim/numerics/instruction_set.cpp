@@ -2,7 +2,7 @@
 
 #include <hwy/targets.h>
 
-namespace tplora {
+namespace tplora::core {
 
 std::vector<std::string> instruction_sets() {
   std::vector<std::string> names;
@@ -28,4 +28,4 @@ void use_best_instruction_set() {
   hwy::SetSupportedTargetsForTest(0);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

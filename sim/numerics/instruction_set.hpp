@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace tplora {
+namespace tplora::core {
 
 /// The instruction sets that are compiled in and that this machine has, the best first.
 [[nodiscard]] std::vector<std::string> instruction_sets();
@@ -14,4 +14,4 @@ bool use_instruction_set(const std::string& name);
 /// Back to the best one.
 void use_best_instruction_set();
 
-}  // namespace tplora
+}  // namespace tplora::core

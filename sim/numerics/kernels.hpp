@@ -5,7 +5,7 @@
 
 #include "sim/numerics/dot.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Where a kernel takes weights from: a panel, or row-major rows that it packs as it goes.
 struct WeightSource {
@@ -31,4 +31,4 @@ void tensor_core_rows(const Accumulator& accumulator, const TokenTiles& x, const
 /// `source` [rows, cols], row-major, becomes blocks of kPanelRows rows at `out`.
 void pack_blocks(const WeightRows& source, float* out);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 #include <Eigen/Core>
 #include <cstdint>
 
-namespace tplora {
+namespace tplora::core {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -20,4 +20,4 @@ struct MatrixShape {
   return {values, shape.rows, shape.cols, Eigen::OuterStride<>(shape.row_stride)};
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 struct OperandFormat {
@@ -196,4 +196,4 @@ float add_chain(const MatrixUnit& unit, float c, Operands x, Operands w, std::in
   return c;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

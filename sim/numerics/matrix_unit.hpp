@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-namespace tplora {
+namespace tplora::core {
 
 /// Formats of the operands of a matrix unit. Values are held as fp32, where all are exact.
 enum class OperandType { bf16, fp16, tf32, e4m3, e5m2 };
@@ -67,4 +67,4 @@ struct Operands {
 [[nodiscard]] float add_chain(const MatrixUnit& unit, float c, Operands x, Operands w,
                               std::int64_t count);
 
-}  // namespace tplora
+}  // namespace tplora::core

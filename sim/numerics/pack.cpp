@@ -8,7 +8,7 @@
 #include "sim/numerics/weights-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora::HWY_NAMESPACE {
+namespace tplora::core::HWY_NAMESPACE {
 
 void PackBlocks(const WeightRows& source, float* out) {
   with_weights(source.type, [&]<class Weights>(Weights /*reader*/) {
@@ -18,11 +18,11 @@ void PackBlocks(const WeightRows& source, float* out) {
   });
 }
 
-}  // namespace tplora::HWY_NAMESPACE
+}  // namespace tplora::core::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tplora {
+namespace tplora::core {
 
 HWY_EXPORT(PackBlocks);
 
@@ -30,5 +30,5 @@ void pack_blocks(const WeightRows& source, float* out) {
   HWY_DYNAMIC_DISPATCH(PackBlocks)(source, out);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif

@@ -5,7 +5,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/numerics/kernels.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 void Panel::resize(std::int64_t rows, std::int64_t cols) {
   rows_ = rows;
@@ -38,4 +38,4 @@ void Panel::pack(const WeightRows& source) {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

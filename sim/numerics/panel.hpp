@@ -6,7 +6,7 @@
 #include "sim/base/aligned.hpp"
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Rows of one block: a kernel works on whole blocks, one row in each vector lane.
 inline constexpr std::int64_t kPanelRows = 16;
@@ -72,4 +72,4 @@ class Panel {
   AlignedVector<std::uint16_t> bits_;  ///< 16-bit storage
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-namespace tplora {
+namespace tplora::core {
 
 inline constexpr std::uint32_t kPhiloxM0 = 0xD2511F53U;
 inline constexpr std::uint32_t kPhiloxM1 = 0xCD9E8D57U;
@@ -24,4 +24,4 @@ inline constexpr int kPhiloxRounds = 10;
   return c;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

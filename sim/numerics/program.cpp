@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::array kRound = {Step::round};
@@ -53,4 +53,4 @@ const RoundingProgram* find_program(std::string_view name) {
   return found == kPrograms.end() ? nullptr : found;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

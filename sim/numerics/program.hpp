@@ -6,7 +6,7 @@
 
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// One elementwise step on an fp32 value.
 enum class Step {
@@ -41,4 +41,4 @@ struct RoundingProgram {
   return value;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 constexpr std::array<std::string_view, 3> kNames = {"bf16", "fp16", "fp32"};
 }
@@ -58,4 +58,4 @@ float decode(ScalarType type, std::uint32_t bits) {
   return std::bit_cast<float>(sign | ((magnitude << 13) + 0x38000000U));
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

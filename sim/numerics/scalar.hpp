@@ -6,7 +6,7 @@
 #include <optional>
 #include <string_view>
 
-namespace tplora {
+namespace tplora::core {
 
 /// Storage types of model, activations and adapters. In memory every scalar is a float that holds
 /// a value of the case's type exactly, so no code depends on the type; rounding is an explicit
@@ -58,4 +58,4 @@ enum class ScalarType { bf16, fp16, fp32 };
 /// The value of a bit pattern of `type`.
 [[nodiscard]] float decode(ScalarType type, std::uint32_t bits);
 
-}  // namespace tplora
+}  // namespace tplora::core

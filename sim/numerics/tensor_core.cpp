@@ -16,7 +16,7 @@
 
 #ifndef TPLORA_TENSOR_CORE_COMMON
 #define TPLORA_TENSOR_CORE_COMMON
-namespace tplora {
+namespace tplora::core {
 
 /// Columns worked on at a time, whole groups: a block's values and exponents of this length take
 /// half a first-level cache.
@@ -53,11 +53,11 @@ inline bool fits_lanes(const MatrixUnit& unit) {
          unit.result == ResultFormat{.fraction_bits = unit.result.fraction_bits};
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora::HWY_NAMESPACE {
+namespace tplora::core::HWY_NAMESPACE {
 
 using Di = hn::RebindToSigned<Df>;
 using Vi = hn::Vec<Di>;
@@ -201,11 +201,11 @@ void LoadBlock(const WeightSource& w, std::int64_t block, std::int64_t col, std:
   });
 }
 
-}  // namespace tplora::HWY_NAMESPACE
+}  // namespace tplora::core::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 HWY_EXPORT(Prepare);
@@ -283,5 +283,5 @@ void tensor_core_rows(const Accumulator& accumulator, const TokenTiles& x, const
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core
 #endif

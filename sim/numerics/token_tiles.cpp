@@ -4,7 +4,7 @@
 
 #include "sim/numerics/kernels.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 TokenTiles::TokenTiles(const TokenRows& x)
     : tokens_(x.tokens),
@@ -26,4 +26,4 @@ TokenTiles::TokenTiles(const TokenRows& x)
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 
 #include "sim/base/aligned.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A row-major fp32 matrix [tokens, row_stride >= cols] that somebody else owns.
 struct TokenRows {
@@ -54,4 +54,4 @@ class TokenTiles {
   AlignedVector<float> values_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

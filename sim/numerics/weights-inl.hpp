@@ -13,7 +13,7 @@
 #include "sim/numerics/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
-namespace tplora::HWY_NAMESPACE {
+namespace tplora::core::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// How far ahead packed 16-bit weights are asked for, in columns: the first pass over them waits
@@ -168,7 +168,7 @@ HWY_INLINE const float* fp32_block(const WeightSource& source, std::int64_t b, s
   }
 }
 
-}  // namespace tplora::HWY_NAMESPACE
+}  // namespace tplora::core::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr int kLowestBit = -298;
@@ -98,4 +98,4 @@ float WideSum::rounded() const {
   return negative ? -value : value;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

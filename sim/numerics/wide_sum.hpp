@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-namespace tplora {
+namespace tplora::core {
 
 /// Holds sums of up to 2^30 products of two finite fp32 values exactly, as one signed integer in
 /// units of 2^-298, the smallest product of two subnormals.
@@ -23,4 +23,4 @@ class WideSum {
   double special_ = 0;  ///< sum of what is not finite
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

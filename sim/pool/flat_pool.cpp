@@ -4,7 +4,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 template <class Element>
 FlatPool<Element>::FlatPool(const RankBuild& build, const Deployment& deployment,
@@ -80,4 +80,4 @@ void FlatPool<Element>::load(const Contract& contract, const RankLoad& load,
 template class FlatPool<float>;
 template class FlatPool<Label>;
 
-}  // namespace tplora
+}  // namespace tplora::core

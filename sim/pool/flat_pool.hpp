@@ -7,7 +7,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/layout/plan.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A device tensor [slots, rows, cols], contiguous, zero-initialised.
 template <class Element>
@@ -102,4 +102,4 @@ struct Label {
   friend bool operator==(const Label&, const Label&) = default;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// B rows packed at a time: enough to amortise a call, small enough for the cache.
@@ -243,4 +243,4 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

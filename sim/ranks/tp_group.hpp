@@ -16,7 +16,7 @@
 #include "sim/numerics/token_tiles.hpp"
 #include "sim/pool/flat_pool.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The arithmetic both sides share.
 struct Arithmetic {
@@ -88,4 +88,4 @@ class TpGroup {
   std::vector<Output> bases_, outputs_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

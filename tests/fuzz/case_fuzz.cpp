@@ -2,6 +2,8 @@
 #include "verify/case/case.hpp"
 
 namespace tplora::fuzz {
+
+using namespace core;
 void case_line(std::string_view bytes) {
   const auto one = parse_case(std::string(bytes));
   if (!one) {

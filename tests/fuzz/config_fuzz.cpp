@@ -6,6 +6,8 @@
 
 namespace tplora::fuzz {
 
+using namespace core;
+
 void config(std::string_view bytes) {
   const auto json = parse_json(bytes, "config.json");
   const auto model = json ? read_config(JsonView(*json, "config.json"), "fuzz")

@@ -6,6 +6,8 @@
 #include "verify/case/slots.hpp"
 
 namespace tplora::fuzz {
+
+using namespace core;
 namespace {
 
 /// Heads are divided at tp 2 and replicated at tp 4; value heads are narrower.
@@ -51,7 +53,7 @@ Case pool_case(const Contract& contract) {
 
 /// Laws, explanations and numbers of the contract on one case at one tp_size.
 void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t tp_size) {
-  PreparedCase item{.one = std::move(one),
+  PreparedCase item{.spec = std::move(one),
                     .contract = contract,
                     .geometry = small_geometry(),
                     .kind = "all",

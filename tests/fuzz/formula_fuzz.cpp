@@ -8,6 +8,8 @@
 #include "tests/fuzz/target.hpp"
 
 namespace tplora::fuzz {
+
+using namespace core;
 namespace {
 
 constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();

@@ -2,6 +2,8 @@
 
 namespace tplora::fuzz {
 
+using namespace core;
+
 void suite(std::string_view bytes) {
   const ConfigFolders folders = configs();
   const auto read = parse_suite(bytes, folders.root / "suites" / "fuzz.json", folders);

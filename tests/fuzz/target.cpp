@@ -9,6 +9,8 @@
 #include "verify/run/work.hpp"
 
 namespace tplora::fuzz {
+
+using namespace core;
 namespace {
 
 /// What a fuzzer may spend on one input: plans of all ranks, and multiplications and floats. The

@@ -12,6 +12,8 @@
 
 namespace tplora::fuzz {
 
+using namespace core;
+
 /// A model's config.json: every geometry of a config that reads is valid, kinds are distinct.
 void config(std::string_view bytes);
 /// A contract: one that compiles is planned, explained and run on small geometries, with every kind

@@ -25,6 +25,7 @@
 #include "verify/case/suite.hpp"
 
 using namespace tplora;
+using namespace tplora::core;
 
 namespace {
 

@@ -9,7 +9,7 @@
 
 #include "sim/layout/prover.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// A failure, apart from the formula behind it.
@@ -249,4 +249,4 @@ std::vector<std::string> same_published_faults(const PreparedCase& item, Verdict
   return catalogue ? catalogue->same_faults(item) : std::vector<std::string>();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

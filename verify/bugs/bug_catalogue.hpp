@@ -9,7 +9,7 @@
 
 #include "verify/case/prepared_case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The contracts of configs/bugs that have a bug record and extend the contract of an engine.
 class BugCatalogue {
@@ -53,4 +53,4 @@ class BugCatalogue {
                                                              Verdict verdict,
                                                              const ConfigFolders& configs);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 #include "sim/base/fields.hpp"
 #include "verify/case/verdict_words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 BugRecord::BugCase read_case(const JsonView& view, FirstError& errors) {
@@ -63,4 +63,4 @@ Result<std::optional<BugRecord>> read_bug_record(const std::filesystem::path& fi
       [&](const std::string& text) { return parse_bug_record(text, file); });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "sim/base/result.hpp"
 #include "sim/layout/verdict.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A published bug: where it was published, and cases with what must be found in each.
 struct BugRecord {
@@ -44,4 +44,4 @@ struct BugRecord {
 /// As parse_bug_record, for what `file` holds.
 [[nodiscard]] Result<std::optional<BugRecord>> read_bug_record(const std::filesystem::path& file);
 
-}  // namespace tplora
+}  // namespace tplora::core

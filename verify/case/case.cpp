@@ -1,6 +1,6 @@
 #include "verify/case/case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t second_lora_rank) {
   const auto adapter = [](const char* name, std::int64_t lora_rank) {
     AdapterSpec spec;
@@ -63,4 +63,4 @@ LayoutCase layout_case(const Case& one, const QkvGeometry& geometry) {
           .steps = one.steps};
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -12,7 +12,7 @@
 #include "sim/numerics/dot.hpp"
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// One case. `model` and `engine` are what the user wrote: a name, a path, or inline geometry.
 struct Case {
@@ -71,4 +71,4 @@ void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t
 /// The integer side of the case, for one layer's geometry.
 [[nodiscard]] LayoutCase layout_case(const Case& one, const QkvGeometry& geometry);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -12,7 +12,7 @@
 #include "verify/case/case_values.hpp"
 #include "verify/case/slots.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::size_t kMaxLineBytes = std::size_t{256} * 1024;
@@ -285,4 +285,4 @@ std::string print_case(const Case& one) {
   return line;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/base/printable.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::int64_t kMaxAlpha = 1 << 20;
@@ -286,4 +286,4 @@ std::string print_steps(const std::vector<PoolStep>& steps,
   return print_list(steps, [&](const PoolStep& step) { return print_step(step, adapters); });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 
 #include "verify/case/case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 inline constexpr std::int64_t kMaxRanks = 1024;
 inline constexpr std::int64_t kMaxSlots = 256;
@@ -45,4 +45,4 @@ inline constexpr std::int64_t kMaxLoraRank = 4096;
 [[nodiscard]] std::string print_steps(const std::vector<PoolStep>& steps,
                                       const std::vector<AdapterSpec>& adapters);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/contract/symbols.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 std::optional<Formula> read_condition(const Fields& fields, std::string_view key,
                                       FirstError& errors) {
@@ -30,4 +30,4 @@ Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& it
   return *value;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

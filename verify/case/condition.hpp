@@ -9,7 +9,7 @@
 #include "sim/contract/formula.hpp"
 #include "verify/case/prepared_case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The formula in the field `key`, over the predefined symbols; nothing where the field is absent.
 /// Refused by `errors`: what Formula::parse refuses.
@@ -20,4 +20,4 @@ namespace tplora {
 /// case whose layer has a qkv projection. Refused: a formula that is undefined there.
 [[nodiscard]] Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& item);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 #include "sim/numerics/program.hpp"
 #include "verify/case/slots.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// The rounding program says where the factor is multiplied; pool.scale must not contradict it.
@@ -114,19 +114,29 @@ Result<std::vector<PreparedCase>> Library::prepare(const Case& one) {
   if (const auto error = first_error(contract, bug, model)) {
     return fail(*error);
   }
-  return prepare_layers(one, **model, *contract, *bug);
+  return prepare_layers(one, **model, {one.engine, *contract, *bug});
+}
+
+Result<LoadedEngine> load_engine(const std::string& argument, const ConfigFolders& configs) {
+  Library library(configs);
+  auto contract = library.contract(argument);
+  auto bug = library.bug_record(argument);
+  if (const auto error = first_error(contract, bug)) {
+    return fail(*error);
+  }
+  return LoadedEngine{argument, *std::move(contract), *std::move(bug)};
 }
 
 Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,
-                                                 const std::shared_ptr<const Contract>& contract,
-                                                 const std::shared_ptr<const BugRecord>& bug) {
-  if (auto adapters = check_adapters(one, *contract); !adapters) {
+                                                 const LoadedEngine& engine) {
+  const Contract& contract = *engine.contract;
+  if (auto adapters = check_adapters(one, contract); !adapters) {
     return fail(adapters.error());
   }
-  if (auto accumulator = check_accumulator(one, *contract); !accumulator) {
+  if (auto accumulator = check_accumulator(one, contract); !accumulator) {
     return fail(accumulator.error());
   }
-  const auto chosen = choose_slots(one, contract->pool);
+  const auto chosen = choose_slots(one, contract.pool);
   if (!chosen) {
     return fail(chosen.error());
   }
@@ -136,13 +146,13 @@ Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& m
       continue;
     }
     PreparedCase prepared{.spec = *chosen,
-                          .contract = contract,
+                          .contract = engine.contract,
                           .geometry = kind.geometry,
                           .kind = kind.kind,
                           .layers = kind.indices,
                           .why_no_qkv = kind.why_no_qkv,
                           .checkpoint = kind.checkpoint,
-                          .bug = bug,
+                          .bug = engine.bug,
                           .numbers = false,
                           .expect = {},
                           .role = {}};
@@ -190,4 +200,4 @@ Result<PreparedCase> prepare(Case one, const ConfigFolders& configs) {
   return *only;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

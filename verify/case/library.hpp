@@ -10,7 +10,7 @@
 #include "sim/model/model_source.hpp"
 #include "verify/case/prepared_case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Models and contracts, each read once.
 class Library {
@@ -43,11 +43,21 @@ class Library {
   std::map<std::string, std::shared_ptr<const BugRecord>> bug_records_;
 };
 
+/// An engine's contract, read.
+struct LoadedEngine {
+  std::string argument;  ///< what the user called it
+  std::shared_ptr<const Contract> contract;
+  std::shared_ptr<const BugRecord> bug;  ///< the published bug that the contract is, if it is one
+};
+
+/// Refused: as by Library::contract and Library::bug_record.
+[[nodiscard]] Result<LoadedEngine> load_engine(const std::string& argument,
+                                               const ConfigFolders& configs);
+
 /// Every layer kind of the model, or the one that the case names, as one case each. What the case
 /// calls its model and engine is not looked at. Refused: adapters in a form that the engine does
 /// not take, a matrix unit that its rounding program has no use for, steps that its pool cannot do.
-[[nodiscard]] Result<std::vector<PreparedCase>> prepare_layers(
-    const Case& one, const Model& model, const std::shared_ptr<const Contract>& contract,
-    const std::shared_ptr<const BugRecord>& bug);
+[[nodiscard]] Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,
+                                                               const LoadedEngine& engine);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 #include "verify/case/condition.hpp"
 #include "verify/case/verdict_words.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Seconds of work.
@@ -104,4 +104,4 @@ void apply_pins(const Fields& fields, FirstError& errors, Suite& suite) {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 #include "sim/base/fields.hpp"
 #include "verify/case/suite.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Gives the cases that the list `pins` of a suite file names their expectation
 /// (docs/formats/suite.md). A pin names models, an engine, and tp sizes or a formula `when` or
@@ -12,4 +12,4 @@ namespace tplora {
 /// model that matches no case, so that a stale pin does not linger.
 void apply_pins(const Fields& fields, FirstError& errors, Suite& suite);
 
-}  // namespace tplora
+}  // namespace tplora::core

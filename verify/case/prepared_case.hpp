@@ -13,7 +13,7 @@
 #include "verify/case/bug_record.hpp"
 #include "verify/case/case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Where models, engines, bugs and suites live.
 struct ConfigFolders {
@@ -54,4 +54,4 @@ struct PreparedCase {
 [[nodiscard]] Result<std::vector<PreparedCase>> prepare_all_layers(const Case& one,
                                                                    const ConfigFolders& configs);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "sim/base/printable.hpp"
 #include "verify/case/case_values.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr int kBaseModel = -1;
@@ -115,4 +115,4 @@ Result<Case> choose_slots(Case one, const PoolSection& pool) {
   return one;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 #include "sim/contract/contract.hpp"
 #include "verify/case/case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Whether some step leaves its slot to the engine.
 [[nodiscard]] bool leaves_slots_open(const Case& one);
@@ -18,4 +18,4 @@ namespace tplora {
 /// tokens whose adapter is not resident after the steps.
 [[nodiscard]] Result<Case> choose_slots(Case one, const PoolSection& pool);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 #include "verify/case/library.hpp"
 #include "verify/case/pins.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Far above any sweep in use: what is read and held before the first case runs. Strings and lists
@@ -227,4 +227,4 @@ Result<Suite> parse_suite(std::string_view text, const std::filesystem::path& fi
   });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 
 #include "verify/case/prepared_case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 struct Suite {
   std::string name;
@@ -27,4 +27,4 @@ struct Suite {
 [[nodiscard]] Result<Suite> parse_suite(std::string_view text, const std::filesystem::path& file,
                                         const ConfigFolders& configs);
 
-}  // namespace tplora
+}  // namespace tplora::core

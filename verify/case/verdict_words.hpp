@@ -6,7 +6,7 @@
 #include "sim/base/word.hpp"
 #include "sim/layout/verdict.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 inline constexpr std::array<Word<Verdict>, 5> kVerdictWords = {
     {{"refused", Verdict::refused},
@@ -15,4 +15,4 @@ inline constexpr std::array<Word<Verdict>, 5> kVerdictWords = {
      {"consistent", Verdict::consistent},
      {"not_applicable", Verdict::not_applicable}}};
 
-}  // namespace tplora
+}  // namespace tplora::core

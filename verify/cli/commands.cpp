@@ -18,7 +18,7 @@
 #include "verify/report/expectation.hpp"
 #include "verify/report/suite_report.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 bool matches(const PreparedCase& item, const std::string& filter) {
@@ -158,4 +158,4 @@ int list_command(const std::string& kind, const ConfigFolders& configs) {
   return 0;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 
 #include "verify/case/prepared_case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 struct VerifyOptions {
   std::vector<std::string> suites;
@@ -61,4 +61,4 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
 int replay_command(const std::string& line, const ConfigFolders& configs);
 int list_command(const std::string& kind, const ConfigFolders& configs);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace tplora {
+namespace tplora::core {
 
 int bad_input(const Error& error) {
   fmt::print(stderr, "tplora: {}\n", error.text());
@@ -18,4 +18,4 @@ int verdict_exit_code(Verdict verdict) {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

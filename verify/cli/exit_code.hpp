@@ -4,7 +4,7 @@
 #include "sim/base/result.hpp"
 #include "sim/layout/verdict.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Prints the sentence to stderr and returns 2.
 int bad_input(const Error& error);
@@ -12,4 +12,4 @@ int bad_input(const Error& error);
 /// Of one case: 0 consistent, 1 silent or crash, 3 refused or not applicable.
 [[nodiscard]] int verdict_exit_code(Verdict verdict);
 
-}  // namespace tplora
+}  // namespace tplora::core

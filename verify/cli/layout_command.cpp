@@ -8,7 +8,7 @@
 #include "verify/report/json_report.hpp"
 #include "verify/report/text.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// `engine`: empty with --case, for the line's own.
@@ -148,4 +148,4 @@ int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
   return verdict_exit_code((*layers)[*shown].analysis.verdict);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -13,10 +13,10 @@
 
 namespace {
 
-using tplora::LayoutOptions;
-using tplora::MutantsOptions;
-using tplora::ProveOptions;
-using tplora::VerifyOptions;
+using tplora::core::LayoutOptions;
+using tplora::core::MutantsOptions;
+using tplora::core::ProveOptions;
+using tplora::core::VerifyOptions;
 
 constexpr const char* kDescription =
     "tplora checks tensor-parallel QKV + LoRA layouts: it simulates every tp_rank on the CPU, "
@@ -34,9 +34,9 @@ constexpr const char* kExitCodes =
 template <class Integer>
 CLI::Option* add_number(CLI::App* app, const char* name, Integer& value, const char* about) {
   const auto read = [name, &value](const CLI::results_t& texts) {
-    const auto number = tplora::parse_decimal<Integer>(texts.front());
+    const auto number = tplora::core::parse_decimal<Integer>(texts.front());
     if (!number) {
-      throw CLI::ValidationError(name + (" " + tplora::excerpt(texts.front())),
+      throw CLI::ValidationError(name + (" " + tplora::core::excerpt(texts.front())),
                                  "expected a decimal integer");
     }
     value = *number;
@@ -164,31 +164,31 @@ int run(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    return tplora::bad_input({std::string(error.what()) + "; see tplora --help", ""});
+    return tplora::core::bad_input({std::string(error.what()) + "; see tplora --help", ""});
   }
   if (std::error_code unreadable; !std::filesystem::is_directory(root, unreadable)) {
-    return tplora::bad_input(
-        {"--configs " + tplora::excerpt(root) +
+    return tplora::core::bad_input(
+        {"--configs " + tplora::core::excerpt(root) +
              ": not a folder, expected the one with models, engines, bugs and suites",
          ""});
   }
-  const tplora::ConfigFolders configs{root};
+  const tplora::core::ConfigFolders configs{root};
   if (app.got_subcommand("verify")) {
-    return tplora::verify_command(verify, configs);
+    return tplora::core::verify_command(verify, configs);
   }
   if (app.got_subcommand("layout")) {
-    return tplora::layout_command(layout, configs);
+    return tplora::core::layout_command(layout, configs);
   }
   if (app.got_subcommand("prove")) {
-    return tplora::prove_command(prove, configs);
+    return tplora::core::prove_command(prove, configs);
   }
   if (app.got_subcommand("mutants")) {
-    return tplora::mutants_command(mutants, configs);
+    return tplora::core::mutants_command(mutants, configs);
   }
   if (app.got_subcommand("replay")) {
-    return tplora::replay_command(line, configs);
+    return tplora::core::replay_command(line, configs);
   }
-  return tplora::list_command(kind, configs);
+  return tplora::core::list_command(kind, configs);
 }
 
 }  // namespace
@@ -197,8 +197,8 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::bad_alloc&) {
-    return tplora::bad_input({"there is not enough memory for this input", ""});
+    return tplora::core::bad_input({"there is not enough memory for this input", ""});
   } catch (const std::exception& error) {
-    return tplora::bad_input({error.what(), ""});
+    return tplora::core::bad_input({error.what(), ""});
   }
 }

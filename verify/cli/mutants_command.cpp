@@ -5,7 +5,7 @@
 #include "verify/cli/exit_code.hpp"
 #include "verify/report/mutant_report.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 int mutants_command(const MutantsOptions& options, const ConfigFolders& configs) {
   if (options.max_heads < 1 || options.max_heads > 64 || options.every < 1) {
@@ -44,4 +44,4 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
   return survived ? 1 : any ? 0 : 3;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

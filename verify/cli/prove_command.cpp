@@ -7,21 +7,17 @@
 #include "verify/cli/exit_code.hpp"
 #include "verify/report/proof_report.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// With the share done on a terminal.
-Result<ProofReport> prove_one(const std::string& engine, const ProveOptions& options,
+Result<ProofReport> prove_one(const LoadedEngine& engine, const ProofRange& range, int jobs,
                               const ConfigFolders& configs) {
-  ProofRange range;
-  range.max_heads = options.max_heads;
-  range.max_tp_size = options.max_tp_size;
-  range.dp_size = options.dp_size;
   if (isatty(STDERR_FILENO) == 0) {
-    return prove_engine(engine, range, options.jobs, configs);
+    return prove_engine(engine, range, jobs, configs);
   }
-  auto report = prove_engine(engine, range, options.jobs, configs, [&](double share) {
-    fmt::print(stderr, "\r{}: {:3.0f} %\x1b[K", engine, 100 * share);
+  auto report = prove_engine(engine, range, jobs, configs, [&](double share) {
+    fmt::print(stderr, "\r{}: {:3.0f} %\x1b[K", engine.argument, 100 * share);
     std::fflush(stderr);
   });
   fmt::print(stderr, "\r\x1b[K");
@@ -31,17 +27,23 @@ Result<ProofReport> prove_one(const std::string& engine, const ProveOptions& opt
 }  // namespace
 
 int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
-  if (options.max_heads < 1 || options.max_heads > 256 || options.max_tp_size < 1 ||
-      options.max_tp_size > 256 || options.dp_size < 1 || options.dp_size > options.max_tp_size) {
-    return bad_input(
-        {"--max-heads and --max-tp: expected 1 to 256, and --dp at most --max-tp", ""});
+  const ProofRange range{.max_heads = options.max_heads,
+                         .max_tp_size = options.max_tp_size,
+                         .dp_size = options.dp_size};
+  if (!validate(range)) {
+    return bad_input({fmt::format("--max-heads and --max-tp: expected 1 to {}, and --dp at most "
+                                  "--max-tp",
+                                  kMaxProofSize),
+                      ""});
   }
   const std::vector<std::string> engines =
       options.engines.empty() ? list_contracts(configs.root, "engines") : options.engines;
   std::vector<ProofReport> reports;
   int worst = engines.empty() ? 3 : 0;
   for (const std::string& engine : engines) {
-    auto report = prove_one(engine, options, configs);
+    auto report = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
+      return prove_one(loaded, range, options.jobs, configs);
+    });
     if (!report) {
       return bad_input(report.error());
     }
@@ -59,4 +61,4 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
   return worst;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

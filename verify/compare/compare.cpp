@@ -5,7 +5,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/numerics/scalar.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 void note(Difference& difference, std::int64_t token, std::int64_t row, float expected, float got) {
@@ -39,4 +39,4 @@ Difference compare_bits(const MatrixView& expected, const MatrixView& got) {
   return difference;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

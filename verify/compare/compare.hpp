@@ -6,7 +6,7 @@
 
 #include "sim/numerics/matrix.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Where two blocks of outputs differ. Rows are logical rows of a projection, which are columns of
 /// its output; they count from the block's first.
@@ -22,4 +22,4 @@ struct Difference {
 /// Precondition: equal shapes.
 [[nodiscard]] Difference compare_bits(const MatrixView& expected, const MatrixView& got);
 
-}  // namespace tplora
+}  // namespace tplora::core

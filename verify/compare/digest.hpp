@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace tplora {
+namespace tplora::core {
 
 /// FNV-1a with 64 bits, over little-endian bytes.
 class Digest {
@@ -23,4 +23,4 @@ class Digest {
   std::uint64_t hash_ = 0xcbf29ce484222325ULL;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

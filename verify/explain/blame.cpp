@@ -6,7 +6,7 @@
 #include "sim/layout/prover.hpp"
 #include "verify/explain/search.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Roots looked for in one case; what is left then is told without a suspect.
@@ -157,4 +157,4 @@ std::vector<Blame> blame(const Contract& contract, const LayoutCase& input,
   return Blamer(contract, input, analysis).run();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 
 #include "sim/layout/analysis.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A place that may be wrong.
 struct Suspect {
@@ -37,4 +37,4 @@ struct Blame {
 [[nodiscard]] std::vector<Blame> blame(const Contract& contract, const LayoutCase& input,
                                        const Analysis& analysis);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace tplora {
+namespace tplora::core {
 
 Corrector::Corrector(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
                      Lets lets)
@@ -111,4 +111,4 @@ std::string Corrector::condition_on_adapter(std::size_t site, int adapter) const
       shape.has(Part::v));
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

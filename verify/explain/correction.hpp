@@ -6,7 +6,7 @@
 
 #include "verify/explain/required.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 class Corrector {
  public:
@@ -37,4 +37,4 @@ class Corrector {
   std::vector<std::vector<std::vector<Way>>> required_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

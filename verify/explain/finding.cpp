@@ -10,7 +10,7 @@
 #include "sim/base/ensure.hpp"
 #include "verify/explain/blame.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Factors that a sentence on scaling shows: a case may have thousands.
@@ -273,4 +273,4 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
   return findings;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/layout/analysis.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What it takes to put a finding in words.
 struct FindingContext {
@@ -50,4 +50,4 @@ struct Finding {
                                            const Analysis& analysis,
                                            const std::vector<std::string>& names);
 
-}  // namespace tplora
+}  // namespace tplora::core

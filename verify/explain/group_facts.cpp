@@ -5,7 +5,7 @@
 #include "sim/layout/row_order.hpp"
 #include "sim/layout/view.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// A map of segments in any order; of those that overlap the first stays.
@@ -195,4 +195,4 @@ IntervalMap GroupFacts::due_columns(std::size_t rank, const Analysis& analysis) 
   return std::move(group[0].due);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -10,7 +10,7 @@
 #include "sim/layout/analysis.hpp"
 #include "verify/explain/rank_trace.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Where a row of a space stands in a map; nothing: nowhere.
 [[nodiscard]] std::optional<std::int64_t> position(const IntervalMap& map, std::int32_t space,
@@ -65,4 +65,4 @@ class GroupFacts {
   [[nodiscard]] IntervalMap due_columns(std::size_t rank, const Analysis& analysis) const;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 
 #include "sim/pool/flat_pool.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// An adapter every element of which says where it stands.
@@ -181,4 +181,4 @@ std::vector<Provenance> trace_delta(const Contract& contract, const LayoutCase& 
   return Tracer(contract, input, analysis, tp_rank, live).trace(begin, end);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "sim/contract/contract.hpp"
 #include "sim/layout/analysis.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Output columns whose delta comes from consecutive rows.
 struct Provenance {
@@ -26,4 +26,4 @@ struct Provenance {
                                                   const LiveAdapter& live, std::int64_t begin,
                                                   std::int64_t end);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/contract/symbols.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// No number of rows or columns is larger; what is, is left out.
@@ -138,4 +138,4 @@ std::vector<std::int64_t> values_with_let(const Contract& contract,
   return values;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 
 #include "sim/layout/analysis.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The loop indices of one turn of an entry: symbol and value, outermost first.
 using Indices = std::vector<std::pair<int, std::int64_t>>;
@@ -49,4 +49,4 @@ inline constexpr std::size_t kMostTurns = 4096;
                                                         std::vector<std::int64_t> values,
                                                         std::size_t let, std::int64_t value);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 #include "sim/layout/view.hpp"
 #include "verify/explain/ways.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// More than any formula has ways.
@@ -193,4 +193,4 @@ std::vector<std::vector<Way>> required_values(const Contract& contract,
   return ways.take();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "sim/layout/analysis.hpp"
 #include "verify/explain/rank_trace.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// On one rank, in one turn of its entry, the formula would have to come to `delta` more.
 struct Correction {
@@ -44,4 +44,4 @@ enum class Lets { with, without };
                                                             const Analysis& analysis, int adapter,
                                                             Lets lets);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -3,7 +3,7 @@
 
 #include "verify/explain/ways.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 struct CopySection {
@@ -180,7 +180,7 @@ case b_rows:
 case b_at:
       require(ways, site, facts.contract.lora_b.copies, facts.lora_b,
               {b_from, b_rows, [](const RankFacts& f) -> auto& { return f.trace.b;
-}  // namespace tplora
+}  // namespace tplora::core
 ,
     [](const RankFacts& f, int buffer) -> const IntervalMap& {
       return f.due_b[static_cast<std::size_t>(buffer)];

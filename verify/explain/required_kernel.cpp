@@ -2,7 +2,7 @@
 
 #include "verify/explain/ways.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 std::optional<std::int32_t> space_at(const IntervalMap& map, std::int64_t row) {
@@ -180,4 +180,4 @@ void require_of_scaling(Ways& ways, std::size_t site) {
   });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

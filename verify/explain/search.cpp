@@ -9,7 +9,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// How near the source of the rows a formula stands: lets, what a rank owns, copies, buffers,
@@ -315,4 +315,4 @@ void Search::second_of_pair(std::size_t first, int file) {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "verify/explain/correction.hpp"
 #include "verify/explain/trial.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// A place at which a change repairs the target.
 struct Found {
@@ -78,4 +78,4 @@ class Search {
   std::vector<Found> found_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

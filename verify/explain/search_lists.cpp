@@ -4,7 +4,7 @@
 
 #include "verify/explain/search.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Behind all formulas and words: a list is blamed only where these explain nothing.
@@ -220,4 +220,4 @@ bool Search::fill_launch(std::size_t i, const Contract& with_entry) {
   return false;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

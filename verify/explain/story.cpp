@@ -7,7 +7,7 @@
 #include <map>
 #include <optional>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// What findings of one cause have in common to be one story: the same kind of thing is wrong with
@@ -118,4 +118,4 @@ std::string ranges(const std::vector<std::int64_t>& numbers) {
   return text;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

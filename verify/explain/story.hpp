@@ -8,7 +8,7 @@
 
 #include "verify/explain/finding.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Findings that differ only in tp_rank, heads and rows.
 struct Story {
@@ -33,4 +33,4 @@ struct FindingGroup {
 /// "0-3, 5": ascending numbers as ranges.
 [[nodiscard]] std::string ranges(const std::vector<std::int64_t>& numbers);
 
-}  // namespace tplora
+}  // namespace tplora::core

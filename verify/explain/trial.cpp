@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tplora {
+namespace tplora::core {
 
 void Symptoms::add(const Violation& violation) {
   using What = SymptomKind::What;
@@ -104,4 +104,4 @@ bool Symptoms::touch(const Symptoms& other) const {
   });
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

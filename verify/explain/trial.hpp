@@ -9,7 +9,7 @@
 
 #include "sim/layout/analysis.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What goes wrong where, without what stands there: two violations of one cell are one symptom.
 struct SymptomKind {
@@ -47,4 +47,4 @@ class Symptoms {
   std::map<SymptomKind, std::vector<Range>> cells_;  ///< first cell and end, ascending, apart
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "verify/explain/group_facts.hpp"
 #include "verify/explain/required.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 class Ways {
  public:
@@ -81,4 +81,4 @@ void require_of_kernel(Ways& ways, std::size_t site);
 void require_of_buffer(Ways& ways, std::size_t site);
 void require_of_scaling(Ways& ways, std::size_t site);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -7,7 +7,7 @@
 
 #include "verify/explain/blame.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Points at which a place is tried before it counts as equivalent to the changed one.
@@ -73,4 +73,4 @@ std::optional<BlamedMutant> blame_mutant(const Judge& judge, const Mutant& mutan
   return result;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 
 #include "verify/mutants/judge.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// How the changed place was named.
 enum class Named {
@@ -31,4 +31,4 @@ struct BlamedMutant {
 /// place is in another file than the rest is no help.
 [[nodiscard]] std::optional<BlamedMutant> blame_mutant(const Judge& judge, const Mutant& mutant);
 
-}  // namespace tplora
+}  // namespace tplora::core

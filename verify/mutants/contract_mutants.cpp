@@ -7,7 +7,7 @@
 #include "sim/contract/sites.hpp"
 #include "verify/mutants/mutate.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// What a symbol is exchanged for: the layer's and the group's numbers, and the contract's own.
@@ -101,4 +101,4 @@ void for_each_mutant(const Contract& contract, const std::function<void(Mutant&&
   Generator(contract, body).run();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

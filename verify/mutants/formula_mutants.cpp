@@ -4,7 +4,7 @@
 
 #include "verify/mutants/mutate.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 using Op = Formula::Op;
@@ -117,4 +117,4 @@ std::vector<std::string> formula_mutants(const Formula& formula, const SymbolTab
   return Rewriter(formula, names, exchange).run();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 
 #include "sim/layout/prover.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Launches that do something, in one order.
@@ -235,4 +235,4 @@ std::vector<LayoutCase> Judge::broken_points(const Contract& mutant, std::size_t
   return list;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

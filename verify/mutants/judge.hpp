@@ -9,7 +9,7 @@
 #include "sim/layout/analysis.hpp"
 #include "verify/mutants/mutate.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What became of a mutant.
 enum class Fate {
@@ -56,4 +56,4 @@ class Judge {
   std::vector<Point> points_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

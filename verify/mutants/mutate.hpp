@@ -8,7 +8,7 @@
 
 #include "sim/contract/contract.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// One change to one contract.
 struct Mutant {
@@ -31,4 +31,4 @@ struct Mutant {
 /// allows at their place.
 void for_each_mutant(const Contract& contract, const std::function<void(Mutant&&)>& body);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 
 #include "sim/base/parallel_for.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 std::int64_t MutantScore::total() const {
   return std::accumulate(fates.begin(), fates.end(), std::int64_t{0},
@@ -55,4 +55,4 @@ MutantScore score_mutants(const Contract& contract, const MutantOptions& options
   return score;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "verify/mutants/blame_score.hpp"
 #include "verify/mutants/judge.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// All mutants of one contract.
 struct MutantScore {
@@ -43,4 +43,4 @@ struct MutantOptions {
 /// Generates and judges. The thread count changes nothing in the result.
 [[nodiscard]] MutantScore score_mutants(const Contract& contract, const MutantOptions& options);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tplora {
+namespace tplora::core {
 
 Reference::Reference(ReferenceInput input)
     : input_(std::move(input)),
@@ -102,4 +102,4 @@ void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

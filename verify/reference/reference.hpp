@@ -17,7 +17,7 @@
 #include "sim/numerics/scalar.hpp"
 #include "sim/numerics/token_tiles.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What a reference forward works on. x: [tokens, hidden_size], row-major.
 struct ReferenceInput {
@@ -65,4 +65,4 @@ class Reference {
   std::array<std::vector<float>, 3> bases_, outputs_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

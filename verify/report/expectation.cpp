@@ -4,7 +4,7 @@
 
 #include "verify/report/finding_text.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 std::string missing_finding(const CaseOutcome& outcome, const Expectation& expect) {
   for (const std::string& text : expect.finding) {
@@ -24,4 +24,4 @@ bool as_expected(const CaseOutcome& outcome, const Expectation& expect) {
   return outcome.verdict == expect.verdict && shape && missing_finding(outcome, expect).empty();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 
 #include "verify/run/runner.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The first text that the expectation wants in a finding and no finding has; else empty.
 [[nodiscard]] std::string missing_finding(const CaseOutcome& outcome, const Expectation& expect);
@@ -13,4 +13,4 @@ namespace tplora {
 /// Verdict, shape check and findings are what the suite says.
 [[nodiscard]] bool as_expected(const CaseOutcome& outcome, const Expectation& expect);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -4,7 +4,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 std::string plural_range(const char* noun, std::int64_t first, std::int64_t last) {
@@ -175,4 +175,4 @@ std::string message(const Finding& finding) {
                      f.cause_place);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 
 #include "verify/explain/finding.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What stands there ("adapter a's q row 1 (head 1) in slot 0"). Precondition: a law is broken.
 [[nodiscard]] std::string found_text(const Finding& finding);
@@ -14,4 +14,4 @@ namespace tplora {
 /// One sentence with all of the finding, for one rank.
 [[nodiscard]] std::string message(const Finding& finding);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -5,7 +5,7 @@
 #include "verify/report/finding_text.hpp"
 #include "verify/report/pieces.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 Json piece_json(const DescribedPiece& piece) {
@@ -127,4 +127,4 @@ std::string layout_json(const std::vector<LayerReport>& layers, std::size_t show
   return json.dump(2);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

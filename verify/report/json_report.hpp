@@ -6,9 +6,9 @@
 
 #include "verify/run/laws.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The object that `tplora layout --json` prints: `shown` is the layer kind told in full.
 [[nodiscard]] std::string layout_json(const std::vector<LayerReport>& layers, std::size_t shown);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 
 #include "sim/base/json.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::array kFates = {Fate::law,        Fate::verdict, Fate::bad_contract,
@@ -128,4 +128,4 @@ std::string mutants_json(const std::vector<MutantScore>& scores) {
   return json.dump(2);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "sim/numerics/scalar.hpp"
 #include "verify/explain/story.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// "v of adapter a (slot 0): from adapter b's q rows 0-255 of slot 1": one line for each source of
@@ -92,4 +92,4 @@ std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers
   return text;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Rows of a map, one entry for each head; A rows have no head and count as head 0.
@@ -111,4 +111,4 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
   return described;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

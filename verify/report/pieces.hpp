@@ -7,7 +7,7 @@
 
 #include "verify/case/prepared_case.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Logical rows [from, from+rows) of `part`, all of one head. `from` counts from the part's first
 /// row, as in the checkpoint's projection.
@@ -36,4 +36,4 @@ struct DescribedRank {
 /// Describes rank and, where it was planned, the load of the case's first adapter.
 [[nodiscard]] DescribedRank describe_rank(const PreparedCase& item, const RankState& rank);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "verify/report/finding_text.hpp"
 #include "verify/report/text.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 std::string list(const std::set<std::int64_t>& numbers) {
@@ -139,13 +139,13 @@ Json class_json(const ClassCoverage& coverage, const std::array<const char*, 3>&
 
 Json report_json(const ProofReport& report) {
   Json claims = Json::array();
-  for (const Claim& claim : report.contract->claims) {
+  for (const Claim& claim : report.engine.contract->claims) {
     claims.push_back({{"that", claim.that.text()}, {"say", claim.say}});
   }
   const auto& coverage = report.proof.coverage;
-  return {{"engine", report.engine},
-          {"version", report.contract->version},
-          {"file", report.contract->file},
+  return {{"engine", report.engine.argument},
+          {"version", report.engine.contract->version},
+          {"file", report.engine.contract->file},
           {"holds", report.proof.holds()},
           {"claims", std::move(claims)},
           {"range",
@@ -184,17 +184,17 @@ std::string proof_text(const ProofReport& report) {
     text = fmt::format(
         "{}: law {} is broken: {} of {} cases are silently wrong, {} consistent, {} "
         "refused, {} crash\n",
-        report.engine, law_name(first_broken_law(*report.broken)), proof.claimed.silent,
+        report.engine.argument, law_name(first_broken_law(*report.broken)), proof.claimed.silent,
         proof.claimed.points(), proof.claimed.consistent, proof.claimed.refused,
         proof.claimed.crash);
   } else if (proof.claimed.consistent == 0) {
-    text = fmt::format("{}: nothing is consistent: {} cases refused, {} crash\n", report.engine,
+    text = fmt::format("{}: nothing is consistent: {} cases refused, {} crash\n", report.engine.argument,
                        proof.claimed.refused, proof.claimed.crash);
   } else {
-    text = fmt::format("{}: consistent for {}\n", report.engine, counts(proof.claimed));
+    text = fmt::format("{}: consistent for {}\n", report.engine.argument, counts(proof.claimed));
   }
   text += fmt::format("  range: {}\n", range_text(report.range));
-  for (const Claim& claim : report.contract->claims) {
+  for (const Claim& claim : report.engine.contract->claims) {
     text += fmt::format("  claimed where {}: {}\n", claim.that.text(), claim.say);
   }
   text += coverage_text(proof);
@@ -222,4 +222,4 @@ std::string proof_json(const std::vector<ProofReport>& reports) {
   return json.dump(2);
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 
 #include "verify/run/proof_run.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// The law the counterexample is told under: the first broken one, in the order of the laws.
 [[nodiscard]] Law first_broken_law(const LayerReport& report);
@@ -15,4 +15,4 @@ namespace tplora {
 /// One object for all reports, "format": "tplora-prove/1".
 [[nodiscard]] std::string proof_json(const std::vector<ProofReport>& reports);
 
-}  // namespace tplora
+}  // namespace tplora::core

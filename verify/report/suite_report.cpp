@@ -12,7 +12,7 @@
 #include "verify/report/numbers_text.hpp"
 #include "verify/report/text.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 constexpr std::size_t kFindingsShown = 6;
@@ -319,4 +319,4 @@ int suite_exit_code(const std::vector<PreparedCase>& cases,
   return meaningful ? 0 : 3;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "verify/case/suite.hpp"
 #include "verify/run/runner.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What the suite's digest must be, and whether that is so; empty where none is pinned.
 [[nodiscard]] std::string digest_mismatch(const Suite& suite,
@@ -40,4 +40,4 @@ namespace tplora {
 [[nodiscard]] int suite_exit_code(const std::vector<PreparedCase>& cases,
                                   const std::vector<CaseOutcome>& outcomes);
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -8,7 +8,7 @@
 #include "verify/report/finding_text.hpp"
 #include "verify/report/pieces.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 std::string held_text(const std::vector<HeldRows>& held) {
@@ -277,4 +277,4 @@ std::string difference_text(const LayerReport& first, const LayerReport& second)
   return same.empty() ? text : text + fmt::format("  the same plan on tp_ranks {}\n", ranges(same));
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 
 #include "verify/run/laws.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// How wrong places are marked: always with a sign, on a terminal in colour too.
 struct Paint {
@@ -44,4 +44,4 @@ struct Paint {
 /// "attn.c_attn, qkv fused in blocks order, stored [in, out] (Conv1D)".
 [[nodiscard]] std::string checkpoint_text(const CheckpointForm& form);
 
-}  // namespace tplora
+}  // namespace tplora::core

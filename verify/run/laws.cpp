@@ -2,7 +2,7 @@
 
 #include "verify/bugs/bug_catalogue.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 Result<LayerReport> check_laws(PreparedCase item) {
   LayerReport report{std::move(item), {}, {}, {}};
@@ -55,4 +55,4 @@ void fit_to_engine(Case& one, const Contract& contract) {
   }
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 #include "verify/case/prepared_case.hpp"
 #include "verify/explain/finding.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// One layer kind under one engine, with what the laws say of it.
 struct LayerReport {
@@ -32,4 +32,4 @@ struct LayerReport {
 /// each tp_rank where it cuts the batch over the ranks.
 void fit_to_engine(Case& one, const Contract& contract);
 
-}  // namespace tplora
+}  // namespace tplora::core

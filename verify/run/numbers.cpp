@@ -12,7 +12,7 @@
 #include "verify/compare/digest.hpp"
 #include "verify/run/unsharded.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// The virtual ranks of one case, held against the reference.
@@ -208,4 +208,4 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& c
   return outcomes;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -9,7 +9,7 @@
 #include "verify/explain/provenance.hpp"
 #include "verify/run/laws.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Outputs of one tp_rank and part that differ from the reference.
 struct NumericDifference {
@@ -52,4 +52,4 @@ struct NumericOutcome {
 /// Cases with equal keys have equal numeric outcomes, so one of them is run.
 [[nodiscard]] std::string numeric_key(const PreparedCase& item);
 
-}  // namespace tplora
+}  // namespace tplora::core

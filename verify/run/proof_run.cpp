@@ -1,25 +1,25 @@
 #include "verify/run/proof_run.hpp"
 
-#include <fmt/format.h>
-
 #include <utility>
 
-namespace tplora {
+#include "sim/base/ensure.hpp"
+#include "sim/model/inline_geometry.hpp"
+
+namespace tplora::core {
 namespace {
 
 /// A point as a case that `replay` takes.
-Case case_of(const ProofPoint& point, const std::string& engine, bool fused) {
+Case case_of(const ProofPoint& point, const LoadedEngine& engine) {
+  const Contract& contract = *engine.contract;
   Case one;
-  one.model = fmt::format("H={},KV={},D={},hidden={}", point.H, point.KV, point.D, kProofHidden);
-  one.model += point.Dv == point.D ? "" : fmt::format(",Dv={}", point.Dv);
-  one.model += point.gate == 1 ? "" : fmt::format(",gate={}", point.gate);
-  one.engine = engine;
+  one.model = print_inline_geometry(proof_case(contract, point).geometry);
+  one.engine = engine.argument;
   one.tp_size = point.tp_size;
   one.dp_size = point.dp_size;
   one.max_lora_rank = point.max_lora_rank;
   set_standard_scenario(one, point.lora_rank, point.max_lora_rank);
   for (AdapterSpec& adapter : one.adapters) {
-    adapter.shared_a = fused;
+    adapter.shared_a = contract.takes_fused_adapters();
   }
   const auto tokens = static_cast<std::size_t>(proof_tokens(point.tp_size));
   for (std::size_t i = one.tokens.size(); i < tokens; ++i) {
@@ -29,11 +29,13 @@ Case case_of(const ProofPoint& point, const std::string& engine, bool fused) {
 }
 
 /// The point analysed once more with sentences. What the sweep found must come out again.
-Result<LayerReport> report_at(const ProofPoint& point, const ProofReport& report,
+Result<LayerReport> report_at(const ProofPoint& point, const LoadedEngine& engine,
                               const ConfigFolders& configs) {
-  const Contract& contract = *report.contract;
-  return prepare(case_of(point, report.engine, contract.takes_fused_adapters()), configs)
-      .and_then(check_laws)
+  const Case one = case_of(point, engine);
+  const auto model = read_inline_geometry(one.model);
+  ensure(model.has_value(), "the geometry of a point reads back");
+  return prepare_layers(one, *model, engine)
+      .and_then([](std::vector<PreparedCase> items) { return check_laws(std::move(items.front())); })
       .map([&](LayerReport&& laws) { return name_faults(std::move(laws), configs); });
 }
 
@@ -45,21 +47,16 @@ Error bad_claim(const Contract& contract) {
 
 }  // namespace
 
-Result<ProofReport> prove_engine(const std::string& engine, const ProofRange& range, int jobs,
+Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& range, int jobs,
                                  const ConfigFolders& configs,
                                  const std::function<void(double)>& progress) {
-  auto contract = load_contract(engine, configs.root);
-  if (!contract) {
-    return fail(contract.error());
-  }
   ProofReport report;
   report.engine = engine;
-  report.contract = std::make_shared<const Contract>(std::move(*contract));
   report.range = range;
-  report.proof = prove(*report.contract, range, jobs, progress);
+  report.proof = prove(*engine.contract, range, jobs, progress);
   if (report.proof.bad_point) {
-    const auto at = report_at(*report.proof.bad_point, report, configs);
-    return fail(at ? bad_claim(*report.contract) : at.error());
+    const auto at = report_at(*report.proof.bad_point, engine, configs);
+    return fail(at ? bad_claim(*engine.contract) : at.error());
   }
   const Proof& proof = report.proof;
   for (const auto& [point, target] :
@@ -70,7 +67,7 @@ Result<ProofReport> prove_engine(const std::string& engine, const ProofRange& ra
     if (!*point) {
       continue;
     }
-    auto found = report_at(**point, report, configs);
+    auto found = report_at(**point, engine, configs);
     if (!found) {
       return fail(found.error());
     }
@@ -79,4 +76,4 @@ Result<ProofReport> prove_engine(const std::string& engine, const ProofRange& ra
   return report;
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

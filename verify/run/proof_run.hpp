@@ -7,14 +7,14 @@
 #include <string>
 
 #include "sim/layout/prover.hpp"
+#include "verify/case/library.hpp"
 #include "verify/run/laws.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// One contract's proof with its telling points analysed in full.
 struct ProofReport {
-  std::shared_ptr<const Contract> contract;
-  std::string engine;  ///< as the user wrote it
+  LoadedEngine engine;
   ProofRange range;
   Proof proof;
   std::optional<LayerReport> broken;            ///< smallest silent point inside the claims
@@ -23,10 +23,10 @@ struct ProofReport {
   std::optional<LayerReport> unclaimed_crash;
 };
 
-/// `engine` is a name or path as find_contract takes it; progress as by prove. Refused: a contract
-/// that cannot be read, and one with a formula or claim that is undefined somewhere in the range.
-[[nodiscard]] Result<ProofReport> prove_engine(const std::string& engine, const ProofRange& range,
+/// Progress as by prove. Precondition: the range is valid. Refused: a contract with a formula or
+/// claim that is undefined somewhere in it.
+[[nodiscard]] Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& range,
                                                int jobs, const ConfigFolders& configs,
                                                const std::function<void(double)>& progress = {});
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "sim/base/parallel_for.hpp"
 #include "verify/run/work.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Cases that may share one pass of the weights, by number, ascending.
@@ -43,14 +43,22 @@ std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases) {
   return list;
 }
 
-/// Where a rank would assert, there is nothing to run.
+}  // namespace
+
+CaseOutcome outcome_of(const LayerReport& laws) {
+  CaseOutcome outcome;
+  outcome.verdict = laws.analysis.verdict;
+  outcome.shape_check = laws.analysis.shape_check;
+  outcome.findings = laws.findings;
+  outcome.same_as = laws.same_as;
+  return outcome;
+}
+
 bool runs_numbers(const LayerReport& laws) {
   const Verdict verdict = laws.analysis.verdict;
   return laws.item.numbers && laws.item.geometry && !laws.item.spec.tokens.empty() &&
          (verdict == Verdict::consistent || verdict == Verdict::silent);
 }
-
-}  // namespace
 
 void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
   if (outcome.numbers.state != NumericOutcome::State::different ||
@@ -141,9 +149,8 @@ class Run {
       refused_ = true;
       return std::nullopt;
     }
-    outcomes_[i].verdict = laws->analysis.verdict;
-    outcomes_[i].shape_check = laws->analysis.shape_check;
-    outcomes_[i].findings = std::move(laws->findings);
+    outcomes_[i] = outcome_of(*laws);
+    laws->findings.clear();  // a thread keeps many of these
     return *std::move(laws);
   }
 
@@ -171,4 +178,4 @@ Result<std::vector<CaseOutcome>> run_cases(const std::vector<PreparedCase>& case
   return Run(cases, options).finish();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

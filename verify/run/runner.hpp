@@ -7,7 +7,7 @@
 
 #include "verify/run/numbers.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// What became of one case.
 struct CaseOutcome {
@@ -18,6 +18,12 @@ struct CaseOutcome {
   bool numbers_shared = false;       ///< the same numbers ran for an earlier case of this run
   std::vector<std::string> same_as;  ///< published bugs that do the same on this case
 };
+
+/// What the laws say of a case, before any numbers.
+[[nodiscard]] CaseOutcome outcome_of(const LayerReport& laws);
+
+/// Whether its numbers are to be run: where a rank would assert, there is nothing to run.
+[[nodiscard]] bool runs_numbers(const LayerReport& laws);
 
 /// Numbers that differ although every law holds are a finding of their own, and make the case
 /// silent: the last safety net, should the laws ever miss something.
@@ -34,4 +40,4 @@ struct RunOptions {
 [[nodiscard]] Result<std::vector<CaseOutcome>> run_cases(const std::vector<PreparedCase>& cases,
                                                          const RunOptions& options);
 
-}  // namespace tplora
+}  // namespace tplora::core

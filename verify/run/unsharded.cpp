@@ -4,7 +4,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 /// Weight rows made at a time: a panel stays in the second-level cache for usual hidden sizes.
@@ -69,4 +69,4 @@ void Unsharded::run(const EachPanel& each) {
   reference_.finish();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -11,7 +11,7 @@
 #include "verify/case/prepared_case.hpp"
 #include "verify/reference/reference.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Use: construct, `run` once, then read. Of the case's contract only the rounding program counts.
 class Unsharded {
@@ -46,4 +46,4 @@ class Unsharded {
   Reference reference_;
 };
 
-}  // namespace tplora
+}  // namespace tplora::core

@@ -6,7 +6,7 @@
 
 #include "sim/base/ensure.hpp"
 
-namespace tplora {
+namespace tplora::core {
 namespace {
 
 // The largest published layer at 64 tokens is near 2^36 multiplications; 2^31 floats are 8 GiB.
@@ -24,6 +24,20 @@ double sum(const std::vector<std::int64_t>& rows) {
 
 }  // namespace
 
+NumericWork reference_work(const PreparedCase& item) {
+  ensure(item.geometry.has_value(), "numbers are run of a layer with a qkv projection");
+  const auto hidden = static_cast<double>(item.geometry->hidden_size);
+  const auto rows = static_cast<double>(item.geometry->total_rows());
+  const auto tokens = static_cast<double>(item.spec.tokens.size());
+  double adapters = 0;
+  for (const AdapterSpec& adapter : item.spec.adapters) {
+    adapters += static_cast<double>(adapter.lora_rank) * (3 * hidden + 2 * rows);
+  }
+  // It keeps its outputs with and without deltas.
+  return {.multiplications = rows * hidden * tokens,
+          .floats = tokens * (hidden + 2 * rows) + adapters};
+}
+
 NumericWork numeric_work(const LayerReport& laws) {
   const PreparedCase& item = laws.item;
   const Analysis& analysis = laws.analysis;
@@ -31,16 +45,12 @@ NumericWork numeric_work(const LayerReport& laws) {
   const auto hidden = static_cast<double>(item.geometry->hidden_size);
   const auto rows = static_cast<double>(item.geometry->total_rows());
   const auto tokens = static_cast<double>(item.spec.tokens.size());
-  double columns = 2 * rows;  // the reference keeps its outputs with and without deltas
+  double width = 0;  // of all ranks, which keep their outputs with and without deltas too
   double slot = 0;
   for (const RankState& rank : analysis.ranks) {
-    columns += 2 * static_cast<double>(rank.build.width);
+    width += static_cast<double>(rank.build.width);
     slot += sum(rank.build.a_rows) * hidden +
             sum(rank.build.b_rows) * static_cast<double>(item.spec.max_lora_rank);
-  }
-  double adapters = 0;
-  for (const AdapterSpec& adapter : item.spec.adapters) {
-    adapters += static_cast<double>(adapter.lora_rank) * (3 * hidden + 2 * rows);
   }
   // What the steps put into slots: A and B, the latter once for each factor; and zeros before.
   const double cleared = item.contract->pool.clear == PoolClear::slot ? slot : 0;
@@ -55,9 +65,10 @@ NumericWork numeric_work(const LayerReport& laws) {
             ? 0
             : cleared + lora_rank * (3 * hidden + kScaling * rows * static_cast<double>(factors));
   }
-  return {.multiplications = columns / 2 * hidden * tokens + staged,
-          .floats =
-              tokens * (hidden + columns) + adapters + static_cast<double>(item.spec.slots) * slot};
+  const NumericWork reference = reference_work(item);
+  return {.multiplications = reference.multiplications + width * hidden * tokens + staged,
+          .floats = reference.floats + 2 * tokens * width +
+                    static_cast<double>(item.spec.slots) * slot};
 }
 
 Result<void> check_work(const PreparedCase& item, const NumericWork& work) {
@@ -73,4 +84,4 @@ Result<void> check_work(const PreparedCase& item, const NumericWork& work) {
                                   : Result<void>();
 }
 
-}  // namespace tplora
+}  // namespace tplora::core

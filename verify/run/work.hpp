@@ -6,7 +6,7 @@
 #include "sim/base/result.hpp"
 #include "verify/run/laws.hpp"
 
-namespace tplora {
+namespace tplora::core {
 
 /// Upper bounds, in floating point since a case may ask for more than 64 bits count.
 struct NumericWork {
@@ -15,10 +15,13 @@ struct NumericWork {
   double floats = 0;  ///< held at the same time: inputs, outputs, adapters, slots of all ranks
 };
 
+/// Of the reference alone. Precondition: the case has a geometry.
+[[nodiscard]] NumericWork reference_work(const PreparedCase& item);
+
 /// Precondition: the case has a geometry and its analysis no failures.
 [[nodiscard]] NumericWork numeric_work(const LayerReport& laws);
 
 /// Refuses what no machine would finish, with the contract's file and the case line.
 [[nodiscard]] Result<void> check_work(const PreparedCase& item, const NumericWork& work);
 
-}  // namespace tplora
+}  // namespace tplora::core

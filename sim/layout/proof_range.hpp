@@ -1,0 +1,42 @@
+// The small world in which contracts are proven, and one point of it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/base/result.hpp"
+
+namespace tplora {
+
+/// What is enumerated: H from 1 to max_heads, KV every divisor of H, D of head_dims, Dv of
+/// {D, D+1}, q_multiplier 1 and 2, tp_size from dp_size to max_tp_size in steps of dp_size, and
+/// lora_rank R-1 and R with R = 2 * tp_size (so that ranks cut along lora_rank own two rows each
+/// and the last of them lies in padding).
+struct ProofRange {
+  std::int64_t max_heads = 64;
+  std::int64_t max_tp_size = 64;
+  std::vector<std::int64_t> head_dims = {1, 3, 128};
+  std::int64_t dp_size = 1;
+};
+
+/// A range beyond this would not be finished by any machine.
+inline constexpr std::int64_t kMaxProofSize = 256;
+
+/// Refused, by name: max_heads and max_tp_size outside 1 to kMaxProofSize, dp_size outside 1 to max_tp_size,
+/// no head_dims, more than 16 of them, or one outside 1 to 4096.
+[[nodiscard]] Result<void> validate(const ProofRange& range);
+
+/// One point of the range.
+struct ProofPoint {
+  std::int64_t H = 1, KV = 1, D = 1, Dv = 1, gate = 1;
+  std::int64_t tp_size = 1, dp_size = 1;
+  std::int64_t lora_rank = 1, max_lora_rank = 2;
+
+  /// Rows of q, k and v together plus tp_size: what "smallest" goes by. Ties go to the smaller
+  /// tp_size, then H, KV, D, Dv, gate, lora_rank.
+  [[nodiscard]] std::int64_t size() const { return (H * gate + KV) * D + KV * Dv + tp_size; }
+  friend bool operator==(const ProofPoint&, const ProofPoint&) = default;
+};
+[[nodiscard]] bool smaller(const ProofPoint& a, const ProofPoint& b);
+
+}  // namespace tplora

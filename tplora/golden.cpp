@@ -1,0 +1,140 @@
+#include <fmt/format.h>
+
+#include <span>
+
+#include "tplora/handles.hpp"
+#include "verify/run/unsharded.hpp"
+#include "verify/run/work.hpp"
+
+namespace tplora {
+namespace {
+
+GoldenAdapter plain(const core::Adapter& adapter) {
+  GoldenAdapter copy{.name = adapter.spec().name,
+                     .lora_rank = adapter.spec().lora_rank,
+                     .lora_alpha = adapter.spec().lora_alpha,
+                     .shared_a = adapter.spec().shared_a,
+                     .a = {},
+                     .b = {}};
+  for (const Part part : kParts) {
+    const auto i = static_cast<std::size_t>(part);
+    copy.b[i] = adapter.b(part);
+    if (!copy.shared_a || part == Part::q) {
+      copy.a[i] = adapter.a(part);
+    }
+  }
+  return copy;
+}
+
+/// What tp_rank owns by the model alone.
+GoldenRank owned_heads(const QkvGeometry& g, std::int64_t tp_rank, std::int64_t group_size) {
+  GoldenRank rank;
+  rank.tp_rank = tp_rank;
+  rank.q_heads = g.num_attention_heads / group_size;
+  rank.first_q = tp_rank % group_size * rank.q_heads;
+  const std::int64_t q_per_kv = g.num_attention_heads / g.num_key_value_heads;
+  rank.first_kv = rank.first_q / q_per_kv;
+  rank.kv_heads = (rank.first_q + rank.q_heads - 1) / q_per_kv + 1 - rank.first_kv;
+  for (const Part part : kParts) {
+    rank.width += (part == Part::q ? rank.q_heads : rank.kv_heads) * g.rows_per_head(part);
+  }
+  return rank;
+}
+
+/// Cuts the rank's columns out of the unsharded outputs.
+void cut_outputs(const Golden& all, GoldenRank& rank) {
+  const QkvGeometry& g = all.geometry;
+  for (std::int64_t token = 0; token < all.tokens; ++token) {
+    for (const Part part : kParts) {
+      const auto i = static_cast<std::size_t>(part);
+      const bool q = part == Part::q;
+      const auto from = static_cast<std::ptrdiff_t>(
+          token * g.rows(part) + (q ? rank.first_q : rank.first_kv) * g.rows_per_head(part));
+      const auto count =
+          static_cast<std::ptrdiff_t>((q ? rank.q_heads : rank.kv_heads) * g.rows_per_head(part));
+      const auto append = [&](const std::vector<float>& whole, std::vector<float>& cut) {
+        cut.insert(cut.end(), whole.begin() + from, whole.begin() + from + count);
+      };
+      append(all.y_base[i], rank.y_base);
+      append(all.y[i], rank.y);
+    }
+  }
+}
+
+/// A golden keeps what the reference has, and once more cut by rank.
+Result<void> check_golden_work(const core::PreparedCase& item, std::int64_t group_size) {
+  core::NumericWork work = core::reference_work(item);
+  const auto width = static_cast<double>(owned_heads(*item.geometry, 0, group_size).width);
+  work.floats += work.floats + 2 * width * static_cast<double>(item.spec.tp_size) *
+                                   static_cast<double>(item.spec.tokens.size());
+  return core::check_work(item, work);
+}
+
+Golden golden_of(const core::PreparedCase& item, std::int64_t group_size) {
+  core::Unsharded unsharded(item);
+  unsharded.run();
+  const QkvGeometry& g = *item.geometry;
+  Golden golden = core::Access::make(core::GoldenData{unsharded.generator()});
+  golden.geometry = g;
+  golden.tokens = unsharded.batch().tokens();
+  golden.adapter_of_token = item.spec.tokens;
+  golden.x.assign(unsharded.batch().x.begin(), unsharded.batch().x.end());
+  for (const core::Adapter& adapter : unsharded.adapters()) {
+    golden.adapters.push_back(plain(adapter));
+  }
+  for (const Part part : kParts) {
+    const auto i = static_cast<std::size_t>(part);
+    const auto copy = [](std::span<const float> from) {
+      return std::vector<float>(from.begin(), from.end());
+    };
+    golden.bias[i] = g.qkv_bias ? unsharded.generator().bias(part) : std::vector<float>();
+    golden.y_base[i] = copy(unsharded.reference().base_output(part));
+    golden.y[i] = copy(unsharded.reference().output(part));
+  }
+  for (std::int64_t tp_rank = 0; tp_rank < item.spec.tp_size; ++tp_rank) {
+    golden.ranks.push_back(owned_heads(g, tp_rank, group_size));
+    cut_outputs(golden, golden.ranks.back());
+  }
+  golden.case_line = core::print_case(item.spec);
+  return golden;
+}
+
+}  // namespace
+
+Result<std::vector<float>> Golden::weight(Part part, std::int64_t first_row,
+                                          std::int64_t rows) const {
+  const std::int64_t has = geometry.rows(part);
+  if (first_row < 0 || rows < 0 || first_row > has || rows > has - first_row) {
+    return fail(fmt::format("rows {} to {} of {}: expected rows from 0 to {}", first_row,
+                            first_row + rows, part_name(part), has));
+  }
+  std::vector<float> weight(static_cast<std::size_t>(rows * geometry.hidden_size));
+  data_->generator.fill({core::Tensor::weight, part, 0},
+                        {.cols = geometry.hidden_size,
+                         .first_row = first_row,
+                         .rows = rows,
+                         .first_col = 0,
+                         .block_cols = geometry.hidden_size},
+                        weight.data(), geometry.hidden_size);
+  return weight;
+}
+
+Result<Golden> golden(const Engine& engine, const QkvGeometry& geometry, const Serving& serving) {
+  auto item = core::serving_case(engine, geometry, serving);
+  if (!item) {
+    return fail(item.error());
+  }
+  const std::int64_t group_size = serving.tp_size / item->spec.dp_size;
+  if (geometry.num_attention_heads % group_size != 0) {
+    return fail(
+        fmt::format("{} ranks for {} query heads: expected a number of ranks that divides "
+                    "num_attention_heads",
+                    group_size, geometry.num_attention_heads));
+  }
+  if (auto work = check_golden_work(*item, group_size); !work) {
+    return fail(work.error());
+  }
+  return golden_of(*item, group_size);
+}
+
+}  // namespace tplora

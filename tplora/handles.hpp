@@ -1,0 +1,47 @@
+// What the public handles hold, and what several public functions start with. Not installed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tplora/tplora.hpp"
+#include "verify/case/library.hpp"
+#include "verify/run/laws.hpp"
+
+namespace tplora::core {
+
+struct EngineData {
+  ConfigFolders configs;
+  LoadedEngine engine;
+};
+
+struct ReportData {
+  std::vector<LayerReport> layers;  ///< one
+  std::string numbers;              ///< in words; empty: none were run
+};
+
+struct GoldenData {
+  Generator generator;
+};
+
+struct Access {
+  static Engine make(EngineData data) {
+    return Engine(std::make_shared<const EngineData>(std::move(data)));
+  }
+  static Report make(ReportData data) {
+    return Report(std::make_shared<const ReportData>(std::move(data)));
+  }
+  static Golden make(GoldenData data) {
+    return Golden(std::make_shared<const GoldenData>(std::move(data)));
+  }
+  static const EngineData& of(const Engine& engine) { return *engine.data_; }
+  static const ReportData& of(const Report& report) { return *report.data_; }
+};
+
+/// The case that a Serving asks for, on a layer of its own. Refused: as by `check`.
+Result<PreparedCase> serving_case(const Engine& engine, const QkvGeometry& geometry,
+                                  const Serving& serving);
+
+}  // namespace tplora::core

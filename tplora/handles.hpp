@@ -13,8 +13,8 @@
 namespace tplora::core {
 
 struct EngineData {
-  ConfigFolders configs;
   LoadedEngine engine;
+  std::shared_ptr<const FaultNames> names;
 };
 
 struct ReportData {

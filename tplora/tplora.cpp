@@ -72,9 +72,9 @@ Report report_of(core::LayerReport laws, const core::CaseOutcome& outcome) {
 }
 
 /// Laws, and numbers where the case asks for them and nothing is refused.
-Result<Report> report_on(core::PreparedCase item, const core::ConfigFolders& configs) {
+Result<Report> report_on(core::PreparedCase item, const core::FaultNames& names) {
   auto laws = core::check_laws(std::move(item)).map([&](core::LayerReport&& layer) {
-    return core::name_faults(std::move(layer), configs);
+    return core::name_faults(std::move(layer), names);
   });
   if (!laws) {
     return fail(laws.error());
@@ -195,7 +195,8 @@ std::string Engine::describes() const {
 Result<Engine> load_engine(const Configs& configs, const std::string& name) {
   const core::ConfigFolders folders{configs.root()};
   return core::load_engine(name, folders).map([&](core::LoadedEngine&& engine) {
-    return core::Access::make(core::EngineData{folders, std::move(engine)});
+    return core::Access::make(
+        core::EngineData{std::move(engine), std::make_shared<const core::FaultNames>(folders)});
   });
 }
 
@@ -210,7 +211,7 @@ std::string Report::json() const {
 Result<Report> check(const Engine& engine, const QkvGeometry& geometry, const Serving& serving) {
   const core::EngineData& data = core::Access::of(engine);
   return core::serving_case(engine, geometry, serving).and_then([&](core::PreparedCase item) {
-    return report_on(std::move(item), data.configs);
+    return report_on(std::move(item), *data.names);
   });
 }
 
@@ -222,7 +223,7 @@ Result<Report> check_case(const Configs& configs, const std::string& case_line, 
     return fail(item.error());
   }
   item->numbers = numbers;
-  return report_on(*std::move(item), folders);
+  return report_on(*std::move(item), core::FaultNames(folders));
 }
 
 Result<ProofResult> prove(const Engine& engine, const ProofRange& range, int jobs) {
@@ -233,7 +234,7 @@ Result<ProofResult> prove(const Engine& engine, const ProofRange& range, int job
     return fail(fmt::format("jobs {}: expected 0 to {}", jobs, kMaxJobs));
   }
   const core::EngineData& data = core::Access::of(engine);
-  auto report = core::prove_engine(data.engine, range, jobs, data.configs);
+  auto report = core::prove_engine(data.engine, range, jobs, *data.names);
   if (!report) {
     return fail(report.error());
   }

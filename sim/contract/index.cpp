@@ -30,15 +30,8 @@ void add_buffers(std::vector<Buffer>& buffers, std::vector<Formula*>& list) {
   }
 }
 
-/// What a symbol changes with, by the lets that are numbered. A contract's own T or t takes the
-/// place of the predefined one.
-Dependence dependence_of(const Contract& contract, int symbol) {
-  const auto let = std::find_if(contract.lets.rbegin(), contract.lets.rend(), [&](const Let& each) {
-    return each.symbol == symbol && each.formula.number() >= 0;
-  });
-  if (let != contract.lets.rend()) {
-    return contract.dependence(let->formula);
-  }
+/// What a predefined symbol or a loop's index changes with.
+Dependence dependence_of(int symbol) {
   const bool predefined = symbol < symbol::count;
   const Phase phase = predefined ? predefined_phase(symbol) : Phase::deployment;
   const bool shape = symbol == symbol::r || symbol == symbol::alpha;
@@ -48,16 +41,24 @@ Dependence dependence_of(const Contract& contract, int symbol) {
           .index = !predefined};
 }
 
-Dependence dependence_of(const Contract& contract, const Formula& formula) {
+Dependence dependence_of(const Formula& formula, const std::vector<Dependence>& of_symbols) {
   Dependence all;
   for (const Formula::Used& used : formula.used_symbols()) {
-    const Dependence one = dependence_of(contract, used.symbol);
+    const auto number = static_cast<std::size_t>(used.symbol);
+    const Dependence one =
+        number < of_symbols.size() ? of_symbols[number] : dependence_of(used.symbol);
     all.tp_rank = all.tp_rank || one.tp_rank;
     all.targets = all.targets || one.targets;
     all.adapter = all.adapter || one.adapter;
     all.index = all.index || one.index;
   }
   return all;
+}
+
+Phase phase_of(const Dependence& on) {
+  return on.targets || on.adapter ? Phase::adapter
+         : on.tp_rank             ? Phase::tp_rank
+                                  : Phase::deployment;
 }
 
 }  // namespace
@@ -143,25 +144,28 @@ bool Contract::mentions(int symbol) const {
 }
 
 void index_formulas(Contract& contract) {
-  // A let's phase follows from those before it.
-  std::vector<Let> lets = std::move(contract.lets);
-  contract.lets.clear();
-  for (Let& let : lets) {
-    let.phase = contract.phase_of(let.formula);
-    contract.lets.push_back(std::move(let));
-  }
-  for (Check& check : contract.checks) {
-    check.phase = contract.phase_of(check.that);
+  std::vector<Dependence> of_symbols;
+  for (int number = 0; number < std::max<int>(symbol::count, contract.symbols.size()); ++number) {
+    of_symbols.push_back(dependence_of(number));
   }
   contract.dependences.clear();
+  const auto number = [&](Formula& formula) -> const Dependence& {
+    formula.set_number(static_cast<int>(contract.dependences.size()));
+    return contract.dependences.emplace_back(dependence_of(formula, of_symbols));
+  };
   const std::vector<Formula*> all = formulas_of(contract);
-  for (Formula* formula : all) {
-    formula->set_number(-1);
+  // Lets are the first of all. A contract's own T or t follows from the predefined one, and then
+  // takes its place.
+  for (Let& let : contract.lets) {
+    const Dependence& on = number(let.formula);
+    let.phase = phase_of(on);
+    of_symbols[static_cast<std::size_t>(let.symbol)] = on;
   }
-  for (Formula* formula : all) {  // lets first: what is behind one looks through it
-    const Dependence on = dependence_of(contract, *formula);
-    formula->set_number(static_cast<int>(contract.dependences.size()));
-    contract.dependences.push_back(on);
+  for (std::size_t i = contract.lets.size(); i < all.size(); ++i) {
+    number(*all[i]);
+  }
+  for (Check& check : contract.checks) {
+    check.phase = phase_of(contract.dependence(check.that));
   }
 }
 

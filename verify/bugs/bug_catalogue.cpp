@@ -240,13 +240,16 @@ std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
   return spots;
 }
 
-std::vector<std::string> same_published_faults(const PreparedCase& item, Verdict verdict,
-                                               const ConfigFolders& configs) {
+std::vector<std::string> FaultNames::of(const PreparedCase& item, Verdict verdict) const {
   if (verdict != Verdict::silent && verdict != Verdict::crash) {
     return {};
   }
-  const auto catalogue = BugCatalogue::read(configs);
-  return catalogue ? catalogue->same_faults(item) : std::vector<std::string>();
+  std::call_once(read_, [&] {
+    if (auto catalogue = BugCatalogue::read(configs_)) {
+      catalogue_ = *std::move(catalogue);
+    }
+  });
+  return catalogue_ ? catalogue_->same_faults(item) : std::vector<std::string>();
 }
 
 }  // namespace tplora::core

@@ -2,9 +2,10 @@
 // from it.
 #pragma once
 
-#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "verify/case/prepared_case.hpp"
@@ -47,10 +48,19 @@ class BugCatalogue {
   std::vector<Entry> entries_;
 };
 
-/// BugCatalogue::same_faults for one case of which the verdict is known; the bugs are not even read
-/// where nothing is wrong, and a bug that cannot be read names nothing.
-[[nodiscard]] std::vector<std::string> same_published_faults(const PreparedCase& item,
-                                                             Verdict verdict,
-                                                             const ConfigFolders& configs);
+/// Names for what is wrong with cases. The bugs are read when something first is; one that cannot
+/// be read names nothing. May be asked from several threads.
+class FaultNames {
+ public:
+  explicit FaultNames(ConfigFolders configs) : configs_(std::move(configs)) {}
+
+  /// BugCatalogue::same_faults of a case of which the verdict is known.
+  [[nodiscard]] std::vector<std::string> of(const PreparedCase& item, Verdict verdict) const;
+
+ private:
+  ConfigFolders configs_;
+  mutable std::once_flag read_;
+  mutable std::optional<BugCatalogue> catalogue_;
+};
 
 }  // namespace tplora::core

@@ -131,7 +131,7 @@ int replay_command(const std::string& line, const ConfigFolders& configs) {
     return bad_input(outcomes.error());
   }
   CaseOutcome& outcome = outcomes->front();
-  outcome.same_as = same_published_faults(*item, outcome.verdict, configs);
+  outcome.same_as = FaultNames(configs).of(*item, outcome.verdict);
   fmt::print("{}", replay_text(*item, outcome));
   stopwatch.print(1);
   const bool vacuous = outcome.numbers.state == NumericOutcome::State::vacuous;

@@ -12,11 +12,11 @@ namespace {
 
 /// With the share done on a terminal.
 Result<ProofReport> prove_one(const LoadedEngine& engine, const ProofRange& range, int jobs,
-                              const ConfigFolders& configs) {
+                              const FaultNames& names) {
   if (isatty(STDERR_FILENO) == 0) {
-    return prove_engine(engine, range, jobs, configs);
+    return prove_engine(engine, range, jobs, names);
   }
-  auto report = prove_engine(engine, range, jobs, configs, [&](double share) {
+  auto report = prove_engine(engine, range, jobs, names, [&](double share) {
     fmt::print(stderr, "\r{}: {:3.0f} %\x1b[K", engine.argument, 100 * share);
     std::fflush(stderr);
   });
@@ -38,11 +38,12 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
   }
   const std::vector<std::string> engines =
       options.engines.empty() ? list_contracts(configs.root, "engines") : options.engines;
+  const FaultNames names(configs);
   std::vector<ProofReport> reports;
   int worst = engines.empty() ? 3 : 0;
   for (const std::string& engine : engines) {
     auto report = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
-      return prove_one(loaded, range, options.jobs, configs);
+      return prove_one(loaded, range, options.jobs, names);
     });
     if (!report) {
       return bad_input(report.error());

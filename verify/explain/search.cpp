@@ -127,21 +127,31 @@ int Search::file_of(const std::string& place) const {
 }
 
 // --- trials --------------------------------------------------------------------------------
-std::optional<Symptoms> Search::repaired(Contract& changed) {
+std::optional<Symptoms> Search::symptoms(Contract& changed) {
   index_formulas(changed);
   const Analysis& analysis = analyser_.run(changed, input_);
-  if (analysis.bad_contract) {
-    return std::nullopt;
+  return analysis.bad_contract ? std::nullopt : std::optional(Symptoms(analysis));
+}
+
+const std::optional<Symptoms>& Search::symptoms(const std::string& change, Contract& changed) {
+  const auto [entry, is_new] = tried_.try_emplace(first_ + change);
+  if (is_new) {
+    entry->second = symptoms(changed);
   }
-  Symptoms all_after(analysis);
-  const Symptoms after = adapter_ < 0 ? all_after : all_after.of_adapter(adapter_);
+  return entry->second;
+}
+
+bool Search::repairs(const std::optional<Symptoms>& all_after) const {
+  if (!all_after) {
+    return false;
+  }
+  const Symptoms after = adapter_ < 0 ? *all_after : all_after->of_adapter(adapter_);
   // Behind a failure nothing was looked at: its repair must leave nothing wrong.
-  const bool failed = !analysis_.failures.empty();
-  const bool still_fails = !analysis.failures.empty() && before_.contain(after);
-  if (failed ? !after.empty() && !still_fails : !before_.contain(after)) {
-    return std::nullopt;
+  const bool still_fails = after.fail() && before_.contain(after);
+  if (before_.fail() ? !after.empty() && !still_fails : !before_.contain(after)) {
+    return false;
   }
-  return after.touch(target_) ? std::nullopt : std::optional(std::move(all_after));
+  return !after.touch(target_);
 }
 
 std::int64_t Search::left(const Found& found) const {
@@ -191,20 +201,24 @@ void Search::formula(std::size_t site) {
 
 bool Search::try_text(std::size_t site, const std::string& text) {
   const std::string place = formulas_[site]->place();
-  auto parsed = Formula::parse(text, place, scope_of(contract_, *formulas_[site]));
-  if (!parsed) {
-    return false;  // too long or too deep: more turns than a formula can tell apart
+  const std::string change = fmt::format("{}={}\n", site, text);
+  auto known = tried_.find(first_ + change);
+  if (known == tried_.end()) {
+    auto parsed = Formula::parse(text, place, scope_of(contract_, *formulas_[site]));
+    if (!parsed) {
+      return false;  // too long or too deep: more turns than a formula can tell apart
+    }
+    std::swap(*formulas_[site], *parsed);
+    symptoms(change, work_);
+    std::swap(*formulas_[site], *parsed);
+    known = tried_.find(first_ + change);
   }
-  std::swap(*formulas_[site], *parsed);
-  auto after = repaired(work_);
-  formulas_ = formulas_of(work_);  // indexing puts the lets in order anew
-  std::swap(*formulas_[site], *parsed);
-  if (!after) {
+  if (!repairs(known->second)) {
     return false;
   }
   accept(distance_of(sites_[site].role),
          {.pointer = sites_[site].pointer, .place = place, .formula = static_cast<int>(site)},
-         std::move(*after));
+         *known->second);
   return true;
 }
 
@@ -241,17 +255,16 @@ void Search::words() {
         continue;
       }
       site.put(work_, word);
-      auto after = repaired(work_);
+      const auto& after = symptoms(fmt::format("{}={}\n", site.pointer, word), work_);
       site.put(work_, site.word);
-      formulas_ = formulas_of(work_);
-      if (after) {
+      if (repairs(after)) {
         accept(distance_of_word(site.pointer),
                {.pointer = site.pointer,
                 .place = contract_.place_of(site.pointer),
                 .formula = -1,
                 .say = fmt::format("\"{}\" stands here, where \"{}\" would be right",
                                    site.words[site.word], site.words[word])},
-               std::move(*after));
+               *after);
         break;
       }
     }
@@ -262,28 +275,34 @@ void Search::words() {
 /// A contract that changes several formulas of another may be right in none of them alone: tries
 /// two of its own at once. The second is asked with the first as required.
 void Search::pairs(int file) {
-  const Contract kept = work_;
   for (std::size_t site = 0; site < sites_.size(); ++site) {
     if (file_of(formulas_[site]->place()) != file) {
       continue;
     }
     for (const std::string& text : corrector_->texts(site)) {
-      auto parsed =
-          Formula::parse(text, formulas_[site]->place(), scope_of(contract_, *formulas_[site]));
-      if (!parsed) {
-        continue;
-      }
-      *formulas_[site] = std::move(*parsed);
-      index_formulas(work_);
-      formulas_ = formulas_of(work_);
-      second_of_pair(site, file);
-      work_ = kept;
-      formulas_ = formulas_of(work_);
-      if (has_pair()) {
+      if (pairs_of(site, text, file)) {
         return;
       }
     }
   }
+}
+
+bool Search::pairs_of(std::size_t first, const std::string& text, int file) {
+  auto parsed =
+      Formula::parse(text, formulas_[first]->place(), scope_of(contract_, *formulas_[first]));
+  if (!parsed) {
+    return false;
+  }
+  const Contract kept = work_;
+  *formulas_[first] = std::move(*parsed);
+  index_formulas(work_);
+  formulas_ = formulas_of(work_);
+  first_ = fmt::format("{}={}\n", first, text);
+  second_of_pair(first, file);
+  first_.clear();
+  work_ = kept;
+  formulas_ = formulas_of(work_);
+  return has_pair();
 }
 
 bool Search::has_pair() const {
@@ -291,28 +310,39 @@ bool Search::has_pair() const {
 }
 
 void Search::second_of_pair(std::size_t first, int file) {
-  const Contract with_first = work_;
-  const Analysis analysis = Analyser().run(with_first, input_);
-  if (analysis.bad_contract) {
-    return;
-  }
-  const Corrector corrector(with_first, input_, analysis);
-  for (std::size_t site = 0; site < sites_.size(); ++site) {
-    if (site == first || file_of(formulas_[site]->place()) != file) {
-      continue;
+  for (const auto& [site, text] : second_changes(file)) {
+    if (site != first && try_text(site, text)) {
+      Found& found = found_.back();
+      found.distance = distance_of(sites_[first].role);
+      found.suspect.together_with = found.suspect.place;
+      found.suspect.pointer = sites_[first].pointer;
+      found.suspect.place = formulas_[first]->place();
+      found.suspect.formula = static_cast<int>(first);
+      return;
     }
-    for (const std::string& text : corrector.texts(site)) {
-      if (try_text(site, text)) {
-        Found& found = found_.back();
-        found.distance = distance_of(sites_[first].role);
-        found.suspect.together_with = found.suspect.place;
-        found.suspect.pointer = sites_[first].pointer;
-        found.suspect.place = formulas_[first]->place();
-        found.suspect.formula = static_cast<int>(first);
-        return;
+  }
+}
+
+/// What is required of the formulas of a file, once the first change is made.
+const std::vector<Search::Change>& Search::second_changes(int file) {
+  const auto [entry, is_new] = seconds_.try_emplace(first_);
+  std::vector<Change>& changes = entry->second;
+  if (!is_new) {
+    return changes;
+  }
+  const Analysis analysis = Analyser().run(work_, input_);
+  if (analysis.bad_contract) {
+    return changes;
+  }
+  const Corrector corrector(work_, input_, analysis);
+  for (std::size_t site = 0; site < sites_.size(); ++site) {
+    if (file_of(formulas_[site]->place()) == file) {
+      for (std::string& text : corrector.texts(site)) {
+        changes.emplace_back(site, std::move(text));
       }
     }
   }
+  return changes;
 }
 
 }  // namespace tplora::core

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/contract/sites.hpp"
@@ -38,9 +40,13 @@ class Search {
   [[nodiscard]] std::optional<Found> failing(const std::string& place) const;
 
  private:
-  /// What is wrong with a changed contract; nothing if it does not repair the target, or breaks
-  /// anything that was right.
-  std::optional<Symptoms> repaired(Contract& changed);
+  /// What is wrong with a changed contract; nothing if it says nothing at all.
+  std::optional<Symptoms> symptoms(Contract& changed);
+  /// The same, once for each change: `change` names it, on top of `first_`.
+  const std::optional<Symptoms>& symptoms(const std::string& change, Contract& changed);
+  /// Whether these are the symptoms of a contract that repairs the target and breaks nothing that
+  /// was right.
+  [[nodiscard]] bool repairs(const std::optional<Symptoms>& after) const;
   [[nodiscard]] std::int64_t left(const Found& found) const;
   void keep_the_best();
   void accept(int distance, Suspect suspect, Symptoms after);
@@ -52,7 +58,10 @@ class Search {
   [[nodiscard]] bool known_at(const FormulaSite& site, int number) const;
   void words();
   void pairs(int file);
+  bool pairs_of(std::size_t first, const std::string& text, int file);
   void second_of_pair(std::size_t first, int file);
+  using Change = std::pair<std::size_t, std::string>;  ///< of a site, to a text
+  const std::vector<Change>& second_changes(int file);
   [[nodiscard]] bool has_pair() const;
 
   void lists();
@@ -73,6 +82,11 @@ class Search {
   Symptoms before_;
   Analyser analyser_{Detail::verdicts};
   std::optional<Corrector> corrector_;  ///< made when it is first asked
+  /// The change that work_ has already, where two are tried at once; empty: none.
+  std::string first_;
+  /// Targets are asked one after the other, and mostly with the same changes.
+  std::map<std::string, std::optional<Symptoms>> tried_;
+  std::map<std::string, std::vector<Change>> seconds_;  ///< by first_
   Symptoms target_;
   int adapter_ = -1;
   std::vector<Found> found_;

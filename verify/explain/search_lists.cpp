@@ -61,14 +61,14 @@ void Search::lists() {
 }
 
 bool Search::try_entry(const std::string& list, std::size_t i, Contract& changed, const char* say) {
-  auto after = repaired(changed);
-  if (!after) {
+  const auto after = symptoms(changed);
+  if (!repairs(after)) {
     return false;
   }
   const std::string pointer = fmt::format("{}/{}", list, i);
   accept(kListDistance,
          {.pointer = pointer, .place = contract_.place_of(pointer), .formula = -1, .say = say},
-         std::move(*after));
+         *after);
   return true;
 }
 

@@ -70,6 +70,12 @@ Symptoms Symptoms::of_adapter(int adapter) const {
   return symptoms;
 }
 
+bool Symptoms::fail() const {
+  return std::any_of(cells_.begin(), cells_.end(), [](const auto& entry) {
+    return entry.first.what == SymptomKind::What::failure;
+  });
+}
+
 std::int64_t Symptoms::size() const {
   std::int64_t cells = 0;
   for (const auto& [kind, ranges] : cells_) {

@@ -32,6 +32,8 @@ class Symptoms {
   /// Whether any cell of `other` is.
   [[nodiscard]] bool touch(const Symptoms& other) const;
   [[nodiscard]] bool empty() const { return cells_.empty(); }
+  /// Whether a plan fails, so that nothing behind it was looked at.
+  [[nodiscard]] bool fail() const;
   /// How many cells.
   [[nodiscard]] std::int64_t size() const;
   /// Those of one violation; none of a disagreement.

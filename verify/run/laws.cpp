@@ -1,7 +1,5 @@
 #include "verify/run/laws.hpp"
 
-#include "verify/bugs/bug_catalogue.hpp"
-
 namespace tplora::core {
 
 Result<LayerReport> check_laws(PreparedCase item) {
@@ -22,12 +20,13 @@ Result<LayerReport> check_laws(PreparedCase item) {
   return report;
 }
 
-LayerReport name_faults(LayerReport report, const ConfigFolders& configs) {
-  report.same_as = same_published_faults(report.item, report.analysis.verdict, configs);
+LayerReport name_faults(LayerReport report, const FaultNames& names) {
+  report.same_as = names.of(report.item, report.analysis.verdict);
   return report;
 }
 
 Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& configs) {
+  const FaultNames names(configs);
   one.layer.clear();
   auto cases = prepare_all_layers(one, configs);
   if (!cases) {
@@ -39,7 +38,7 @@ Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& con
     if (!report) {
       return fail(report.error());
     }
-    layers.push_back(name_faults(*std::move(report), configs));
+    layers.push_back(name_faults(*std::move(report), names));
   }
   return layers;
 }

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "verify/bugs/bug_catalogue.hpp"
 #include "verify/case/prepared_case.hpp"
 #include "verify/explain/finding.hpp"
 
@@ -22,7 +23,7 @@ struct LayerReport {
 [[nodiscard]] Result<LayerReport> check_laws(PreparedCase item);
 
 /// Names the published bugs that do to the case what its contract does.
-[[nodiscard]] LayerReport name_faults(LayerReport report, const ConfigFolders& configs);
+[[nodiscard]] LayerReport name_faults(LayerReport report, const FaultNames& names);
 
 /// Every layer kind of the case's model, in the model's order, faults named. `layer` of the case is
 /// not looked at. Refused: as by prepare_all_layers and check_laws.

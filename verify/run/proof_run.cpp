@@ -30,13 +30,14 @@ Case case_of(const ProofPoint& point, const LoadedEngine& engine) {
 
 /// The point analysed once more with sentences. What the sweep found must come out again.
 Result<LayerReport> report_at(const ProofPoint& point, const LoadedEngine& engine,
-                              const ConfigFolders& configs) {
+                              const FaultNames& names) {
   const Case one = case_of(point, engine);
   const auto model = read_inline_geometry(one.model);
   ensure(model.has_value(), "the geometry of a point reads back");
   return prepare_layers(one, *model, engine)
-      .and_then([](std::vector<PreparedCase> items) { return check_laws(std::move(items.front())); })
-      .map([&](LayerReport&& laws) { return name_faults(std::move(laws), configs); });
+      .and_then(
+          [](std::vector<PreparedCase> items) { return check_laws(std::move(items.front())); })
+      .map([&](LayerReport&& laws) { return name_faults(std::move(laws), names); });
 }
 
 Error bad_claim(const Contract& contract) {
@@ -48,14 +49,14 @@ Error bad_claim(const Contract& contract) {
 }  // namespace
 
 Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& range, int jobs,
-                                 const ConfigFolders& configs,
+                                 const FaultNames& names,
                                  const std::function<void(double)>& progress) {
   ProofReport report;
   report.engine = engine;
   report.range = range;
   report.proof = prove(*engine.contract, range, jobs, progress);
   if (report.proof.bad_point) {
-    const auto at = report_at(*report.proof.bad_point, engine, configs);
+    const auto at = report_at(*report.proof.bad_point, engine, names);
     return fail(at ? bad_claim(*engine.contract) : at.error());
   }
   const Proof& proof = report.proof;
@@ -67,7 +68,7 @@ Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& r
     if (!*point) {
       continue;
     }
-    auto found = report_at(**point, engine, configs);
+    auto found = report_at(**point, engine, names);
     if (!found) {
       return fail(found.error());
     }

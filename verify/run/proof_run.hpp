@@ -26,7 +26,7 @@ struct ProofReport {
 /// Progress as by prove. Precondition: the range is valid. Refused: a contract with a formula or
 /// claim that is undefined somewhere in it.
 [[nodiscard]] Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& range,
-                                               int jobs, const ConfigFolders& configs,
+                                               int jobs, const FaultNames& names,
                                                const std::function<void(double)>& progress = {});
 
 }  // namespace tplora::core

@@ -67,8 +67,8 @@ NumericWork numeric_work(const LayerReport& laws) {
   }
   const NumericWork reference = reference_work(item);
   return {.multiplications = reference.multiplications + width * hidden * tokens + staged,
-          .floats = reference.floats + 2 * tokens * width +
-                    static_cast<double>(item.spec.slots) * slot};
+          .floats =
+              reference.floats + 2 * tokens * width + static_cast<double>(item.spec.slots) * slot};
 }
 
 Result<void> check_work(const PreparedCase& item, const NumericWork& work) {

@@ -132,6 +132,7 @@ constexpr const char* kScenario =
 
 Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
   BugCatalogue catalogue(configs);
+  std::map<std::string, std::shared_ptr<const Contract>> engines;  // many bugs extend one
   for (const std::string& name : list_contracts(configs.root, "bugs")) {
     auto contract = load_contract(name, configs.root);
     if (!contract) {
@@ -142,12 +143,15 @@ Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
       return fail(record.error());
     }
     if (*record && !contract->extends.empty()) {
-      auto healthy = load_contract(contract->extends.front(), configs.root);
+      auto& healthy = engines[contract->extends.front()];
       if (!healthy) {
-        return fail(healthy.error());
+        auto engine = load_contract(contract->extends.front(), configs.root);
+        if (!engine) {
+          return fail(engine.error());
+        }
+        healthy = std::make_shared<const Contract>(*std::move(engine));
       }
-      catalogue.entries_.push_back(
-          {**std::move(record), *std::move(contract), *std::move(healthy)});
+      catalogue.entries_.push_back({**std::move(record), *std::move(contract), healthy});
     }
   }
   return catalogue;
@@ -193,7 +197,7 @@ std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) con
     // Outside its claims a contract does whatever it does: that is not what was published.
     if (bug.name != item.contract->name && takes_case(bug, item.spec) &&
         inside_claims(bug, input.geometry, input.deployment).value_or(false) &&
-        effects_of(bug, input, analyser) == own && effects_of(healthy, input, analyser) != own) {
+        effects_of(bug, input, analyser) == own && effects_of(*healthy, input, analyser) != own) {
       names.push_back(bug.name);
     }
   }

@@ -2,6 +2,7 @@
 // from it.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -39,7 +40,7 @@ class BugCatalogue {
   struct Entry {
     BugRecord record;
     Contract bug;
-    Contract healthy;  ///< that the bug's contract extends
+    std::shared_ptr<const Contract> healthy;  ///< that the bug's contract extends
   };
   explicit BugCatalogue(ConfigFolders configs) : configs_(std::move(configs)) {}
   [[nodiscard]] std::string smallest_case(const Entry& entry, const std::string& engine) const;

@@ -37,6 +37,15 @@ class Configs(unittest.TestCase):
         for finding in found["findings"]:
             self.assertTrue(finding["place"].endswith("/engines/sglang.json#/checks/2/that"), finding["place"])
 
+    def test_a_case_outside_the_claims_says_so_in_text_as_in_json(self):
+        told = "outside what contract trtllm_separate claims: gate == 1 does not hold ("
+        case = f"model={MODEL} layer=full_attention engine=trtllm_separate tp=2 adapters=a:r16:alpha32:qkv"
+        for command in (("layout", "--model", MODEL, "--engine", "trtllm_separate", "--tp", "2"), ("replay", case)):
+            self.assertIn(told, tplora(*command).stdout)
+        code, found = layout("trtllm_separate", 2)
+        self.assertEqual([layer["claimed"] for layer in found["layers"]], [False, False])
+        self.assertNotIn("claims", tplora("layout", "--model", MODEL, "--engine", "sglang", "--tp", "2").stdout)
+
     def test_a_folder_called_configs_is_used_only_when_asked_for_and_help_names_the_one_in_use(self):
         def run(*arguments):
             return subprocess.run([str(pathlib.Path(PROGRAM).resolve()), *arguments], capture_output=True, text=True,

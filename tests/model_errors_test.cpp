@@ -146,6 +146,31 @@ TEST_CASE("a file that is no config is refused with its place", "[model]") {
   CHECK(model->name == file);
 }
 
+TEST_CASE("numbers that only Python writes are read where nobody looks at them", "[model]") {
+  const test::TemporaryFolder folder;
+  const auto load = [&](const std::string& rest) {
+    return load_model(folder
+                          .write("config.json", R"({"model_type": "llama", "hidden_size": 64,
+                          "num_attention_heads": 4, "num_hidden_layers": 2, )" +
+                                                    rest + "}")
+                          .string(),
+                      folder.path());
+  };
+  for (const std::string value :
+       {"Infinity", "-Infinity", "NaN", "[0.0, Infinity]", "[NaN,-Infinity ,1e-3]", R"("Infinity")",
+        R"("a \"NaN, Infinity")"}) {
+    INFO(value);
+    CHECK(load("\"time_step_limit\": " + value).has_value());
+  }
+  CHECK(has(load("\"num_key_value_heads\": Infinity").error().text(),
+            "config.json#/num_key_value_heads: found \"Infinity\""));
+  CHECK(has(load("\"head_dim\": NaN").error().text(), "config.json#/head_dim"));
+  for (const std::string value : {"Infinity1", "+Infinity", "infinity", "NaN.0", "- Infinity"}) {
+    INFO(value);
+    CHECK_FALSE(load("\"time_step_limit\": " + value).has_value());
+  }
+}
+
 TEST_CASE("wrong types and counts outside their range are refused by pointer", "[model]") {
   const auto refused = [](const std::string& key, const std::string& value) {
     std::string text = kLlama;

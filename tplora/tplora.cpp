@@ -56,10 +56,7 @@ Report report_of(core::LayerReport laws, const core::CaseOutcome& outcome) {
   const core::PreparedCase& item = core::Access::of(report).layers.front().item;
   report.verdict = outcome.verdict;
   report.shape_check = outcome.shape_check;
-  report.claimed =
-      item.geometry && core::inside_claims(*item.contract, *item.geometry,
-                                           core::layout_case(item.spec, *item.geometry).deployment)
-                           .value_or(false);
+  report.claimed = core::claimed(item);
   for (const core::Finding& finding : outcome.findings) {
     report.findings.push_back(plain(finding));
   }

@@ -1,6 +1,8 @@
 #include "sim/base/json.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <fstream>
 #include <limits>
 #include <set>
@@ -203,6 +205,56 @@ Result<Json> parse_json(std::string_view text, const std::string& file) {
 Result<Json> read_json_file(const std::filesystem::path& file) {
   return read_text_file(file).and_then(
       [&](const std::string& text) { return parse_json(text, file.string()); });
+}
+
+namespace {
+
+/// Behind a string that begins at `at`, or the end of the text.
+std::size_t behind_string(std::string_view text, std::size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at) {
+    at += text[at] == '\\' ? std::size_t{1} : 0;
+  }
+  return std::min(at + 1, text.size());
+}
+
+/// Puts quotes around Python's names for numbers, where they stand for a whole value.
+std::string quote_number_names(std::string_view text) {
+  constexpr std::array<std::string_view, 3> kNames = {"-Infinity", "Infinity", "NaN"};
+  const auto part_of_word = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+  };
+  std::string quoted;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      const std::size_t end = behind_string(text, at);
+      quoted += text.substr(at, end - at);
+      at = end;
+      continue;
+    }
+    const auto* name = std::find_if(kNames.begin(), kNames.end(), [&](std::string_view one) {
+      return text.substr(at).starts_with(one);
+    });
+    const std::size_t end = name == kNames.end() ? at : at + name->size();
+    const bool whole = (at == 0 || !part_of_word(text[at - 1])) &&
+                       (end == text.size() || !part_of_word(text[end]));
+    if (name != kNames.end() && whole) {
+      quoted += '"' + std::string(*name) + '"';
+      at = end;
+    } else {
+      quoted += text[at++];
+    }
+  }
+  return quoted;
+}
+
+}  // namespace
+
+Result<Json> read_python_json_file(const std::filesystem::path& file) {
+  return read_text_file(file).and_then([&](const std::string& text) {
+    const bool named =
+        text.find("Infinity") != std::string::npos || text.find("NaN") != std::string::npos;
+    return parse_json(named ? quote_number_names(text) : text, file.string());
+  });
 }
 
 std::string pointer_step(std::string_view key) {

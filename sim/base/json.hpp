@@ -37,6 +37,11 @@ inline constexpr int kMaxJsonDepth = 64;
 /// read_text_file, then parse_json.
 [[nodiscard]] Result<Json> read_json_file(const std::filesystem::path& file);
 
+/// As read_json_file, for what Python's json module writes: it puts NaN, Infinity and -Infinity for
+/// numbers that JSON cannot say. Here they become strings of these names, so that a file in which
+/// nobody looks at them can be read, and whoever wants a number there finds none.
+[[nodiscard]] Result<Json> read_python_json_file(const std::filesystem::path& file);
+
 /// One value inside a JSON document together with its place (file and JSON pointer). Cheap to
 /// copy; the document must outlive it.
 class JsonView {

@@ -5,6 +5,7 @@
 
 #include "sim/base/ensure.hpp"
 #include "sim/base/parallel_for.hpp"
+#include "sim/layout/claims.hpp"
 
 namespace tplora::core {
 namespace {
@@ -199,21 +200,6 @@ std::int64_t ClassCoverage::grid() const {
       }
     }
   }
-}
-
-std::optional<bool> inside_claims(const Contract& contract, const QkvGeometry& geometry,
-                                  const Deployment& deployment) {
-  if (contract.claims.empty()) {
-    return true;
-  }
-  const SymbolValues values = symbol_values(geometry, deployment);
-  for (const Claim& claim : contract.claims) {
-    const auto holds = claim.that.evaluate(values);
-    if (!holds || *holds == 0) {
-      return holds ? std::optional(false) : std::nullopt;
-    }
-  }
-  return true;
 }
 
 Proof prove(const Contract& contract, const ProofRange& range, int jobs,

@@ -65,14 +65,9 @@ struct Proof {
   }
 };
 
-/// Checks every point. Precondition: the range is valid. The thread count changes nothing in the result. `progress` is told the
-/// share done, from 0 to 1, from one thread at a time.
+/// Checks every point. Precondition: the range is valid. The thread count changes nothing in the
+/// result. `progress` is told the share done, from 0 to 1, from one thread at a time.
 [[nodiscard]] Proof prove(const Contract& contract, const ProofRange& range, int jobs,
                           const std::function<void(double)>& progress = {});
-
-/// Whether `input` lies inside the contract's claims; nothing where a claim has no value.
-[[nodiscard]] std::optional<bool> inside_claims(const Contract& contract,
-                                                const QkvGeometry& geometry,
-                                                const Deployment& deployment);
 
 }  // namespace tplora::core

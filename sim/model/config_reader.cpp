@@ -63,7 +63,7 @@ tl::unexpected<Error> unknown_family(const JsonView& config) {
   constexpr std::string_view kSettle =
       "a model_type of the family table (docs/formats/model.md): a family is not guessed from its "
       "keys, because only its row settles num_key_value_heads, head_dim, bias, output gate and "
-      "layer kinds";
+      "layer kinds (a layer that is known can be written out instead: H=..,KV=..,D=..,hidden=..)";
   if (const auto view = config.find_not_null("model_type")) {
     return view->expected(kSettle);
   }

@@ -39,7 +39,7 @@ std::optional<fs::path> file_of_name(const std::string& argument, const fs::path
 }
 
 Result<Model> read_file(const fs::path& file, const std::string& name) {
-  const auto json = read_json_file(file);
+  const auto json = read_python_json_file(file);
   return json ? read_config(JsonView(*json, file.string()), name) : fail(json.error());
 }
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "sim/layout/prover.hpp"
+#include "sim/layout/claims.hpp"
 
 namespace tplora::core {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "sim/layout/prover.hpp"
+#include "sim/layout/claims.hpp"
 #include "verify/explain/search.hpp"
 
 namespace tplora::core {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/layout/claims.hpp"
 #include "sim/layout/prover.hpp"
 
 namespace tplora::core {

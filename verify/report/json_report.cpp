@@ -80,15 +80,6 @@ Verdict verdict_of_layer(const LayerReport& layer) {
   return layer.item.geometry ? layer.analysis.verdict : Verdict::not_applicable;
 }
 
-/// Whether the layer lies where the contract says that the engine works.
-bool claimed(const LayerReport& layer) {
-  if (!layer.item.geometry) {
-    return false;
-  }
-  const LayoutCase input = layout_case(layer.item.spec, *layer.item.geometry);
-  return inside_claims(*layer.item.contract, input.geometry, input.deployment).value_or(false);
-}
-
 }  // namespace
 
 std::string layout_json(const std::vector<LayerReport>& layers, std::size_t shown) {
@@ -121,7 +112,7 @@ std::string layout_json(const std::vector<LayerReport>& layers, std::size_t show
     kinds.push_back({{"kind", layer.item.kind},
                      {"indices", layer.item.layers},
                      {"verdict", verdict_name(verdict_of_layer(layer))},
-                     {"claimed", claimed(layer)}});
+                     {"claimed", claimed(layer.item)}});
   }
   json["layers"] = std::move(kinds);
   return json.dump(2);

@@ -188,8 +188,8 @@ std::string proof_text(const ProofReport& report) {
         proof.claimed.points(), proof.claimed.consistent, proof.claimed.refused,
         proof.claimed.crash);
   } else if (proof.claimed.consistent == 0) {
-    text = fmt::format("{}: nothing is consistent: {} cases refused, {} crash\n", report.engine.argument,
-                       proof.claimed.refused, proof.claimed.crash);
+    text = fmt::format("{}: nothing is consistent: {} cases refused, {} crash\n",
+                       report.engine.argument, proof.claimed.refused, proof.claimed.crash);
   } else {
     text = fmt::format("{}: consistent for {}\n", report.engine.argument, counts(proof.claimed));
   }

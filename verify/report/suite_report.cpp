@@ -33,6 +33,7 @@ char mark(const CaseOutcome& outcome) {
 std::string case_text(const PreparedCase& item, const CaseOutcome& outcome) {
   std::string text = fmt::format("{}{}\n", verdict_name(outcome.verdict),
                                  item.geometry ? "" : ": " + item.why_no_qkv);
+  text += unclaimed_text(item);
   text += findings_text(outcome.findings, kFindingsShown);
   text += numbers_text(item, outcome.numbers);
   text += same_as_text(outcome.same_as);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/layout/claims.hpp"
 #include "verify/explain/story.hpp"
 #include "verify/report/finding_text.hpp"
 #include "verify/report/pieces.hpp"
@@ -191,6 +192,19 @@ std::string same_as_text(const std::vector<std::string>& bugs) {
   return bugs.empty() ? "" : fmt::format("  same fault as {}\n", fmt::join(bugs, ", "));
 }
 
+std::string unclaimed_text(const PreparedCase& item) {
+  if (!item.geometry) {
+    return "";
+  }
+  const auto unmet = unmet_claim(*item.contract, *item.geometry,
+                                 layout_case(item.spec, *item.geometry).deployment);
+  return unmet ? fmt::format("  outside what contract {} claims: {} {} ({})\n", item.contract->name,
+                             unmet->claim->that.text(),
+                             unmet->undefined ? "has no value here" : "does not hold",
+                             unmet->claim->say)
+               : "";
+}
+
 std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown, Paint paint) {
   std::string text;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -209,6 +223,7 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
   text += fmt::format("  checkpoint: {}\n", checkpoint_text(item.checkpoint));
   text +=
       fmt::format("  a shape assertion alone would {}\n", analysis.shape_check ? "pass" : "fail");
+  text += unclaimed_text(item);
   if (analysis.verdict != Verdict::refused) {
     text += row_map(item, analysis, findings, paint);
   }

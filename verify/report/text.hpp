@@ -31,6 +31,9 @@ struct Paint {
 /// same model, layer kind and tp_size.
 [[nodiscard]] std::string difference_text(const LayerReport& first, const LayerReport& second);
 
+/// One line where the case lies outside the contract's claims; else empty.
+[[nodiscard]] std::string unclaimed_text(const PreparedCase& item);
+
 /// One line with the names of published bugs; empty where there are none.
 [[nodiscard]] std::string same_as_text(const std::vector<std::string>& bugs);
 

@@ -1,5 +1,7 @@
 #include "verify/run/laws.hpp"
 
+#include "sim/layout/claims.hpp"
+
 namespace tplora::core {
 
 Result<LayerReport> check_laws(PreparedCase item) {
@@ -18,6 +20,12 @@ Result<LayerReport> check_laws(PreparedCase item) {
     report.findings = explain(*of.contract, input, report.analysis, adapter_names(of.spec));
   }
   return report;
+}
+
+bool claimed(const PreparedCase& item) {
+  return item.geometry && inside_claims(*item.contract, *item.geometry,
+                                        layout_case(item.spec, *item.geometry).deployment)
+                              .value_or(false);
 }
 
 LayerReport name_faults(LayerReport report, const FaultNames& names) {

@@ -22,6 +22,10 @@ struct LayerReport {
 /// undefined for the case.
 [[nodiscard]] Result<LayerReport> check_laws(PreparedCase item);
 
+/// Whether the case lies where its contract says that the engine works. Outside, a broken law is
+/// information. A layer without qkv projection lies in no claim.
+[[nodiscard]] bool claimed(const PreparedCase& item);
+
 /// Names the published bugs that do to the case what its contract does.
 [[nodiscard]] LayerReport name_faults(LayerReport report, const FaultNames& names);
 

@@ -108,13 +108,18 @@ class Hostile(unittest.TestCase):
 class Files(Hostile):
     def test_text_that_is_not_json(self):
         name = "input.json"
-        for content in (b"", b" ", b"nul", b"NaN", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": -Infinity}', b"{'a': 1}",
+        for content in (b"", b" ", b"nul", b'{"a": +NaN}', b'{"a": nan}', b'{"a": Infinity.}', b"{'a': 1}",
                         b'{"a": 01}', b'{"a": 0x10}', b'{"a": +1}', b'{"a": .5}', b'{"a": 1,}', b"[1,]", b"{} {}",
                         b"// c\n{}", b'{"a": 1e400}', b'{"a": -1e400}', b'{"a": 1e99999999999999999999}',
                         b'{"a": 1' + b"0" * 100000 + b"}", b'{"a": "\n"}', b'{"a": "\\ud800"}', b'{"a": "\\q"}',
                         b"\x00", b"{}\x00", b'{"a": "\x00"}', b'{"\x1b[2J\r": 1', b"{\xff: 1}"):
             with self.subTest(content=content[:40]):
                 self.refused_by_all([name, "not valid JSON"], self.file(content, name))
+
+    def test_numbers_that_only_python_writes(self):
+        for content in (b"NaN", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": -Infinity}'):  # of a config they may be read
+            with self.subTest(content=content):
+                self.refused_by_all("input.json", self.file(content, "input.json"))
 
     def test_text_that_is_not_utf8(self):
         for content in (b'{"a": "\xff"}', b'{"\xc3\x28": 1}', b'{"a": "\xed\xa0\x80"}', b'{"a": "\xf4\x90\x80\x80"}',

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/proof_points.hpp"
 #include "sim/layout/prover.hpp"
 
 namespace {

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "sim/layout/proof_points.hpp"
 #include "sim/layout/prover.hpp"
 #include "tests/support.hpp"
 #include "verify/mutants/mutate.hpp"

@@ -2,6 +2,7 @@
 
 #include "sim/contract/sites.hpp"
 #include "sim/layout/prover.hpp"
+#include "sim/layout/proof_points.hpp"
 #include "tests/support.hpp"
 #include "verify/explain/finding.hpp"
 

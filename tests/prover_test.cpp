@@ -1,3 +1,4 @@
+#include "sim/layout/proof_points.hpp"
 #include "sim/layout/prover.hpp"
 
 #include <fmt/format.h>

@@ -38,6 +38,8 @@ Result<void> validate(const ProofRange& range) {
   return good;
 }
 
-bool smaller(const ProofPoint& a, const ProofPoint& b) { return order(a) < order(b); }
+bool smaller(const ProofPoint& a, const ProofPoint& b) {
+  return order(a) < order(b);
+}
 
 }  // namespace tplora

@@ -22,8 +22,8 @@ struct ProofRange {
 /// A range beyond this would not be finished by any machine.
 inline constexpr std::int64_t kMaxProofSize = 256;
 
-/// Refused, by name: max_heads and max_tp_size outside 1 to kMaxProofSize, dp_size outside 1 to max_tp_size,
-/// no head_dims, more than 16 of them, or one outside 1 to 4096.
+/// Refused, by name: max_heads and max_tp_size outside 1 to kMaxProofSize, dp_size outside 1 to
+/// max_tp_size, no head_dims, more than 16 of them, or one outside 1 to 4096.
 [[nodiscard]] Result<void> validate(const ProofRange& range);
 
 /// One point of the range.

@@ -3,36 +3,11 @@
 #include <algorithm>
 #include <mutex>
 
-#include "sim/base/ensure.hpp"
-#include "sim/base/parallel_for.hpp"
 #include "sim/layout/claims.hpp"
+#include "sim/layout/proof_points.hpp"
 
 namespace tplora::core {
 namespace {
-
-void keep_smaller(std::optional<ProofPoint>& kept, const ProofPoint& point) {
-  if (!kept || smaller(point, *kept)) {
-    kept = point;
-  }
-}
-
-void place(const ProofPoint& point, LayoutCase& input) {
-  QkvGeometry& g = input.geometry;
-  g.num_attention_heads = g.config_num_attention_heads = point.H;
-  g.num_key_value_heads = g.config_num_key_value_heads = point.KV;
-  g.head_dim = g.config_head_dim = point.D;
-  g.v_head_dim = point.Dv;
-  g.q_multiplier = point.gate;
-  input.deployment.tp_size = point.tp_size;
-  input.deployment.dp_size = point.dp_size;
-  input.deployment.max_lora_rank = point.max_lora_rank;
-  input.deployment.tokens = proof_tokens(point.tp_size);
-  for (std::size_t i = 0; i < input.adapters.size(); ++i) {
-    const std::int64_t lora_rank = i == 0 ? point.lora_rank : point.max_lora_rank;
-    input.adapters[i].lora_rank = lora_rank;
-    input.adapters[i].lora_alpha = 2 * lora_rank;
-  }
-}
 
 TpClass class_of(std::int64_t T, std::int64_t KV) {
   return T == KV       ? TpClass::equal
@@ -56,28 +31,16 @@ class Worker {
         analyser_(Detail::verdicts) {}
 
   Proof run(std::int64_t H, std::int64_t KV) {
-    for (const std::int64_t D : range_.head_dims) {
-      for (const std::int64_t Dv : {D, D + 1}) {
-        for (const std::int64_t gate : {1, 2}) {
-          ProofPoint point{
-              .H = H, .KV = KV, .D = D, .Dv = Dv, .gate = gate, .dp_size = range_.dp_size};
-          for (point.tp_size = range_.dp_size; point.tp_size <= range_.max_tp_size;
-               point.tp_size += range_.dp_size) {
-            at(point);
-          }
-        }
-      }
-    }
+    for_each_deployment(range_, H, KV, [&](ProofPoint& point) { at(point); });
     return std::move(proof_);
   }
 
  private:
   void at(ProofPoint& point) {
-    point.max_lora_rank = 2 * point.tp_size;
     std::optional<bool> claimed;
     for (point.lora_rank = point.max_lora_rank - 1; point.lora_rank <= point.max_lora_rank;
          ++point.lora_rank) {
-      place(point, input_);
+      place_point(point, input_);
       if (point.lora_rank < point.max_lora_rank) {
         claimed = inside_claims(contract_, input_.geometry, input_.deployment);
       }
@@ -172,19 +135,6 @@ void add(Proof& sum, Proof& part) {
 
 }  // namespace
 
-LayoutCase proof_case(const Contract& contract, const ProofPoint& point) {
-  using Kind = PoolStep::Kind;
-  const AdapterShape adapter{.shared_a = contract.takes_fused_adapters()};
-  LayoutCase input{
-      .geometry = {},
-      .deployment = {.slots = 2},
-      .adapters = {adapter, adapter, adapter},
-      .steps = {{Kind::load, 2, 0}, {Kind::evict, 2, 0}, {Kind::load, 0, 0}, {Kind::load, 1, 1}}};
-  input.geometry.hidden_size = kProofHidden;
-  place(point, input);
-  return input;
-}
-
 std::int64_t ClassCoverage::grid() const {
   const auto holds = [&](std::int64_t a, std::int64_t b, std::int64_t c) {
     return held.contains({a, b, c}) && !not_held.contains({a, b, c});
@@ -204,27 +154,11 @@ std::int64_t ClassCoverage::grid() const {
 
 Proof prove(const Contract& contract, const ProofRange& range, int jobs,
             const std::function<void(double)>& progress) {
-  ensure(validate(range).has_value(), "a range that can be proven");
-  std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
-  for (std::int64_t H = range.max_heads; H >= 1; --H) {  // the longest first
-    for (std::int64_t KV = 1; KV <= H; ++KV) {
-      if (H % KV == 0) {
-        pairs.emplace_back(H, KV);
-      }
-    }
-  }
   Proof sum;
-  std::mutex mutex;
-  std::size_t done = 0;
-  parallel_for(static_cast<std::int64_t>(pairs.size()), jobs, [&](std::int64_t i) {
-    const auto [H, KV] = pairs[static_cast<std::size_t>(i)];
+  for_each_heads(range, jobs, progress, [&](std::int64_t H, std::int64_t KV, std::mutex& mutex) {
     Proof part = Worker(contract, range).run(H, KV);
     const std::scoped_lock lock(mutex);
     add(sum, part);
-    ++done;
-    if (progress) {
-      progress(static_cast<double>(done) / static_cast<double>(pairs.size()));
-    }
   });
   return sum;
 }

@@ -9,21 +9,11 @@
 #include <set>
 #include <string>
 
-#include "sim/layout/analysis.hpp"
+#include "sim/contract/contract.hpp"
 #include "sim/layout/proof_range.hpp"
+#include "sim/layout/verdict.hpp"
 
 namespace tplora::core {
-
-/// hidden_size of every proof geometry; the laws do not look at it.
-inline constexpr std::int64_t kProofHidden = 16;
-/// Tokens of a proof case: the first multiple of tp_size from four on.
-[[nodiscard]] constexpr std::int64_t proof_tokens(std::int64_t tp_size) {
-  return tp_size >= 4 ? tp_size : (4 + tp_size - 1) / tp_size * tp_size;
-}
-
-/// The standard scenario at a point: z of full rank was in slot 0 and has gone, a of lora_rank is
-/// in slot 0, b of full rank in slot 1. Adapters by number: a, b, z.
-[[nodiscard]] LayoutCase proof_case(const Contract& contract, const ProofPoint& point);
 
 /// How tp_size stands to KV.
 enum class TpClass { below, equal, above, uneven };

@@ -35,6 +35,8 @@ struct LayoutOptions {
 
 struct ProveOptions {
   std::vector<std::string> engines;  ///< empty: every engine of configs/engines
+  std::string vs;                    ///< the engine to compare with; empty: none
+  std::string fail_on = "silent";    ///< "silent", or "crash": silent and crash
   std::int64_t max_heads = 64;
   std::int64_t max_tp_size = 64;
   std::int64_t dp_size = 1;

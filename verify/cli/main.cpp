@@ -24,8 +24,8 @@ constexpr const char* kDescription =
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent; prove: silent inside "
-    "the "
-    "claims); 2 bad input; 3 nothing was run or all of it vacuous (layout: refused or not "
+    "the claims, --vs: anything worse); 2 bad input; 3 nothing was run or all of it vacuous "
+    "(layout: refused or not "
     "applicable; prove: consistent nowhere).\n"
     "Example: tplora verify configs/suites/default.json\n"
     "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
@@ -103,6 +103,15 @@ void add_prove(CLI::App& app, ProveOptions& options) {
   prove->add_option("engines", options.engines,
                     "Names from configs/engines or configs/bugs, or contract files (default: every "
                     "engine)");
+  prove->add_option("--vs", options.vs,
+                    "Compare each engine with this one: where it claims to work, which cases got "
+                    "worse (exit code 1) or better");
+  prove
+      ->add_option("--fail-on", options.fail_on,
+                   "silent: exit code 1 for silent cases inside the claims; crash: for those that "
+                   "crash too")
+      ->check(CLI::IsMember({"silent", "crash"}))
+      ->default_str("silent");
   add_number(prove, "--max-heads", options.max_heads, "Largest number of query heads")
       ->default_str(std::to_string(options.max_heads));
   add_number(prove, "--max-tp", options.max_tp_size, "Largest tp_size")
@@ -112,7 +121,9 @@ void add_prove(CLI::App& app, ProveOptions& options) {
   add_number(prove, "--jobs", options.jobs, "Threads (0: one for each core)")
       ->check(CLI::Range(0, 1024));
   prove->add_flag("--json", options.json, "Print JSON");
-  prove->footer("Example: tplora prove sglang sglang-24420");
+  prove->footer(
+      "Example: tplora prove sglang sglang-24420\n"
+      "Example: tplora prove my/changed-sglang.json --vs sglang");
 }
 
 void add_mutants(CLI::App& app, MutantsOptions& options) {

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
@@ -10,18 +11,56 @@
 namespace tplora::core {
 namespace {
 
-/// With the share done on a terminal.
-Result<ProofReport> prove_one(const LoadedEngine& engine, const ProofRange& range, int jobs,
-                              const FaultNames& names) {
+/// Told the share done; nothing where nobody looks.
+std::function<void(double)> progress_of(const std::string& engine) {
   if (isatty(STDERR_FILENO) == 0) {
-    return prove_engine(engine, range, jobs, names);
+    return {};
   }
-  auto report = prove_engine(engine, range, jobs, names, [&](double share) {
-    fmt::print(stderr, "\r{}: {:3.0f} %\x1b[K", engine.argument, 100 * share);
+  return [engine](double share) {
+    if (share < 1) {
+      fmt::print(stderr, "\r{}: {:3.0f} %\x1b[K", engine, 100 * share);
+    } else {
+      fmt::print(stderr, "\r\x1b[K");
+    }
     std::fflush(stderr);
-  });
-  fmt::print(stderr, "\r\x1b[K");
-  return report;
+  };
+}
+
+int proof_exit_code(const Tally& claimed, const std::string& fail_on) {
+  const bool failed = claimed.silent > 0 || (fail_on == "crash" && claimed.crash > 0);
+  return failed ? 1 : claimed.consistent == 0 ? 3 : 0;
+}
+
+/// Each engine against the one before the change.
+int compare_command(const ProveOptions& options, const ProofRange& range,
+                    const ConfigFolders& configs) {
+  if (options.engines.empty()) {
+    return bad_input({"--vs compares the engines that are named, expected at least one", ""});
+  }
+  const auto base = load_engine(options.vs, configs);
+  if (!base) {
+    return bad_input(base.error());
+  }
+  const FaultNames names(configs);
+  std::vector<ComparisonReport> reports;
+  bool worse = false;
+  for (const std::string& engine : options.engines) {
+    auto report = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
+      return compare_engines(*base, loaded, range, options.jobs, names, progress_of(engine));
+    });
+    if (!report) {
+      return bad_input(report.error());
+    }
+    worse = worse || report->comparison.worse() > 0;
+    if (!options.json) {
+      fmt::print("{}", comparison_text(*report));
+    }
+    reports.push_back(std::move(*report));
+  }
+  if (options.json) {
+    fmt::print("{}\n", comparison_json(reports));
+  }
+  return worse ? 1 : 0;
 }
 
 }  // namespace
@@ -36,6 +75,9 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
                                   kMaxProofSize),
                       ""});
   }
+  if (!options.vs.empty()) {
+    return compare_command(options, range, configs);
+  }
   const std::vector<std::string> engines =
       options.engines.empty() ? list_contracts(configs.root, "engines") : options.engines;
   const FaultNames names(configs);
@@ -43,13 +85,12 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
   int worst = engines.empty() ? 3 : 0;
   for (const std::string& engine : engines) {
     auto report = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
-      return prove_one(loaded, range, options.jobs, names);
+      return prove_engine(loaded, range, options.jobs, names, progress_of(engine));
     });
     if (!report) {
       return bad_input(report.error());
     }
-    const Tally& claimed = report->proof.claimed;
-    const int code = claimed.silent > 0 ? 1 : claimed.consistent == 0 ? 3 : 0;
+    const int code = proof_exit_code(report->proof.claimed, options.fail_on);
     worst = worst == 1 || code == 1 ? 1 : std::max(worst, code);
     if (!options.json) {
       fmt::print("{}", proof_text(*report));

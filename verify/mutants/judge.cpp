@@ -4,6 +4,7 @@
 #include <array>
 
 #include "sim/layout/claims.hpp"
+#include "sim/layout/proof_points.hpp"
 #include "sim/layout/prover.hpp"
 
 namespace tplora::core {

@@ -222,4 +222,55 @@ std::string proof_json(const std::vector<ProofReport>& reports) {
   return json.dump(2);
 }
 
+std::string comparison_text(const ComparisonReport& report) {
+  const Comparison& found = report.comparison;
+  std::string text =
+      fmt::format("{} against {}: {} of {} cases got worse, {} better\n", report.engine.argument,
+                  report.base.argument, found.worse(), found.points, found.better());
+  text += fmt::format("  range: {}\n", range_text(report.range));
+  for (const Claim& claim : report.base.contract->claims) {
+    text += fmt::format("  of what {} claims: {}: {}\n", report.base.argument, claim.that.text(),
+                        claim.say);
+  }
+  bool first = true;
+  for (const ComparisonReport::Worse& worse : report.worse) {
+    text += fmt::format("  {} -> {}: {}\n", verdict_name(worse.from), verdict_name(worse.to),
+                        worse.points);
+    text += first ? "  the smallest:\n" + counterexample(worse.smallest)
+                  : one_line("smallest", worse.smallest);
+    first = false;
+  }
+  for (std::size_t from = 0; from < found.from_to.size(); ++from) {
+    for (std::size_t to = 0; to < from; ++to) {
+      if (found.from_to[from][to].points > 0) {
+        text += fmt::format("  {} -> {}: {}\n", verdict_name(kFromBestToWorst[from]),
+                            verdict_name(kFromBestToWorst[to]), found.from_to[from][to].points);
+      }
+    }
+  }
+  return text;
+}
+
+std::string comparison_json(const std::vector<ComparisonReport>& reports) {
+  Json all = Json::array();
+  for (const ComparisonReport& report : reports) {
+    Json changes = Json::array();
+    for (const ComparisonReport::Worse& worse : report.worse) {
+      changes.push_back({{"from", verdict_name(worse.from)},
+                         {"to", verdict_name(worse.to)},
+                         {"cases", worse.points},
+                         {"smallest", point_json(worse.smallest)}});
+    }
+    all.push_back({{"engine", report.engine.argument},
+                   {"base", report.base.argument},
+                   {"range", range_text(report.range)},
+                   {"cases", report.comparison.points},
+                   {"worse", report.comparison.worse()},
+                   {"better", report.comparison.better()},
+                   {"changes", std::move(changes)}});
+  }
+  const Json json = {{"format", "tplora-prove-vs/1"}, {"comparisons", std::move(all)}};
+  return json.dump(2);
+}
+
 }  // namespace tplora::core

@@ -12,6 +12,10 @@ namespace tplora::core {
 [[nodiscard]] Law first_broken_law(const LayerReport& report);
 
 [[nodiscard]] std::string proof_text(const ProofReport& report);
+/// How many cases got worse and better, and for each way of getting worse its smallest.
+[[nodiscard]] std::string comparison_text(const ComparisonReport& report);
+/// "format": "tplora-prove-vs/1".
+[[nodiscard]] std::string comparison_json(const std::vector<ComparisonReport>& reports);
 /// One object for all reports, "format": "tplora-prove/1".
 [[nodiscard]] std::string proof_json(const std::vector<ProofReport>& reports);
 

@@ -1,8 +1,11 @@
 #include "verify/run/proof_run.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/proof_points.hpp"
 #include "sim/model/inline_geometry.hpp"
 
 namespace tplora::core {
@@ -73,6 +76,48 @@ Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& r
       return fail(found.error());
     }
     *target = *std::move(found);
+  }
+  return report;
+}
+
+Result<ComparisonReport> compare_engines(const LoadedEngine& base, const LoadedEngine& engine,
+                                         const ProofRange& range, int jobs, const FaultNames& names,
+                                         const std::function<void(double)>& progress) {
+  if (base.contract->takes_fused_adapters() != engine.contract->takes_fused_adapters()) {
+    return fail(
+        fmt::format("{} takes {} adapters and {} does not, expected contracts that take the "
+                    "same",
+                    base.argument, base.contract->takes_fused_adapters() ? "fused" : "separate",
+                    engine.argument));
+  }
+  ComparisonReport report{
+      .base = base,
+      .engine = engine,
+      .range = range,
+      .comparison = prove_against(*base.contract, *engine.contract, range, jobs, progress),
+      .worse = {}};
+  const Comparison& found = report.comparison;
+  if (found.bad_point) {
+    for (const LoadedEngine* one : {&base, &engine}) {
+      if (const auto at = report_at(*found.bad_point, *one, names); !at) {
+        return fail(at.error());
+      }
+    }
+    return fail(bad_claim(*base.contract));
+  }
+  for (std::size_t to = found.from_to.size(); to-- > 0;) {
+    for (std::size_t from = 0; from < to; ++from) {
+      const Transition& change = found.from_to[from][to];
+      if (!change.smallest) {
+        continue;
+      }
+      auto smallest = report_at(*change.smallest, engine, names);
+      if (!smallest) {
+        return fail(smallest.error());
+      }
+      report.worse.push_back(
+          {kFromBestToWorst[from], kFromBestToWorst[to], change.points, *std::move(smallest)});
+    }
   }
   return report;
 }

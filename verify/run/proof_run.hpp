@@ -5,7 +5,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "sim/layout/prove_against.hpp"
 #include "sim/layout/prover.hpp"
 #include "verify/case/library.hpp"
 #include "verify/run/laws.hpp"
@@ -28,5 +30,26 @@ struct ProofReport {
 [[nodiscard]] Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& range,
                                                int jobs, const FaultNames& names,
                                                const std::function<void(double)>& progress = {});
+
+/// What a change of a contract does to the cases that the contract before it claimed.
+struct ComparisonReport {
+  LoadedEngine base, engine;
+  ProofRange range;
+  Comparison comparison;
+  /// For each transition that makes something worse, the worst first: its smallest point under the
+  /// changed contract, analysed in full.
+  struct Worse {
+    Verdict from = Verdict::consistent, to = Verdict::consistent;
+    std::int64_t points = 0;
+    LayerReport smallest;
+  };
+  std::vector<Worse> worse;
+};
+
+/// Progress as by prove. Precondition: the range is valid. Refused: contracts that do not take the
+/// same adapters, and one with a formula or claim that is undefined somewhere in the range.
+[[nodiscard]] Result<ComparisonReport> compare_engines(
+    const LoadedEngine& base, const LoadedEngine& engine, const ProofRange& range, int jobs,
+    const FaultNames& names, const std::function<void(double)>& progress = {});
 
 }  // namespace tplora::core

@@ -1,10 +1,11 @@
-#include "sim/layout/proof_points.hpp"
 #include "sim/layout/prover.hpp"
 
 #include <fmt/format.h>
 
 #include <set>
 
+#include "sim/layout/claims.hpp"
+#include "sim/layout/proof_points.hpp"
 #include "tests/support.hpp"
 
 using namespace tplora;
@@ -124,6 +125,81 @@ TEST_CASE("engines hold inside their claims, but for three that forget to repeat
       CHECK(proof.claimed.smallest_silent->tp_size > proof.claimed.smallest_silent->KV);
     }
   }
+}
+
+TEST_CASE("adapters of other shapes are counted as the analysis of each says", "[prover]") {
+  const ProofRange range{.max_heads = 4, .max_tp_size = 6};
+  for (const std::string name : {"sglang", "vllm", "sglang-28199", "sglang_fused"}) {
+    CAPTURE(name);
+    const Contract contract = test::contract(name);
+    const Proof proof = prove(contract, range, 2);
+    Tally tally;
+    for (std::int64_t H = 1; H <= 4; ++H) {
+      for (std::int64_t KV = 1; KV <= H; ++KV) {
+        for (std::int64_t tp = 1; H % KV == 0 && tp <= 6; ++tp) {
+          for (const std::int64_t gate : {1, 2}) {
+            ProofPoint point{.H = H, .KV = KV, .D = 3, .Dv = 3, .gate = gate, .tp_size = tp};
+            point.max_lora_rank = 2 * tp;
+            const auto look = [&] {
+              const LayoutCase input = proof_case(contract, point);
+              const Analysis analysis = Analyser().run(contract, input);
+              if (inside_claims(contract, input.geometry, input.deployment) != true ||
+                  analysis.failed_before_adapters) {
+                return;
+              }
+              tally.consistent += analysis.verdict == Verdict::consistent ? 1 : 0;
+              tally.crash += analysis.verdict == Verdict::crash ? 1 : 0;
+              tally.refused += analysis.verdict == Verdict::refused ? 1 : 0;
+              tally.silent += analysis.verdict == Verdict::silent ? 1 : 0;
+            };
+            for (point.lora_rank = 1; point.lora_rank <= 2 * tp - 2; ++point.lora_rank) {
+              if (tp <= 4 || point.lora_rank == tp) {
+                look();
+              }
+            }
+            point.lora_rank = 2 * tp - 1;
+            for (int parts = 1; parts < 7 && !contract.takes_fused_adapters(); ++parts) {
+              point.targets = {(parts & 1) != 0, (parts & 2) != 0, (parts & 4) != 0};
+              look();
+            }
+          }
+        }
+      }
+    }
+    CHECK(proof.other_adapters.consistent == tally.consistent);
+    CHECK(proof.other_adapters.crash == tally.crash);
+    CHECK(proof.other_adapters.refused == tally.refused);
+    CHECK(proof.other_adapters.silent == tally.silent);
+    CHECK(tally.consistent > 0);
+  }
+}
+
+TEST_CASE("what only other adapters show is no proof", "[prover]") {
+  const test::TemporaryFolder folder;
+  const auto proof_of = [&](const std::string& text) {
+    const auto contract = read_contract(folder.write("mine.json", text), test::configs().root);
+    REQUIRE(contract.has_value());
+    return prove(*contract, {.max_heads = 8, .max_tp_size = 8}, 2);
+  };
+  // A's rows cut by r: a hole where T divides r, and r is not R.
+  const Proof by_r =
+      proof_of(R"json({"format": "tplora-contract/1", "extends": "vllm_fully_sharded",
+      "replace": {"/lora_a/copies/0/from": "t*(r/T)", "/lora_a/copies/0/rows": "r/T",
+                  "/lora_a/copies/1/from": "t*(r/T)", "/lora_a/copies/1/rows": "r/T",
+                  "/lora_a/copies/2/from": "t*(r/T)", "/lora_a/copies/2/rows": "r/T"}})json");
+  CHECK(by_r.claimed.silent == 0);
+  CHECK_FALSE(by_r.holds());
+  REQUIRE(by_r.other_adapters.smallest_silent);
+  const ProofPoint& hole = *by_r.other_adapters.smallest_silent;
+  CHECK(hole.lora_rank % hole.tp_size == 0);
+  CHECK(hole.lora_rank < hole.max_lora_rank);
+  // What a slot's last tenant left of a part that the next does not target.
+  const Proof keeps = proof_of(R"json({"format": "tplora-contract/1", "extends": "sglang",
+      "replace": {"/pool/absent": "keep"}})json");
+  CHECK(keeps.claimed.silent == 0);
+  CHECK_FALSE(keeps.holds());
+  REQUIRE(keeps.other_adapters.smallest_silent);
+  CHECK(keeps.other_adapters.smallest_silent->targets == std::array{true, false, true});
 }
 
 TEST_CASE("dp attention is proved on the attention group", "[prover]") {

@@ -177,9 +177,11 @@ struct ProofCounts {
 /// What `prove` found.
 struct ProofResult {
   ProofCounts claimed, unclaimed;
-  /// No claimed point is silent, and something is consistent.
+  ProofCounts other_adapters;  ///< claimed points with adapters of other shapes (ProofRange)
+  /// No claimed point is silent, with whatever adapter, and something is consistent.
   bool holds = false;
-  std::optional<Report> counterexample;  ///< the smallest claimed point that is silent
+  /// The smallest claimed point that is silent; where there is none, of those of other adapters.
+  std::optional<Report> counterexample;
   std::optional<Report> smallest_crash;  ///< the smallest claimed point that crashes
   std::string text;                      ///< as `tplora prove` prints it
 };

@@ -58,6 +58,8 @@ class Analyser {
   /// As run, for an input that differs from the last one in its adapters only, under the same
   /// contract: what failed before any adapter was known fails again and is not planned again.
   const Analysis& run_again(const Contract& contract, const LayoutCase& input) &;
+  /// What came out last.
+  [[nodiscard]] const Analysis& last() const { return analysis_; }
 
  private:
   /// Of which shape a load is planned, how often its tensors were cut before, and how that ended.

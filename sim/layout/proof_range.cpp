@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tuple>
 
 namespace tplora {
@@ -11,7 +12,9 @@ constexpr std::size_t kMaxHeadDims = 16;
 constexpr std::int64_t kMaxHeadDim = 4096;
 
 auto order(const ProofPoint& p) {
-  return std::make_tuple(p.size(), p.tp_size, p.H, p.KV, p.D, p.Dv, p.gate, p.lora_rank);
+  const auto left_out = std::count(p.targets.begin(), p.targets.end(), false);
+  return std::make_tuple(p.size(), p.tp_size, p.H, p.KV, p.D, p.Dv, p.gate, left_out, p.targets,
+                         p.lora_rank);
 }
 
 Result<void> within(const char* name, std::int64_t value, std::int64_t most) {
@@ -36,6 +39,10 @@ Result<void> validate(const ProofRange& range) {
     good = good.and_then([&] { return within("head_dim", head_dim, kMaxHeadDim); });
   }
   return good;
+}
+
+std::int64_t head_dim_of_other_adapters(const ProofRange& range) {
+  return range.head_dims.at(range.head_dims.size() / 2);
 }
 
 bool smaller(const ProofPoint& a, const ProofPoint& b) {

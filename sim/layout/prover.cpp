@@ -56,6 +56,40 @@ class Worker {
         cover(point, analysis.verdict);
       }
     }
+    // Behind a refusal no adapter is looked at.
+    if (claimed == true && point.D == head_dim_of_other_adapters(range_) &&
+        !analyser_.last().failed_before_adapters) {
+      other_adapters(point);
+    }
+  }
+
+  void other_adapters(ProofPoint point) {
+    const std::int64_t most = point.max_lora_rank - 2;  // the two above are done
+    const bool every = point.tp_size <= kMaxTpOfEveryRank;
+    for (point.lora_rank = every ? 1 : point.tp_size;
+         point.lora_rank <= (every ? most : point.tp_size); ++point.lora_rank) {
+      try_adapter(point);
+    }
+    point.lora_rank = point.max_lora_rank - 1;
+    for (unsigned parts = 1; parts < 7 && !contract_.takes_fused_adapters(); ++parts) {
+      point.targets = {(parts & 1U) != 0, (parts & 2U) != 0, (parts & 4U) != 0};
+      try_adapter(point);
+    }
+  }
+
+  void try_adapter(const ProofPoint& point) {
+    place_point(point, input_);
+    const Analysis& analysis = analyser_.run_again(contract_, input_);
+    if (analysis.bad_contract) {
+      keep_smaller(proof_.bad_point, point);
+    } else {
+      count(point, analysis, proof_.other_adapters);
+      const auto& parts = point.targets;
+      auto& of =
+          proof_.of_targets[(parts[0] ? 1U : 0U) + (parts[1] ? 2U : 0U) + (parts[2] ? 4U : 0U)];
+      ++of.points;
+      of.consistent += analysis.verdict == Verdict::consistent ? 1 : 0;
+    }
   }
 
   static void count(const ProofPoint& point, const Analysis& analysis, Tally& tally) {
@@ -123,6 +157,11 @@ void add(Tally& sum, const Tally& part) {
 void add(Proof& sum, Proof& part) {
   add(sum.claimed, part.claimed);
   add(sum.unclaimed, part.unclaimed);
+  add(sum.other_adapters, part.other_adapters);
+  for (std::size_t i = 0; i < sum.of_targets.size(); ++i) {
+    sum.of_targets[i].points += part.of_targets[i].points;
+    sum.of_targets[i].consistent += part.of_targets[i].consistent;
+  }
   for (std::size_t i = 0; i < sum.coverage.size(); ++i) {
     sum.coverage[i].points += part.coverage[i].points;
     sum.coverage[i].held.merge(part.coverage[i].held);

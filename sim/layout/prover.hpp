@@ -45,13 +45,21 @@ struct Tally {
 
 struct Proof {
   Tally claimed, unclaimed;
+  Tally other_adapters;  ///< claimed points with adapters of other shapes, see ProofRange
+  /// Of these, those of each set of parts (bit 0: q, 1: k, 2: v): how many, and how many of them
+  /// are consistent.
+  struct OfTargets {
+    std::int64_t points = 0, consistent = 0;
+  };
+  std::array<OfTargets, 8> of_targets = {};
   std::array<ClassCoverage, 4> coverage;  ///< by TpClass, of the claimed half
   /// The smallest point at which a formula is undefined or a claim has no value.
   std::optional<ProofPoint> bad_point;
 
   /// No claimed point is silent, and something is consistent.
   [[nodiscard]] bool holds() const {
-    return !bad_point && claimed.silent == 0 && claimed.consistent > 0;
+    return !bad_point && claimed.silent == 0 && other_adapters.silent == 0 &&
+           claimed.consistent > 0;
   }
 };
 

@@ -26,9 +26,11 @@ std::function<void(double)> progress_of(const std::string& engine) {
   };
 }
 
-int proof_exit_code(const Tally& claimed, const std::string& fail_on) {
-  const bool failed = claimed.silent > 0 || (fail_on == "crash" && claimed.crash > 0);
-  return failed ? 1 : claimed.consistent == 0 ? 3 : 0;
+/// Adapters of other shapes may crash: an engine need not take every set of parts.
+int proof_exit_code(const Proof& proof, const std::string& fail_on) {
+  const bool failed = proof.claimed.silent > 0 || proof.other_adapters.silent > 0 ||
+                      (fail_on == "crash" && proof.claimed.crash > 0);
+  return failed ? 1 : proof.claimed.consistent == 0 ? 3 : 0;
 }
 
 /// Each engine against the one before the change.
@@ -90,7 +92,7 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
     if (!report) {
       return bad_input(report.error());
     }
-    const int code = proof_exit_code(report->proof.claimed, options.fail_on);
+    const int code = proof_exit_code(report->proof, options.fail_on);
     worst = worst == 1 || code == 1 ? 1 : std::max(worst, code);
     if (!options.json) {
       fmt::print("{}", proof_text(*report));

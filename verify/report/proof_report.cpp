@@ -71,6 +71,18 @@ std::string coverage_text(const Proof& proof) {
          "too. A formula that\n    branches on a number outside this range is not.\n";
 }
 
+/// What other adapters there are; empty: none.
+std::string other_adapters(const ProofReport& report) {
+  if (report.proof.other_adapters.points() == 0) {
+    return "";
+  }
+  return fmt::format("at D = {}: r from 1 on at tp_size up to {}, r = tp_size{}",
+                     head_dim_of_other_adapters(report.range), kMaxTpOfEveryRank,
+                     report.engine.contract->takes_fused_adapters()
+                         ? ""
+                         : ", each set of q, k and v with r = R-1");
+}
+
 std::string indented(const std::string& text, const char* by) {
   std::string result;
   std::size_t begin = 0;
@@ -91,6 +103,53 @@ std::string one_line(const char* what, const LayerReport& report) {
   return fmt::format("  {}: {} at tp_size {}: {}\n{}    replay: tplora replay \"{}\"\n", what,
                      geometry_text(*report.item.geometry), report.item.spec.tp_size, said,
                      indented(same_as_text(report.same_as), "  "), print_case(report.item.spec));
+}
+
+/// Which sets of parts an engine takes everywhere, somewhere or nowhere.
+std::string targets_text(const Proof& proof) {
+  std::string everywhere, somewhere, nowhere;
+  for (unsigned set = 1; set < 7; ++set) {
+    const Proof::OfTargets& of = proof.of_targets[set];
+    if (of.points == 0) {
+      continue;
+    }
+    std::string name;
+    for (const Part part : kParts) {
+      name += (set >> static_cast<unsigned>(part) & 1U) != 0 ? part_name(part) : "";
+    }
+    if (of.consistent == 0 || of.consistent == of.points) {
+      std::string& list = of.consistent == 0 ? nowhere : everywhere;
+      list += (list.empty() ? "" : ", ") + name;
+    } else {
+      somewhere += fmt::format("{}{} ({} of {})", somewhere.empty() ? "" : ", ", name,
+                               of.consistent, of.points);
+    }
+  }
+  std::string text;
+  for (const auto& [what, list] :
+       {std::pair{"everywhere", &everywhere}, std::pair{"somewhere", &somewhere},
+        std::pair{"nowhere", &nowhere}}) {
+    text += list->empty() ? "" : fmt::format("{}{} {}", text.empty() ? "" : "; ", what, *list);
+  }
+  return text.empty() ? "" : "    consistent with " + text + "\n";
+}
+
+std::string other_adapters_text(const ProofReport& report) {
+  const std::string which = other_adapters(report);
+  if (which.empty()) {
+    return "";
+  }
+  std::string text =
+      fmt::format("  other adapters ({}): {}\n", which, counts(report.proof.other_adapters));
+  text += targets_text(report.proof);
+  if (report.other_crash) {
+    text += one_line("smallest crash of other adapters", *report.other_crash);
+  }
+  if (report.other_broken) {
+    text += report.broken ? one_line("smallest of other adapters", *report.other_broken)
+                          : "  smallest counterexample:\n" + counterexample(*report.other_broken);
+  }
+  return text;
 }
 
 Json tally_json(const Tally& tally) {
@@ -155,9 +214,13 @@ Json report_json(const ProofReport& report) {
             {"dp_size", report.range.dp_size}}},
           {"inside", tally_json(report.proof.claimed)},
           {"outside", tally_json(report.proof.unclaimed)},
+          {"other_adapters", tally_json(report.proof.other_adapters)},
           {"counterexample", point_json(report.broken)},
           {"smallest_crash", point_json(report.crash)},
           {"outside_counterexample", point_json(report.unclaimed_broken)},
+          {"other_adapters_tried", other_adapters(report)},
+          {"other_adapters_counterexample", point_json(report.other_broken)},
+          {"other_adapters_crash", point_json(report.other_crash)},
           {"outside_crash", point_json(report.unclaimed_crash)},
           {"coverage",
            {{"t_divides_kv", class_json(coverage[0], {"KV/T", "T", "H/KV"})},
@@ -180,7 +243,13 @@ Law first_broken_law(const LayerReport& report) {
 std::string proof_text(const ProofReport& report) {
   const Proof& proof = report.proof;
   std::string text;
-  if (report.broken) {
+  if (!report.broken && report.other_broken) {
+    text = fmt::format(
+        "{}: law {} is broken for other adapters: {} of {} cases are silently wrong\n"
+        "  with an adapter of q, k and v, r = R-1 and R: {}\n",
+        report.engine.argument, law_name(first_broken_law(*report.other_broken)),
+        proof.other_adapters.silent, proof.other_adapters.points(), counts(proof.claimed));
+  } else if (report.broken) {
     text = fmt::format(
         "{}: law {} is broken: {} of {} cases are silently wrong, {} consistent, {} "
         "refused, {} crash\n",
@@ -198,6 +267,7 @@ std::string proof_text(const ProofReport& report) {
     text += fmt::format("  claimed where {}: {}\n", claim.that.text(), claim.say);
   }
   text += coverage_text(proof);
+  text += other_adapters_text(report);
   if (report.crash) {
     text += one_line("smallest crash", *report.crash);
   }

@@ -21,6 +21,7 @@ Case case_of(const ProofPoint& point, const LoadedEngine& engine) {
   one.dp_size = point.dp_size;
   one.max_lora_rank = point.max_lora_rank;
   set_standard_scenario(one, point.lora_rank, point.max_lora_rank);
+  one.adapters.front().targets = point.targets;
   for (AdapterSpec& adapter : one.adapters) {
     adapter.shared_a = contract.takes_fused_adapters();
   }
@@ -66,6 +67,8 @@ Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& r
   for (const auto& [point, target] :
        {std::pair{&proof.claimed.smallest_silent, &report.broken},
         std::pair{&proof.claimed.smallest_crash, &report.crash},
+        std::pair{&proof.other_adapters.smallest_silent, &report.other_broken},
+        std::pair{&proof.other_adapters.smallest_crash, &report.other_crash},
         std::pair{&proof.unclaimed.smallest_silent, &report.unclaimed_broken},
         std::pair{&proof.unclaimed.smallest_crash, &report.unclaimed_crash}}) {
     if (!*point) {

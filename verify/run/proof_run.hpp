@@ -19,8 +19,10 @@ struct ProofReport {
   LoadedEngine engine;
   ProofRange range;
   Proof proof;
-  std::optional<LayerReport> broken;            ///< smallest silent point inside the claims
-  std::optional<LayerReport> crash;             ///< smallest crash inside the claims
+  std::optional<LayerReport> broken;        ///< smallest silent point inside the claims
+  std::optional<LayerReport> crash;         ///< smallest crash inside the claims
+  std::optional<LayerReport> other_broken;  ///< smallest silent one of other adapters
+  std::optional<LayerReport> other_crash;
   std::optional<LayerReport> unclaimed_broken;  ///< smallest silent point outside
   std::optional<LayerReport> unclaimed_crash;
 };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "sim/base/ensure.hpp"
 #include "sim/contract/symbols.hpp"
 #include "sim/model/geometry.hpp"
 
@@ -26,7 +27,11 @@ struct AdapterShape {
   std::array<bool, 3> targets = {true, true, true};  ///< by Part
   bool shared_a = false;                             ///< a fused adapter: one A for q, k and v
 
-  [[nodiscard]] bool has(Part part) const { return targets[static_cast<std::size_t>(part)]; }
+  [[nodiscard]] bool has(Part part) const {
+    const auto number = static_cast<std::size_t>(part);
+    ensure_checked([&] { return number < targets.size(); }, "an adapter is asked for q, k or v");
+    return targets[number];
+  }
   friend bool operator==(const AdapterShape&, const AdapterShape&) = default;
 };
 
@@ -34,7 +39,8 @@ struct AdapterShape {
 using SymbolValues = std::array<std::int64_t, symbol::count>;
 
 /// The values that layer and deployment give, with T = tp_size, which a contract may redefine; 0
-/// for those of a tp_rank and of an adapter.
+/// for those of a tp_rank and of an adapter. Precondition: the geometry is valid, and all counts of
+/// the deployment are.
 [[nodiscard]] SymbolValues symbol_values(const QkvGeometry& geometry, const Deployment& deployment);
 
 }  // namespace tplora::core

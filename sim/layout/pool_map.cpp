@@ -2,13 +2,28 @@
 
 #include <algorithm>
 
+#include "sim/layout/map_facts.hpp"
+
 namespace tplora::core {
 namespace {
 
 IntervalMap& zero_rows(IntervalMap& map, std::int64_t rows) {
+  ensure(rows >= 0, "a buffer has no fewer than no rows");
   map.clear();
   map.append(0, rows, kZeros, 0);
   return map;
+}
+
+/// Whether the bands of a buffer with so many rows follow each other from column 0 to `columns`,
+/// each saying something of every row.
+bool fill_buffer(const std::vector<Band>& bands, std::int64_t columns, std::int64_t rows) {
+  std::int64_t reached = 0;
+  const bool good = std::all_of(bands.begin(), bands.end(), [&](const Band& band) {
+    const bool next = band.begin == reached && band.begin < band.end;
+    reached = band.end;
+    return next && in_order(band.rows, rows) && rows_of(band.rows) == rows;
+  });
+  return good && reached == columns;
 }
 
 /// `segment` of a slice, as the pool stores it for this adapter. False: the rows are left alone.
@@ -25,6 +40,8 @@ bool stored(const Contract& contract, const AdapterShape& shape, int adapter, Se
 }  // namespace
 
 void PoolMap::reset(const RankBuild& build, const Deployment& deployment) {
+  ensure(deployment.slots > 0 && deployment.max_lora_rank > 0,
+         "a pool has slots, and they columns");
   max_lora_rank_ = deployment.max_lora_rank;
   slots_.resize(static_cast<std::size_t>(deployment.slots));
   for (SlotMap& slot : slots_) {
@@ -58,6 +75,8 @@ void PoolMap::store(const Contract& contract, const AdapterShape& shape, int ada
                     const IntervalMap& slice) {
   stored_.clear();
   for (Segment segment : slice.segments()) {
+    ensure_checked([&] { return kZeros <= segment.space && segment.space <= kSharedA; },
+                   "a slice has rows of parts, of the one A, or zeros");
     if (stored(contract, shape, adapter, segment)) {
       stored_.push_back(segment);
     }
@@ -66,10 +85,20 @@ void PoolMap::store(const Contract& contract, const AdapterShape& shape, int ada
 
 void PoolMap::load(const Contract& contract, const RankBuild& build, const RankLoad& load,
                    const AdapterShape& shape, int adapter, std::int64_t number) {
+  ensure(has_slot(number), "an adapter is loaded into a slot of the pool");
+  ensure(adapter >= 0, "an adapter in a slot has a number");
   SlotMap& slot = slots_[static_cast<std::size_t>(number)];
+  ensure(slot.b.size() == build.b_rows.size() && slot.a.size() == build.a_rows.size(),
+         "a pool is loaded on the rank that it was made for");
+  ensure(load.b_maps.size() == slot.b.size() && load.slice_rows.size() == slot.b.size() &&
+             load.a_maps.size() == slot.a.size(),
+         "a load has a slice for each buffer");
   const bool clear = contract.pool.clear == PoolClear::slot;
   for (std::size_t i = 0; i < slot.b.size(); ++i) {
     auto& bands = slot.b[i];
+    ensure(0 < shape.lora_rank && shape.lora_rank <= max_lora_rank_,
+           "an adapter's columns fit its slot");
+    ensure(load.slice_rows[i] <= build.b_rows[i], "a slice of B fits its buffer");
     if (clear) {
       bands.resize(1);
       bands[0].begin = 0;
@@ -85,13 +114,21 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
         zero_rows(band.rows, build.b_rows[i]);
       }
     }
+    ensure_checked([&] { return fill_buffer(bands, max_lora_rank_, build.b_rows[i]); },
+                   "what stands in a slot of B is known of each of its rows and columns");
   }
   for (std::size_t i = 0; i < slot.a.size(); ++i) {
     if (clear) {
       zero_rows(slot.a[i], build.a_rows[i]);
     }
     store(contract, shape, adapter, load.a_maps[i]);
+    ensure(end_of(load.a_maps[i]) <= build.a_rows[i], "rows of A fit their buffer");
     slot.a[i].overlay(stored_);
+    ensure_checked(
+        [&] {
+          return in_order(slot.a[i], build.a_rows[i]) && rows_of(slot.a[i]) == build.a_rows[i];
+        },
+        "what stands in a slot of A is known of each of its rows");
   }
 }
 

@@ -5,20 +5,27 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/ensure.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/plan.hpp"
+#include "sim/layout/spaces.hpp"
 
 namespace tplora::core {
 
 /// Row spaces of a pool: an adapter's logical rows of one part (B), or its A rows for one part.
 /// Non-negative; kZeros and kNothing keep their meaning.
+/// Precondition, here and below: a part or kSharedA of an adapter's number.
 [[nodiscard]] constexpr std::int32_t pool_space(int adapter, std::int32_t part_space) {
+  ensure_checked([&] { return adapter >= 0 && 0 <= part_space && part_space <= kSharedA; },
+                 "a pool holds rows of an adapter's parts");
   return adapter * 4 + part_space;
 }
 [[nodiscard]] constexpr int adapter_of_space(std::int32_t space) {
+  ensure_checked([&] { return space >= 0; }, "zeros and nothing are no adapter's");
   return space / 4;
 }
 [[nodiscard]] constexpr std::int32_t part_of_space(std::int32_t space) {
+  ensure_checked([&] { return space >= 0; }, "zeros and nothing are of no part");
   return space % 4;
 }
 
@@ -42,15 +49,20 @@ class PoolMap {
   /// All slots zero. Reuses memory of an earlier use.
   void reset(const RankBuild& build, const Deployment& deployment);
   /// Puts adapter number `adapter` into `slot` as the contract's pool section says. Precondition:
-  /// the load fits its buffers.
+  /// the slot exists, the pool was reset for this rank, and the load fits its buffers.
   void load(const Contract& contract, const RankBuild& build, const RankLoad& load,
             const AdapterShape& shape, int adapter, std::int64_t slot);
 
+  /// Precondition: the slot exists.
   [[nodiscard]] const SlotMap& slot(std::int64_t number) const {
+    ensure(has_slot(number), "a slot of the pool is looked at");
     return slots_[static_cast<std::size_t>(number)];
   }
 
  private:
+  [[nodiscard]] bool has_slot(std::int64_t number) const {
+    return 0 <= number && number < static_cast<std::int64_t>(slots_.size());
+  }
   static void split(std::vector<Band>& bands, std::int64_t column);
   /// Puts the rows of a slice that this adapter's load writes into stored_.
   void store(const Contract& contract, const AdapterShape& shape, int adapter,

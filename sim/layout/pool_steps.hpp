@@ -35,7 +35,8 @@ struct PoolEvent {
   int previous = -1;       ///< the last event that wrote this adapter since it was read afresh
 };
 
-/// Evictions make no event. Precondition: an adapter is loaded before it is activated or rescaled.
+/// Evictions make no event. Precondition: steps name existing adapters, and slots where they write;
+/// an adapter is loaded before it is activated or rescaled.
 [[nodiscard]] std::vector<PoolEvent> pool_events(const std::vector<AdapterShape>& adapters,
                                                  const std::vector<PoolStep>& steps);
 
@@ -48,14 +49,15 @@ struct LiveAdapter {
   int scaled = 0;         ///< the last one, a rescale perhaps
 };
 
-/// The adapters resident after `steps`, by slot.
+/// The adapters resident after `steps`, by slot. Precondition: that of pool_events, and an adapter
+/// is in one slot at a time, which is the one that it is evicted from.
 [[nodiscard]] std::vector<LiveAdapter> live_adapters(const std::vector<AdapterShape>& adapters,
                                                      const std::vector<PoolStep>& steps,
                                                      PoolLookup lookup = PoolLookup::current);
 
 /// The events whose scaling is multiplied into the delta of an adapter that event `event` put into
 /// its slot, `scaled` being its last: one, or with PoolScale::cache one for each use of the host's
-/// copy.
+/// copy. Precondition: both are events of one adapter, the second no earlier than the first.
 [[nodiscard]] std::vector<int> scaling_events(PoolScale scale, const std::vector<PoolEvent>& events,
                                               int event, int scaled);
 

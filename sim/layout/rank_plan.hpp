@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/ensure.hpp"
 #include "sim/base/interval_map.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/spaces.hpp"
@@ -53,8 +54,9 @@ struct RankLoad {
   std::vector<KernelLaunch> launches;
   std::int64_t scaling_numerator = 1, scaling_denominator = 1;
 
-  /// The factor in the engine's fp32 table.
+  /// The factor in the engine's fp32 table. Precondition: the load could be planned.
   [[nodiscard]] float scaling() const {
+    ensure(scaling_denominator != 0, "a load without a factor has failed");
     return static_cast<float>(static_cast<double>(scaling_numerator) /
                               static_cast<double>(scaling_denominator));
   }

@@ -26,7 +26,9 @@ struct RankState {
   /// What the rank does at a pool event. Precondition: has_load(event).
   [[nodiscard]] const RankLoad& load(int event) const {
     ensure(has_load(event), "a load is planned before it is looked at");
-    return loads[static_cast<std::size_t>(load_of[static_cast<std::size_t>(event)])];
+    const auto place = static_cast<std::size_t>(load_of[static_cast<std::size_t>(event)]);
+    ensure(place < loads.size(), "an event's load is one of the rank's");
+    return loads[place];
   }
 };
 

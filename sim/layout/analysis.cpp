@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/base/ensure.hpp"
 #include "sim/layout/law_agreement.hpp"
 #include "sim/layout/law_cover.hpp"
 #include "sim/layout/law_delta.hpp"
@@ -16,14 +17,33 @@ namespace {
 
 /// The event whose slices event `event` finds in place of the adapter's tensors; -1: none.
 int cut_by(const Contract& contract, const std::vector<PoolEvent>& events, int event) {
+  ensure(0 <= event && static_cast<std::size_t>(event) < events.size(), "an event of the steps");
   if (contract.pool.cut == PoolCut::copy) {
     return -1;
   }
   const PoolEvent& one = events[static_cast<std::size_t>(event)];
+  ensure(one.previous < event, "what an event goes on from came before it");
   // A rescale looks at what the last use wrote.
   return one.slot >= 0 || one.previous < 0
              ? one.previous
              : events[static_cast<std::size_t>(one.previous)].previous;
+}
+
+/// Whether a violation is told on one of the ranks, and of rows that the layer has.
+bool of_layer(const Violation& violation, const LayoutCase& input) {
+  const std::int64_t rank = tp_rank_of(violation);
+  const DueRows* due = due_of(violation);
+  return 0 <= rank && rank < input.deployment.tp_size &&
+         (due == nullptr || (0 <= due->first_row && due->rows > 0 &&
+                             due->first_row + due->rows <= input.geometry.rows(due->part)));
+}
+
+/// Whether an adapter's last events are its own, and its shape what they left.
+bool agree(const LiveAdapter& live, const std::vector<PoolEvent>& events) {
+  const PoolEvent& put = events[static_cast<std::size_t>(live.event)];
+  const PoolEvent& scaled = events[static_cast<std::size_t>(live.scaled)];
+  return put.adapter == live.adapter && put.slot >= 0 && scaled.adapter == live.adapter &&
+         scaled.shape == live.shape;
 }
 
 }  // namespace
@@ -31,8 +51,8 @@ int cut_by(const Contract& contract, const std::vector<PoolEvent>& events, int e
 std::optional<PlanFailure> plan_event(Planner& planner, const Contract& contract,
                                       const std::vector<PoolEvent>& events, int event,
                                       const RankBuild& build, RankLoad& load) {
-  const AdapterShape& shape = events[static_cast<std::size_t>(event)].shape;
   const int before = cut_by(contract, events, event);
+  const AdapterShape& shape = events[static_cast<std::size_t>(event)].shape;
   if (before < 0) {
     return planner.load(shape, build, load);
   }
@@ -57,6 +77,7 @@ Analysis Analyser::run(const Contract& contract, const LayoutCase& input) && {
 }
 
 const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input) & {
+  ensure(input.deployment.tp_size > 0, "a deployment has ranks");
   analysis_.failures.clear();
   analysis_.violations.clear();
   analysis_.failed_before_adapters = false;
@@ -66,10 +87,22 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
   }
   analysis_.events = pool_events(input.adapters, input.steps);
   analysis_.live = live_adapters(input.adapters, input.steps, contract.pool.lookup);
+  for (const PoolEvent& event : analysis_.events) {
+    ensure(event.slot < input.deployment.slots, "a step writes to a slot that there is");
+  }
+  for (const LiveAdapter& live : analysis_.live) {
+    ensure(agree(live, analysis_.events), "steps and what becomes of them number the same events");
+  }
   Planner planner(contract, input.geometry, input.deployment, detail_);
   if (build_all(planner, contract, input)) {
     check_laws(contract, input);
   }
+  ensure_checked(
+      [&] {
+        return std::all_of(analysis_.violations.begin(), analysis_.violations.end(),
+                           [&](const Violation& one) { return of_layer(one, input); });
+      },
+      "a violation is told on a rank, of rows of the layer");
   const auto worst = std::max_element(
       analysis_.failures.begin(), analysis_.failures.end(),
       [](const PlanFailure& a, const PlanFailure& b) { return a.verdict < b.verdict; });
@@ -80,6 +113,9 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
     analysis_.bad_contract = Error{undefined->sentence, undefined->place};
   }
   const bool failed = worst != analysis_.failures.end();
+  ensure(!failed || worst->verdict == Verdict::crash || worst->verdict == Verdict::refused,
+         "what cannot be planned is a crash or refused");
+  ensure(!failed || analysis_.violations.empty(), "laws are looked at where every rank is planned");
   analysis_.shape_check = !failed;
   analysis_.verdict = failed                         ? worst->verdict
                       : analysis_.violations.empty() ? Verdict::consistent
@@ -95,6 +131,8 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
     failed_builds_.assign(static_cast<std::size_t>(input.deployment.tp_size), std::nullopt);
     planned_.resize(std::max(planned_.size(), failed_builds_.size()));
   }
+  ensure(failed_builds_.size() == static_cast<std::size_t>(input.deployment.tp_size),
+         "an input that differs in its adapters has as many ranks");
   for (std::size_t rank = 0; rank < static_cast<std::size_t>(input.deployment.tp_size); ++rank) {
     if (again_ && failed_builds_[rank]) {
       analysis_.failures.push_back(*failed_builds_[rank]);
@@ -114,10 +152,19 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
         continue;
       }
     }
+    ensure(state.load_of.size() == analysis_.events.size(),
+           "an input that differs in its adapters has as many events");
     if (auto failure = load_all(planner, contract, input, rank)) {
       analysis_.failures.push_back(std::move(*failure));
     }
   }
+  ensure_checked(
+      [&] {
+        return std::is_sorted(
+            analysis_.failures.begin(), analysis_.failures.end(),
+            [](const PlanFailure& a, const PlanFailure& b) { return a.tp_rank < b.tp_rank; });
+      },
+      "failures are listed by tp_rank");
   return analysis_.failures.empty();
 }
 
@@ -178,6 +225,7 @@ std::optional<PlanFailure> Analyser::load_all(Planner& planner, const Contract& 
 void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
   const std::int64_t ranks = input.deployment.tp_size;
   const std::int64_t group_size = analysis_.ranks.front().build.group_size;
+  ensure(group_size > 0, "a rank that could be built is in a group");
   const auto in_order = [&](std::int64_t rank) {
     const RankBuild& build = analysis_.ranks[static_cast<std::size_t>(rank)].build;
     return build.group_size == group_size && build.group_rank == rank % group_size;

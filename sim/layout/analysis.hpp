@@ -86,7 +86,7 @@ class Analyser {
 };
 
 /// Plans event number `event` on the rank that `planner` built last, with the uses before it where
-/// the contract cuts in place.
+/// the contract cuts in place. Precondition: `event` is one of `events`.
 std::optional<PlanFailure> plan_event(Planner& planner, const Contract& contract,
                                       const std::vector<PoolEvent>& events, int event,
                                       const RankBuild& build, RankLoad& load);

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/base/ensure.hpp"
+#include "sim/layout/map_facts.hpp"
+
 namespace tplora::core {
 
 namespace {
@@ -15,6 +18,8 @@ IntervalMap joined(const Slices& slices, Source source, std::int64_t& rows) {
   rows = 0;
   for (const Piece& piece : slices.pieces) {
     if (piece.source == source) {
+      ensure(static_cast<std::size_t>(piece.buffer) < slices.maps.size(),
+             "a slice was put into a buffer of the load before");
       slices.maps[static_cast<std::size_t>(piece.buffer)].visit(
           piece.to, piece.to + piece.rows, [&](const Segment& segment) {
             if (segment.space != kNothing) {
@@ -24,6 +29,7 @@ IntervalMap joined(const Slices& slices, Source source, std::int64_t& rows) {
       rows += piece.rows;
     }
   }
+  ensure_checked([&] { return in_order(map, rows); }, "slices are joined one behind the other");
   return map;
 }
 
@@ -83,10 +89,30 @@ bool place_piece(Scope& scope, const Copy& copy, const CopyTarget& target, Piece
   return true;
 }
 
+/// Whether maps are in order, and as long as the pieces together: a weight's, of whose columns each
+/// is written once; others, whose rows may be written again and whose slices may have gaps, at
+/// most.
+bool made_of_pieces(const CopyTarget& target) {
+  for (std::size_t i = 0; i < target.maps.size(); ++i) {
+    std::int64_t copied = 0;
+    for (const Piece& piece : target.pieces) {
+      copied += static_cast<std::size_t>(piece.buffer) == i ? piece.rows : 0;
+    }
+    const std::int64_t rows = rows_of(target.maps[i]);
+    const bool once = target.tensor == CopyTarget::Tensor::weight;
+    if (!in_order(target.maps[i], target.extents[i]) || (once ? rows != copied : rows > copied)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool put_piece(Scope& scope, const Copy& copy, CopyTarget& target, Piece& piece) {
   if (!place_piece(scope, copy, target, piece)) {
     return false;
   }
+  ensure((copy.source == Source::shared) <= (target.tensor == CopyTarget::Tensor::lora_a),
+         "only an A is shared");
   const auto buffer = static_cast<std::size_t>(copy.buffer);
   std::int64_t available = target.tensor == CopyTarget::Tensor::lora_a
                                ? scope.value(symbol::r)
@@ -108,6 +134,8 @@ bool put_piece(Scope& scope, const Copy& copy, CopyTarget& target, Piece& piece)
   }
   const bool zero_fill = target.past_end == PastEnd::zero;
   piece.rows = zero_fill ? piece.wanted_rows : end - begin;
+  ensure(0 <= piece.rows && piece.rows <= piece.wanted_rows,
+         "a copy has no more rows than it wants");
   IntervalMap& map = target.maps[buffer];
   if (zero_fill) {
     map.overwrite(piece.to, piece.rows, kZeros, 0);
@@ -123,10 +151,13 @@ bool put_piece(Scope& scope, const Copy& copy, CopyTarget& target, Piece& piece)
     put_source(copy.source, target, at, end - begin, begin, map);
   }
   target.extents[buffer] = std::max(target.extents[buffer], piece.to + piece.rows);
+  ensure(end_of(map) <= target.extents[buffer], "a copy writes no row behind those it counts");
   return true;
 }
 
 bool copy_once(Scope& scope, const Copy& copy, int number, CopyTarget& target) {
+  ensure(0 <= copy.buffer && static_cast<std::size_t>(copy.buffer) < target.maps.size(),
+         "a copy goes to a buffer of its section");
   // Filled in where it will stay, and taken back on failure.
   Piece& piece = target.pieces.emplace_back();
   piece.copy = number;
@@ -143,6 +174,10 @@ bool copy_once(Scope& scope, const Copy& copy, int number, CopyTarget& target) {
 }  // namespace
 
 bool copy_rows(Scope& scope, const std::vector<Copy>& copies, CopyTarget& target) {
+  ensure(target.maps.size() == target.extents.size(), "a buffer has a map and an extent");
+  ensure(target.tensor != CopyTarget::Tensor::weight || target.maps.size() == 1,
+         "a rank has one base weight");
+  ensure(target.pieces.empty(), "a section is copied once");
   for (std::size_t i = 0; i < copies.size(); ++i) {
     const bool good = scope.for_each_index(
         copies[i].loops, [&] { return copy_once(scope, copies[i], static_cast<int>(i), target); });
@@ -150,6 +185,7 @@ bool copy_rows(Scope& scope, const std::vector<Copy>& copies, CopyTarget& target
       return false;
     }
   }
+  ensure_checked([&] { return made_of_pieces(target); }, "maps hold the rows of their pieces");
   return true;
 }
 

@@ -29,14 +29,16 @@ struct CopyTarget {
   Tensor tensor;
   FusedOrder order = FusedOrder::blocks;  ///< in which rows stand in the fused source
   PastEnd past_end = PastEnd::clip;
-  std::vector<Piece>& pieces;       ///< appended to
+  std::vector<Piece>& pieces;       ///< filled in
   std::span<IntervalMap> maps;      ///< one for each buffer
   std::span<std::int64_t> extents;  ///< rows used so far in each buffer
   Slices slices = {};               ///< what is left of the sources
 };
 
-/// Makes all copies in their order. False, with the reason left in `scope`: a formula without a
-/// value, a count that cannot be, a column written twice, rows past the end where that is an error.
+/// Makes all copies in their order. Precondition: the target has a map and an extent for each
+/// buffer that they name, and slices are of equal buffers. False, with the reason left in `scope`:
+/// a formula without a value, a count that cannot be, a column written twice, rows past the end
+/// where that is an error.
 bool copy_rows(Scope& scope, const std::vector<Copy>& copies, CopyTarget& target);
 
 }  // namespace tplora::core

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "sim/base/ensure.hpp"
+
 namespace tplora::core {
 
 namespace {
@@ -33,6 +35,7 @@ bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel,
                    std::vector<KernelLaunch>& launches) {
   for (std::size_t i = 0; i < kernel.size(); ++i) {
     const bool good = scope.for_each_index(kernel[i].loops, [&] {
+      ensure(kernel[i].a >= 0 && kernel[i].b >= 0, "a kernel entry names its buffers");
       // Filled in where it will stay, and taken back on failure.
       KernelLaunch& one = launches.emplace_back();
       one.entry = static_cast<int>(i);

@@ -1,5 +1,8 @@
 #include "sim/layout/law_agreement.hpp"
 
+#include <algorithm>
+
+#include "sim/base/ensure.hpp"
 #include "sim/layout/view.hpp"
 
 namespace tplora::core {
@@ -36,6 +39,7 @@ std::vector<Violation> faults_of(const QkvGeometry& geometry, Part part, std::in
 /// Those of each rank of the group, in order: the group's ranks follow each other.
 std::vector<std::vector<const Violation*>> by_rank(std::span<const RankState> group,
                                                    std::span<const Violation> violations) {
+  ensure(!group.empty(), "an attention group has ranks");
   std::vector<std::vector<const Violation*>> lists(group.size());
   for (const Violation& v : violations) {
     const std::int64_t t = tp_rank_of(v) - group.front().build.tp_rank;
@@ -50,8 +54,11 @@ std::vector<std::vector<const Violation*>> by_rank(std::span<const RankState> gr
 
 void check_agreement(const Contract& contract, const QkvGeometry& geometry,
                      std::span<const RankState> group, std::vector<Violation>& violations) {
-  if (contract.view.gather == ViewGather::all || violations.empty()) {
-    return;  // replicas are the same gathered columns, or nothing is wrong with any
+  const bool due = std::any_of(group.begin(), group.end(),
+                               [](const RankState& rank) { return !rank.due.empty(); });
+  if (contract.view.gather == ViewGather::all || violations.empty() || !due) {
+    return;  // replicas are the same gathered columns, or nothing is wrong with any, or there are
+             // none
   }
   std::vector<Violation> disagreements;
   const auto of_rank = by_rank(group, violations);
@@ -60,9 +67,12 @@ void check_agreement(const Contract& contract, const QkvGeometry& geometry,
     const RankBuild& before = group[i - 1].build;
     const HeadRange kv = due_kv_heads(geometry, build);
     const HeadRange kv_before = due_kv_heads(geometry, before);
+    ensure(build.tp_rank == before.tp_rank + 1, "ranks of a group follow each other");
     if (kv.count < 1 || kv_before.count < 1 || kv.first != kv_before.first) {
       continue;
     }
+    ensure(0 <= kv.first && kv.end() <= geometry.num_key_value_heads,
+           "the KV heads of query heads that exist do");
     for (const Part part : {Part::k, Part::v}) {
       if (faults_of(geometry, part, kv.first, of_rank[i]) !=
           faults_of(geometry, part, kv.first, of_rank[i - 1])) {

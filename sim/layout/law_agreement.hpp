@@ -11,7 +11,7 @@ namespace tplora::core {
 
 /// Where neighbouring ranks of a group to which the same KV head is due differ in what is wrong
 /// with it, the replicas differ. Adds one violation for each such rank and part to those of the
-/// other laws.
+/// other laws. Precondition: check_group has set what is due.
 void check_agreement(const Contract& contract, const QkvGeometry& geometry,
                      std::span<const RankState> group, std::vector<Violation>& violations);
 

@@ -5,6 +5,8 @@
 #include <optional>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/map_facts.hpp"
+#include "sim/layout/spaces.hpp"
 #include "sim/layout/view.hpp"
 
 namespace tplora::core {
@@ -25,6 +27,7 @@ bool heads_exist(const QkvGeometry& geometry, const RankBuild& build, Part part)
 /// `times` times, to the last head.
 bool heads_in_order(std::span<const RankState> group, Part part, std::int64_t heads,
                     std::int64_t times) {
+  ensure(times > 0, "a head is owned at least once");
   HeadRange run;
   std::int64_t owners = times;
   for (const RankState& rank : group) {
@@ -57,6 +60,7 @@ std::vector<std::int64_t> owners_of(std::span<const RankState> group, Part part,
   std::vector<std::int64_t> owners(static_cast<std::size_t>(heads), 0);
   for (const RankState& rank : group) {
     const HeadRange own = owned_heads(rank.build, part);
+    ensure(0 <= own.first && own.end() <= heads, "owners are counted of heads that exist");
     for (std::int64_t head = own.first; rank.build.q_heads > 0 && head < own.end(); ++head) {
       ++owners[static_cast<std::size_t>(head)];
     }
@@ -70,6 +74,8 @@ std::vector<std::int64_t> replicas_of(const QkvGeometry& geometry,
   std::vector<std::int64_t> replicas(static_cast<std::size_t>(geometry.num_key_value_heads), 0);
   for (const RankState& rank : group) {
     const HeadRange kv = due_kv_heads(geometry, rank.build);
+    ensure(kv.count == 0 || (0 <= kv.first && kv.end() <= geometry.num_key_value_heads),
+           "the KV heads of query heads that exist do");
     for (std::int64_t head = kv.first; head < kv.end(); ++head) {
       ++replicas[static_cast<std::size_t>(head)];
     }
@@ -137,13 +143,15 @@ Content content_of_column(const Segment& piece) {
   if (piece.space < 0) {
     return NeverWritten{};
   }
-  return BaseRows{.part = static_cast<Part>(piece.space), .first_row = piece.from};
+  return BaseRows{.part = part_of(piece.space), .first_row = piece.from};
 }
 
 /// Law 4, the base weight: what a rank's columns hold against what is due there.
 void check_columns(const RankState& rank, std::vector<Violation>& violations) {
   const RankBuild& build = rank.build;
-  const std::int64_t end = rank.due.empty() ? 0 : rank.due.segments().back().end();
+  ensure_checked([&] { return in_order(build.columns, build.width); },
+                 "a rank's columns are in order, and all in its output row");
+  const std::int64_t end = end_of(rank.due);
   if (end == build.width && rank.due == build.columns) {
     return;  // the usual case, without splitting
   }
@@ -157,7 +165,7 @@ void check_columns(const RankState& rank, std::vector<Violation>& violations) {
                                             .found = content_of_column(piece)});
       } else if (piece.space != due.space || piece.from != from) {
         violations.push_back(WrongBase{.tp_rank = build.tp_rank,
-                                       .due = {.part = static_cast<Part>(due.space),
+                                       .due = {.part = part_of(due.space),
                                                .first_row = from,
                                                .rows = piece.rows,
                                                .column = piece.at},
@@ -167,7 +175,7 @@ void check_columns(const RankState& rank, std::vector<Violation>& violations) {
   });
   rank.due.visit(build.width, std::max(build.width, end), [&](const Segment& due) {
     violations.push_back(MissingColumns{.tp_rank = build.tp_rank,
-                                        .due = {.part = static_cast<Part>(due.space),
+                                        .due = {.part = part_of(due.space),
                                                 .first_row = due.from,
                                                 .rows = due.rows,
                                                 .column = due.at}});
@@ -180,6 +188,9 @@ void check_group(const Contract& contract, const QkvGeometry& geometry, std::spa
                  std::vector<Violation>& violations) {
   ensure(!group.empty(), "an attention group has ranks");
   for (const RankState& rank : group) {
+    ensure(rank.build.group_rank == &rank - group.data() &&
+               rank.build.group_size == static_cast<std::int64_t>(group.size()),
+           "a group is all of its ranks, in t order");
     for (const Part part : {Part::q, Part::k}) {
       if (!heads_exist(geometry, rank.build, part)) {
         const HeadRange own = owned_heads(rank.build, part);

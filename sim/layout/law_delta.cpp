@@ -6,6 +6,8 @@
 #include <tuple>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/map_facts.hpp"
+#include "sim/layout/spaces.hpp"
 
 namespace tplora::core {
 namespace {
@@ -18,7 +20,7 @@ Content content_of_b(const Segment& piece) {
     return NeverWritten{};
   }
   return LoraBRows{.adapter = adapter_of_space(piece.space),
-                   .part = static_cast<Part>(part_of_space(piece.space)),
+                   .part = part_of(part_of_space(piece.space)),
                    .first_row = piece.from};
 }
 
@@ -31,7 +33,7 @@ Content content_of_a(const Segment& piece) {
   }
   const std::int32_t part = part_of_space(piece.space);
   return LoraARows{.adapter = adapter_of_space(piece.space),
-                   .part = part == kSharedA ? std::nullopt : std::optional(static_cast<Part>(part)),
+                   .part = part == kSharedA ? std::nullopt : std::optional(part_of(part)),
                    .first_index = piece.from};
 }
 
@@ -48,7 +50,9 @@ class DeltaCheck {
         live_(live),
         delta_{.adapter = live.adapter, .slot = live.slot},
         violations_(violations),
-        a_(gathered_ ? gathered : rank.pool.slot(live.slot).a) {}
+        a_(gathered_ ? gathered : rank.pool.slot(live.slot).a) {
+    ensure(a_.size() == rank.build.a_rows.size(), "there are rows of A for each buffer");
+  }
 
   void run() {
     for (const KernelLaunch& launch : load_.launches) {
@@ -61,6 +65,12 @@ class DeltaCheck {
   /// Splits a launch by output column, then by slot and B row, then by A row and B column.
   void check_launch(const KernelLaunch& launch) {
     launch_ = &launch;
+    ensure_checked(
+        [&] {
+          return static_cast<std::size_t>(launch.a) < a_.size() &&
+                 static_cast<std::size_t>(launch.b) < rank_.build.b_rows.size();
+        },
+        "a launch reads buffers of the rank");
     const std::int64_t width = rank_.build.width;
     const std::int64_t end = std::min(launch.out + launch.rows, width);
     if (launch.rows > 0 && launch.out + launch.rows > width) {
@@ -92,6 +102,8 @@ class DeltaCheck {
       const std::int64_t local = row - steps * slot_rows;
       const std::int64_t rows =
           slot == slots_ ? column.end() - at : std::min(column.end() - at, slot_rows - local);
+      ensure_checked([&] { return slot == slots_ || (0 <= local && local < slot_rows); },
+                     "a row of B stands in its slot");
       const Segment stretch{
           .at = at, .rows = rows, .space = column.space, .from = column.from + (at - column.at)};
       check_in_slot(stretch, slot, local);
@@ -102,7 +114,7 @@ class DeltaCheck {
 
   void check_in_slot(const Segment& column, std::int64_t slot, std::int64_t b_row) {
     const std::int64_t due_depth =
-        live_.shape.has(static_cast<Part>(column.space)) ? live_.shape.lora_rank : 0;
+        live_.shape.has(part_of(column.space)) ? live_.shape.lora_rank : 0;
     if (launch_->depth < due_depth) {
       report(ShortContraction{.tp_rank = rank_.build.tp_rank,
                               .delta = delta_,
@@ -143,6 +155,8 @@ class DeltaCheck {
   template <class Body>
   static void visit_a(const IntervalMap& map, std::int64_t begin, std::int64_t end,
                       std::int64_t index, std::int64_t due_depth, const Body& body) {
+    ensure_checked([&] { return 0 <= begin && begin <= end && index >= 0; },
+                   "rows of A are followed from their first lora_rank index on");
     map.visit(begin, end, [&](const Segment& a) {
       const std::int64_t first = index + (a.at - begin);
       const std::int64_t cut = std::clamp(due_depth, first, first + a.rows);
@@ -188,6 +202,8 @@ class DeltaCheck {
       report_past(column, Operand::b, slot, Outside{});
       return;
     }
+    ensure_checked([&] { return 0 <= a.slot && a.slot <= slots_; },
+                   "rows of A stand in a slot or outside the pool");
     const std::int64_t end = index + a.rows.rows;
     const auto& bands = rank_.pool.slot(slot).b[static_cast<std::size_t>(launch_->b)];
     for (const Band& band : bands) {
@@ -304,7 +320,7 @@ class DeltaCheck {
       return;
     }
     rank_.due.visit(begin, end, [&](const Segment& column) {
-      if (column.space >= 0 && live_.shape.has(static_cast<Part>(column.space))) {
+      if (column.space >= 0 && live_.shape.has(part_of(column.space))) {
         report(Kind{.tp_rank = rank_.build.tp_rank, .delta = delta_, .due = due(column)});
       }
     });
@@ -312,7 +328,7 @@ class DeltaCheck {
 
   // --- reports -----------------------------------------------------------------------------
   [[nodiscard]] static DueRows due(const Segment& column) {
-    return {.part = static_cast<Part>(column.space),
+    return {.part = part_of(column.space),
             .first_row = column.from,
             .rows = column.rows,
             .column = column.at};
@@ -330,6 +346,18 @@ class DeltaCheck {
   /// One violation of a kind for a stretch of columns, however many lora_rank indices show it.
   void report(const Violation& violation) {
     const DueRows* due = due_of(violation);
+    ensure_checked(
+        [&] {
+          const Law law = law_of(violation);
+          return law == Law::identity || law == Law::bounds || law == Law::residue;
+        },
+        "what is wrong with a delta breaks one of its laws");
+    ensure_checked(
+        [&] {
+          return due == nullptr || (0 <= due->column && due->rows > 0 &&
+                                    due->column + due->rows <= rank_.build.width);
+        },
+        "what is due in a delta's columns is due in the output row");
     const bool is_new =
         due == nullptr ||
         seen_.emplace(violation.index(), law_of(violation), due->column, due->rows).second;
@@ -362,7 +390,10 @@ void gather_a(const Contract& contract, std::span<const RankState> group, const 
       if (contract.lora_a.gather == Gather::none) {
         return;
       }
-      for (Segment segment : peer.pool.slot(live.slot).a[i].segments()) {
+      const std::vector<IntervalMap>& a = peer.pool.slot(live.slot).a;
+      ensure(a.size() == gathered.size() && peer.build.a_rows.size() == gathered.size(),
+             "a rank has each buffer that is gathered");
+      for (Segment segment : a[i].segments()) {
         const std::int64_t end = std::min(segment.end(), peer.build.a_rows[i]);
         segment.rows = end - segment.at;
         segment.at += begin;
@@ -372,6 +403,8 @@ void gather_a(const Contract& contract, std::span<const RankState> group, const 
       }
       begin += peer.build.a_rows[i];
     }
+    ensure_checked([&] { return in_order(gathered[i], begin); },
+                   "rows are gathered one rank behind the other");
   }
 }
 

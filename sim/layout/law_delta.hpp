@@ -16,7 +16,8 @@ void gather_a(const Contract& contract, std::span<const RankState> group, const 
               std::vector<IntervalMap>& gathered);
 
 /// Laws 2, 3 and 6 for one live adapter on one rank, whose due columns are set; `gathered` comes
-/// from gather_a.
+/// from gather_a. Precondition, here and above: the adapter is in a slot of the deployment, and
+/// pools hold what its event has loaded.
 void check_delta(const Contract& contract, const Deployment& deployment, const RankState& rank,
                  const LiveAdapter& live, const std::vector<IntervalMap>& gathered,
                  std::vector<Violation>& violations);

@@ -12,6 +12,7 @@ namespace tplora::core {
 void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
                    std::vector<Violation>& violations) {
   ensure(!events.empty(), "a live adapter's factor was read at some event");
+  ensure(live.shape.lora_rank > 0, "a live adapter has a lora_rank");
   if (live.shape.targets == std::array<bool, 3>{}) {
     return;  // no delta
   }

@@ -10,7 +10,7 @@
 
 namespace tplora::core {
 
-/// For one live adapter on one rank; `events` are those of scaling_events.
+/// For one live adapter on one rank; `events` are those of scaling_events, all planned there.
 void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
                    std::vector<Violation>& violations);
 

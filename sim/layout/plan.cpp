@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "sim/base/ensure.hpp"
 #include "sim/layout/copy_rows.hpp"
 #include "sim/layout/launches.hpp"
 #include "sim/layout/law_fit.hpp"
@@ -16,6 +19,14 @@ void empty_maps(std::vector<IntervalMap>& maps, std::size_t count) {
   for (IntervalMap& map : maps) {
     map.clear();
   }
+}
+
+/// Whether each launch reads buffers that the contract has.
+bool read_buffers(const std::vector<KernelLaunch>& launches, const Contract& contract) {
+  return std::all_of(launches.begin(), launches.end(), [&](const KernelLaunch& one) {
+    return static_cast<std::size_t>(one.a) < contract.lora_a.buffers.size() &&
+           static_cast<std::size_t>(one.b) < contract.lora_b.buffers.size();
+  });
 }
 
 }  // namespace
@@ -78,6 +89,7 @@ bool Planner::copy_weight(RankBuild& build) {
 }
 
 bool Planner::allocate(const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows) {
+  ensure(rows.empty(), "buffers are allocated once");
   for (const Buffer& buffer : buffers) {
     std::int64_t count = 0;
     if (!scope_.eval(buffer.rows, count)) {
@@ -98,6 +110,11 @@ bool Planner::allocate(const std::vector<Buffer>& buffers, std::vector<std::int6
 
 std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const RankBuild& build,
                                          RankLoad& load, const RankLoad* cut) {
+  ensure(build.tp_rank == scope_.value(symbol::tp_rank), "a load is of the rank built last");
+  ensure(build.b_rows.size() == contract_.lora_b.buffers.size() &&
+             build.a_rows.size() == contract_.lora_a.buffers.size(),
+         "a load is of a rank that could be built");
+  ensure(cut != &load, "what a load is cut out of was planned before it");
   load.b_pieces.clear();
   load.a_pieces.clear();
   load.launches.clear();
@@ -117,6 +134,8 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
                 contract_.scaling_denominator.place());
     return scope_.failure(Verdict::crash);
   }
+  ensure_checked([&] { return read_buffers(load.launches, contract_); },
+                 "a launch reads buffers of the contract");
   return check_fit(scope_, contract_, build, load);
 }
 

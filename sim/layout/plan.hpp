@@ -26,13 +26,15 @@ class Planner {
   /// rank; found when the first rank was built.
   [[nodiscard]] bool failed_on_every_rank() const { return scope_.failed_on_every_rank(); }
 
-  /// Builds tp_rank into `build` (reused to spare allocations: a sweep plans millions of ranks).
-  /// Returns the failure, if any; buffers that did evaluate are filled in all the same.
+  /// Builds tp_rank, one of the deployment's, into `build` (reused to spare allocations: a sweep
+  /// plans millions of ranks). Returns the failure, if any; buffers that did evaluate are filled in
+  /// all the same.
   std::optional<PlanFailure> build(std::int64_t tp_rank, RankBuild& build);
 
   /// Plans the load of an adapter on the rank built last. On a failure of fit the pieces and
   /// slice_rows are filled in all the same. With `cut`, the adapter's tensors are no longer whole:
   /// they are the slices that `cut`, an earlier load of it on this rank, took of them.
+  /// Precondition: `build` is that rank, could be built, and `cut` is not `load`.
   std::optional<PlanFailure> load(const AdapterShape& adapter, const RankBuild& build,
                                   RankLoad& load, const RankLoad* cut = nullptr);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/base/ensure.hpp"
+
 namespace tplora::core {
 
 namespace {
@@ -40,12 +42,20 @@ constexpr auto kOfKernel = [](const KernelEntry& entry, const auto& each) {
   }
 };
 
+/// Whether something is kept for the adapter.
+template <class Kept>
+bool is_kept(const std::vector<Kept>& list, const AdapterShape& adapter) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const Kept& one) { return one.adapter == adapter; });
+}
+
 }  // namespace
 
 bool LoadCache::find_b(const AdapterShape& adapter, RankLoad& load) const {
   if (!has_b_ || b_targets_ != adapter.targets) {
     return false;
   }
+  ensure(load.slice_rows.size() == b_slice_rows_.size(), "ranks of a contract have equal buffers");
   load.b_pieces = b_pieces_;
   load.b_maps = b_maps_;
   load.slice_rows = b_slice_rows_;
@@ -75,6 +85,9 @@ bool LoadCache::find_launches(const AdapterShape& adapter, RankLoad& load) const
 
 void LoadCache::keep_b(const AdapterShape& adapter, const RankLoad& load) {
   if (repeats(b_repeats_, contract_, contract_.lora_b.copies, kOfCopy, kOfLoraRank)) {
+    const std::size_t buffers = contract_.lora_b.buffers.size();
+    ensure(load.b_maps.size() == buffers && load.slice_rows.size() == buffers,
+           "a slice of B is kept for each buffer");
     b_pieces_ = load.b_pieces;
     b_maps_ = load.b_maps;
     b_slice_rows_ = load.slice_rows;
@@ -85,12 +98,18 @@ void LoadCache::keep_b(const AdapterShape& adapter, const RankLoad& load) {
 
 void LoadCache::keep_a(const AdapterShape& adapter, const RankLoad& load) {
   if (repeats(a_repeats_, contract_, contract_.lora_a.copies, kOfCopy, kOfRank)) {
+    ensure(load.a_maps.size() == contract_.lora_a.buffers.size(),
+           "rows of A are kept for each buffer");
+    ensure_checked([&] { return !is_kept(a_, adapter); },
+                   "copies that are kept are not made again");
     a_.push_back({adapter, load.a_pieces, load.a_maps});
   }
 }
 
 void LoadCache::keep_launches(const AdapterShape& adapter, const RankLoad& load) {
   if (repeats(launches_repeat_, contract_, contract_.kernel, kOfKernel, kOfRank)) {
+    ensure_checked([&] { return !is_kept(launches_, adapter); },
+                   "launches that are kept are not evaluated again");
     launches_.push_back({adapter, load.launches});
   }
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "sim/base/ensure.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/deployment.hpp"
 #include "sim/layout/rank_plan.hpp"
@@ -24,11 +25,11 @@ class ValueCache {
   void enter_rank() { ++rank_; }
   /// The value kept, or null. Precondition, here and below: a formula of the contract.
   [[nodiscard]] const std::int64_t* find(const Formula& formula) const {
-    const Kept& kept = kept_[static_cast<std::size_t>(formula.number())];
+    const Kept& kept = kept_[place_of(formula)];
     return kept.rank == rank_ || kept.rank == kEveryRank ? &kept.value : nullptr;
   }
   void keep(const Formula& formula, std::int64_t value) {
-    const auto number = static_cast<std::size_t>(formula.number());
+    const std::size_t number = place_of(formula);
     const Dependence& on = contract_.dependences[number];
     if (!on.index && !on.targets && !on.adapter) {
       kept_[number] = {value, on.tp_rank ? rank_ : kEveryRank};
@@ -41,6 +42,12 @@ class ValueCache {
     std::int64_t value = 0;
     std::int64_t rank = 0;  ///< for which rank_; 0: nothing kept yet
   };
+  [[nodiscard]] std::size_t place_of(const Formula& formula) const {
+    const auto number = static_cast<std::size_t>(formula.number());
+    ensure_checked([&] { return number < kept_.size(); }, "a formula of the contract is evaluated");
+    return number;
+  }
+
   const Contract& contract_;
   std::vector<Kept> kept_;  ///< by Formula::number
   std::int64_t rank_ = 1;   ///< counts the ranks entered

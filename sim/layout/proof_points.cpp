@@ -86,6 +86,7 @@ void for_each_heads(
       progress(static_cast<double>(done) / static_cast<double>(pairs.size()));
     }
   });
+  ensure(done == pairs.size(), "every pair of H and KV is taken");
 }
 
 }  // namespace tplora::core

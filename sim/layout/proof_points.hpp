@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 
+#include "sim/base/ensure.hpp"
 #include "sim/layout/analysis.hpp"
 #include "sim/layout/proof_range.hpp"
 
@@ -15,6 +16,7 @@ namespace tplora::core {
 inline constexpr std::int64_t kProofHidden = 16;
 /// Tokens of a proof case: the first multiple of tp_size from four on.
 [[nodiscard]] constexpr std::int64_t proof_tokens(std::int64_t tp_size) {
+  ensure(tp_size > 0, "a deployment has ranks");
   return tp_size >= 4 ? tp_size : (4 + tp_size - 1) / tp_size * tp_size;
 }
 

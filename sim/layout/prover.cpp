@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "sim/base/ensure.hpp"
 #include "sim/layout/claims.hpp"
 #include "sim/layout/proof_points.hpp"
 
@@ -10,6 +11,7 @@ namespace tplora::core {
 namespace {
 
 TpClass class_of(std::int64_t T, std::int64_t KV) {
+  ensure(T > 0 && KV > 0, "a proof point has ranks and KV heads");
   return T == KV       ? TpClass::equal
          : T < KV      ? (KV % T == 0 ? TpClass::below : TpClass::uneven)
          : T % KV == 0 ? TpClass::above
@@ -17,6 +19,8 @@ TpClass class_of(std::int64_t T, std::int64_t KV) {
 }
 
 std::array<std::int64_t, 3> triple(TpClass kind, const ProofPoint& p, std::int64_t T) {
+  ensure(kind == TpClass::above ? T % p.KV == 0 : p.KV % T == 0,
+         "ranks and KV heads of a class are multiples, one of the other");
   return kind == TpClass::above ? std::array{p.KV, T / p.KV, p.H / T}
                                 : std::array{p.KV / T, T, p.H / p.KV};
 }
@@ -102,6 +106,8 @@ class Worker {
         return;
       default: break;
     }
+    ensure(analysis.verdict == Verdict::silent && !analysis.violations.empty(),
+           "a proof point that does not fail and keeps not every law is silent");
     ++tally.silent;
     keep_smaller(tally.smallest_silent, point);
     std::array<bool, kLawCount> seen = {};
@@ -154,6 +160,13 @@ void add(Tally& sum, const Tally& part) {
   }
 }
 
+/// How many points a range has with so many pairs of H and KV.
+std::int64_t points_of(const ProofRange& range, std::size_t pairs) {
+  const std::int64_t tp_sizes = range.max_tp_size / range.dp_size;
+  constexpr std::int64_t kOfEach = 2 * 2 * 2;  // Dv, gate, lora_rank
+  return static_cast<std::int64_t>(pairs * range.head_dims.size()) * tp_sizes * kOfEach;
+}
+
 void add(Proof& sum, Proof& part) {
   add(sum.claimed, part.claimed);
   add(sum.unclaimed, part.unclaimed);
@@ -194,11 +207,16 @@ std::int64_t ClassCoverage::grid() const {
 Proof prove(const Contract& contract, const ProofRange& range, int jobs,
             const std::function<void(double)>& progress) {
   Proof sum;
+  std::size_t pairs = 0;
   for_each_heads(range, jobs, progress, [&](std::int64_t H, std::int64_t KV, std::mutex& mutex) {
     Proof part = Worker(contract, range).run(H, KV);
     const std::scoped_lock lock(mutex);
     add(sum, part);
+    ++pairs;
   });
+  ensure(sum.bad_point ||
+             sum.claimed.points() + sum.unclaimed.points() == points_of(range, pairs),
+         "a proof counts every point once");
   return sum;
 }
 

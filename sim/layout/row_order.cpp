@@ -3,12 +3,15 @@
 #include <algorithm>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/map_facts.hpp"
 #include "sim/layout/spaces.hpp"
 
 namespace tplora::core {
 
 void append_q_heads(const QkvGeometry& geometry, FusedOrder order, std::int64_t first_head,
                     std::int64_t heads, std::int64_t at, IntervalMap& map) {
+  ensure(0 <= first_head && 0 <= heads && first_head <= geometry.num_attention_heads - heads,
+         "only heads that a layer has are appended");
   const std::int64_t rows = geometry.rows_per_head(Part::q);
   const std::int64_t halves = order == FusedOrder::per_group_halves ? geometry.q_multiplier : 1;
   for (std::int64_t half = 0; half < halves; ++half) {
@@ -27,6 +30,7 @@ void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t fr
                   std::int64_t rows, std::int64_t at, IntervalMap& map) {
   ensure(0 <= from && 0 <= rows && from <= geometry.total_rows() - rows,
          "only rows that a fused tensor has are appended");
+  ensure(at >= end_of(map), "rows are appended behind those of the map");
   // A fused tensor is a number of equal groups, each q | k | v; `blocks` is one group of all.
   const std::int64_t groups = order == FusedOrder::blocks ? 1 : geometry.num_key_value_heads;
   // A division by one is as slow as any, and this is where sweeps spend their time.
@@ -56,6 +60,8 @@ void append_fused(const QkvGeometry& geometry, FusedOrder order, std::int64_t fr
       part_begin += part_rows;
     }
   }
+  ensure(rows == 0 || end_of(map) == at,
+         "as many rows of a fused tensor are appended as asked for");
 }
 
 FusedOrder true_order(const QkvGeometry& geometry, FusedOrder assumed, FusedBy fused_by) {

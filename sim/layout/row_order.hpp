@@ -14,7 +14,8 @@ namespace tplora::core {
                                     FusedBy fused_by);
 
 /// Appends to `map`, from target row `at` on, the rows of q heads [first_head, first_head + heads):
-/// in the halves order, without their gates first and then the gates.
+/// in the halves order, without their gates first and then the gates. Precondition: the heads
+/// exist.
 void append_q_heads(const QkvGeometry& geometry, FusedOrder order, std::int64_t first_head,
                     std::int64_t heads, std::int64_t at, IntervalMap& map);
 

@@ -26,6 +26,7 @@ std::string_view file_of(const Formula& formula) {
 Scope::Scope(const Contract& contract, const QkvGeometry& geometry, const Deployment& deployment,
              Detail detail)
     : contract_(contract), detail_(detail), cache_(contract) {
+  ensure(contract.value_count >= symbol::count, "a contract has all predefined symbols");
   values_.resize(static_cast<std::size_t>(contract.value_count));
   known_.assign(values_.size(), 1);
   const SymbolValues given = symbol_values(geometry, deployment);
@@ -42,6 +43,7 @@ Scope::Scope(const Contract& contract, const QkvGeometry& geometry, const Deploy
 }
 
 std::optional<PlanFailure> Scope::enter_rank(std::int64_t tp_rank) {
+  ensure(0 <= tp_rank && tp_rank < values_[symbol::tp_size], "a rank of the deployment is planned");
   cache_.enter_rank();
   loop_steps_ = 0;
   failed_on_every_rank_ = false;
@@ -69,6 +71,7 @@ std::optional<PlanFailure> Scope::enter_rank(std::int64_t tp_rank) {
 }
 
 std::optional<PlanFailure> Scope::enter_adapter(const AdapterShape& adapter) {
+  ensure(adapter.lora_rank > 0, "an adapter has a lora_rank");
   loop_steps_ = 0;
   values_[symbol::r] = adapter.lora_rank;
   values_[symbol::alpha] = adapter.lora_alpha;
@@ -94,6 +97,12 @@ bool Scope::run_lets(Phase phase) {
   for (const Let& let : contract_.lets) {
     if (let.phase == phase) {
       const auto target = static_cast<std::size_t>(let.symbol);
+      ensure_checked(
+          [&] {
+            return let.symbol == symbol::T || let.symbol == symbol::t ||
+                   (let.symbol >= symbol::count && target < values_.size());
+          },
+          "a let defines the group or a symbol of the contract's own");
       good = good && eval(let.formula, values_[target]);
       known_[target] = good ? 1 : 0;
       all_known_ = all_known_ && good;
@@ -153,6 +162,8 @@ PlanFailure Scope::check_failure(const Check& check) const {
 }
 
 PlanFailure Scope::failure(Verdict verdict) const {
+  ensure(detail_ == Detail::verdicts || !stop_.error.sentence.empty(),
+         "what stops planning leaves behind why");
   return {.verdict = verdict,
           .law = Law::check,
           .tp_rank = values_[symbol::tp_rank],
@@ -171,6 +182,8 @@ bool Scope::stop_at(const Formula& formula) {
 }
 
 bool Scope::enter_loop(const Loop& loop, std::int64_t& count) {
+  ensure(loop.symbol >= symbol::count && static_cast<std::size_t>(loop.symbol) < values_.size(),
+         "a loop has an index of its own");
   if (!eval(loop.count, count)) {
     return false;
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/ensure.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/deployment.hpp"
 #include "sim/layout/plan_cache.hpp"
@@ -22,7 +23,8 @@ class Scope {
         Detail detail);
 
   /// Gives tp_rank its values: its lets, then the checks of a build. The failure is the first check
-  /// among those that are known which does not hold, else a let that has no value.
+  /// among those that are known which does not hold, else a let that has no value. Precondition: a
+  /// rank of the deployment.
   std::optional<PlanFailure> enter_rank(std::int64_t tp_rank);
   /// Whether the last enter_rank fails on every rank: neither what failed nor any check before it
   /// depends on the rank.
@@ -30,9 +32,12 @@ class Scope {
   /// The same for an adapter on that rank, with the checks of a load.
   std::optional<PlanFailure> enter_adapter(const AdapterShape& adapter);
 
-  /// The formula's value; false where it has none.
+  /// The formula's value; false where it has none. Precondition: all that it mentions has one.
   bool eval(const Formula& formula, std::int64_t& out) {
+    ensure_checked([&] { return known(formula); }, "a formula is evaluated when its symbols are");
     if (const std::int64_t* kept = cache_.find(formula)) {
+      ensure_checked([&] { return formula.evaluate(values_) == *kept; },
+                     "a value that is kept is still the formula's");
       out = *kept;
       return true;
     }
@@ -63,11 +68,13 @@ class Scope {
     }
     return false;
   }
-  /// What was left behind last.
+  /// What was left behind last. Precondition: something gave false.
   [[nodiscard]] PlanFailure failure(Verdict verdict) const;
 
   [[nodiscard]] std::int64_t value(int symbol) const {
-    return values_[static_cast<std::size_t>(symbol)];
+    const auto number = static_cast<std::size_t>(symbol);
+    ensure_checked([&] { return number < values_.size(); }, "a symbol of the contract has a value");
+    return values_[number];
   }
   [[nodiscard]] Detail detail() const { return detail_; }
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "sim/base/ensure.hpp"
+
 namespace tplora {
 namespace {
 constexpr std::array<std::string_view, 5> kVerdicts = {"not_applicable", "consistent", "silent",
@@ -11,7 +13,9 @@ constexpr std::array<std::string_view, kLawCount> kLaws = {
 }  // namespace
 
 std::string_view verdict_name(Verdict verdict) {
-  return kVerdicts[static_cast<std::size_t>(verdict)];
+  const auto number = static_cast<std::size_t>(verdict);
+  core::ensure(number < kVerdicts.size(), "each verdict has a name");
+  return kVerdicts[number];
 }
 
 std::optional<Verdict> verdict_of(std::string_view name) {
@@ -24,7 +28,9 @@ std::optional<Verdict> verdict_of(std::string_view name) {
 }
 
 std::string_view law_name(Law law) {
-  return kLaws[static_cast<std::size_t>(law)];
+  const auto number = static_cast<std::size_t>(law);
+  core::ensure(number < kLaws.size(), "each law has a name");
+  return kLaws[number];
 }
 
 }  // namespace tplora

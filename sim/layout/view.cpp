@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/map_facts.hpp"
 #include "sim/layout/row_order.hpp"
+#include "sim/layout/spaces.hpp"
 
 namespace tplora::core {
 namespace {
@@ -30,6 +32,25 @@ void local_view(const QkvGeometry& geometry, const RankBuild& build, FusedOrder 
     put(Part::k, kv.first + i * kv_heads, kv_heads);
     put(Part::v, kv.first + i * kv_heads, kv_heads);
   }
+  ensure(at == end_of(due), "each column that attention reads has a row");
+}
+
+/// The rows that are due in all outputs of a group together.
+std::int64_t due_rows(std::span<const RankState> group) {
+  std::int64_t rows = 0;
+  for (const RankState& rank : group) {
+    rows += rows_of(rank.due);
+  }
+  return rows;
+}
+
+/// Whether the rows of a rank's due columns are those of parts of the layer.
+bool rows_exist(const QkvGeometry& geometry, const IntervalMap& due) {
+  const auto segments = due.segments();
+  return in_order(segments) &&
+         std::all_of(segments.begin(), segments.end(), [&](const Segment& segment) {
+           return segment.from + segment.rows <= geometry.rows(part_of(segment.space));
+         });
 }
 
 }  // namespace
@@ -55,10 +76,17 @@ bool owes_nothing(const Contract& contract, const RankBuild& build) {
 
 void set_due_columns(const Contract& contract, const QkvGeometry& geometry,
                      std::span<RankState> group) {
+  for (const RankState& rank : group) {
+    const HeadRange q = owned_heads(rank.build, Part::q);
+    ensure(0 <= q.first && 0 <= q.count && q.first <= geometry.num_attention_heads - q.count,
+           "the query heads that ranks own exist");
+  }
   if (contract.view.gather == ViewGather::none) {
     for (RankState& rank : group) {
       rank.due.clear();
       local_view(geometry, rank.build, contract.view.order, rank.due);
+      ensure_checked([&] { return rows_exist(geometry, rank.due); },
+                     "the rows that attention reads exist");
     }
     return;
   }
@@ -78,6 +106,8 @@ void set_due_columns(const Contract& contract, const QkvGeometry& geometry,
     });
     begin = end;
   }
+  ensure_checked([&] { return due_rows(group) == geometry.total_rows(); },
+                 "each row of a gathered layer is due in one column");
 }
 
 std::vector<OwnedRows> owned_rows(const Contract& contract, const QkvGeometry& geometry,
@@ -90,12 +120,13 @@ std::vector<OwnedRows> owned_rows(const Contract& contract, const QkvGeometry& g
   for (std::size_t source = gathered ? 0 : t; source < (gathered ? group.size() : t + 1);
        ++source) {
     for (const Segment& segment : group[source].due.segments()) {
-      const auto part = static_cast<Part>(segment.space);
+      const auto part = part_of(segment.space);
       const HeadRange heads = part == Part::q ? owned_heads(own, part) : kv;
       const std::int64_t head_rows = geometry.rows_per_head(part);
       const std::int64_t from = std::max(heads.first * head_rows, segment.from);
       const std::int64_t stop = std::min(heads.end() * head_rows, segment.from + segment.rows);
       if (from < stop) {
+        ensure(0 <= from && stop <= geometry.rows(part), "a rank owns rows that exist");
         owned.push_back({part, from, stop - from, static_cast<std::int64_t>(source),
                          segment.at + (from - segment.from)});
       }

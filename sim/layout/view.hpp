@@ -45,7 +45,8 @@ struct OwnedRows {
 };
 
 /// All rows that are due to rank `t` of the group, in the order of the view. Columns may lie
-/// outside the source's output where the contract is wrong.
+/// outside the source's output where the contract is wrong. Precondition: a rank of the group,
+/// whose due columns are set.
 [[nodiscard]] std::vector<OwnedRows> owned_rows(const Contract& contract,
                                                 const QkvGeometry& geometry,
                                                 std::span<const RankState> group, std::size_t t);

@@ -3,14 +3,17 @@
 #include <algorithm>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/map_facts.hpp"
 
 namespace tplora::core {
 
 template <class Element>
 FlatPool<Element>::FlatPool(const RankBuild& build, const Deployment& deployment,
                             std::int64_t a_cols, Element guard)
-    : guard_(guard) {
+    : slots_(deployment.slots), guard_(guard) {
+  ensure(slots_ > 0, "a pool has slots");
   const auto allocate = [&](std::int64_t rows, std::int64_t cols) {
+    ensure(rows >= 0 && cols > 0, "a slot has rows, if any, with columns");
     const auto size = static_cast<std::size_t>(deployment.slots * rows * cols);
     return SlotTensor<Element>{rows, cols, std::vector<Element>(size, Element{})};
   };
@@ -34,6 +37,8 @@ template <class RowOf>
 void FlatPool<Element>::copy(const Contract& contract, const IntervalMap& map,
                              const AdapterShape& shape, std::int64_t slot, std::int64_t cols,
                              SlotTensor<Element>& tensor, RowOf row_of) {
+  ensure(end_of(map) <= tensor.rows, "a slice ends before the next slot begins");
+  ensure(cols <= tensor.cols, "an adapter's rows are no longer than the slot's");
   for (const Segment& segment : map.segments()) {
     const bool targeted = segment.space == kSharedA ||
                           (segment.space >= 0 && shape.has(static_cast<Part>(segment.space)));
@@ -53,6 +58,10 @@ template <class Element>
 void FlatPool<Element>::load(const Contract& contract, const RankLoad& load,
                              const AdapterShape& shape, const AdapterRows<Element>& rows,
                              std::int64_t slot) {
+  ensure(0 <= slot && slot < slots_, "an adapter is loaded into a slot of the pool");
+  ensure(load.b_maps.size() == b_.size() && load.a_maps.size() == a_.size(),
+         "a load has a slice for each buffer");
+  ensure(shape.lora_rank > 0, "an adapter has a lora_rank");
   const bool clears = contract.pool.clear == PoolClear::slot;
   for (std::size_t i = 0; i < b_.size(); ++i) {
     ensure(shape.lora_rank <= b_[i].cols, "an adapter's lora_rank fits the pool");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/ensure.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/plan.hpp"
 
@@ -16,7 +17,10 @@ struct SlotTensor {
   std::int64_t cols = 0;
   std::vector<Element> memory;
 
+  /// Where row `row`, counted from the start of `slot`, begins; not below `slot`.
   [[nodiscard]] std::int64_t row_begin(std::int64_t slot, std::int64_t row) const {
+    ensure_checked([&] { return slot >= 0 && row >= 0; },
+                   "rows are counted up from a slot's first");
     return (slot * rows + row) * cols;
   }
 };
@@ -43,17 +47,21 @@ class FlatPool {
   FlatPool(const RankBuild& build, const Deployment& deployment, std::int64_t a_cols,
            Element guard);
 
-  /// Puts an adapter into `slot` as the contract's pool section says. Precondition: it fits.
+  /// Puts an adapter into `slot` as the contract's pool section says. Precondition: the slot
+  /// exists, the load is of this rank, and fits.
   void load(const Contract& contract, const RankLoad& load, const AdapterShape& shape,
             const AdapterRows<Element>& rows, std::int64_t slot);
 
   [[nodiscard]] const SlotTensor<Element>& a(int buffer) const {
-    return a_[static_cast<std::size_t>(buffer)];
+    const auto number = static_cast<std::size_t>(buffer);
+    ensure(number < a_.size(), "a buffer of A is looked at");
+    return a_[number];
   }
   /// Element `col` of row `row`, counted from the start of `slot` in B tensor `buffer`, wherever in
   /// memory that is; `guard` outside the tensor.
   [[nodiscard]] Element b(int buffer, std::int64_t slot, std::int64_t row, std::int64_t col) const {
-    const SlotTensor<Element>& tensor = b_[static_cast<std::size_t>(buffer)];
+    const SlotTensor<Element>& tensor = b_tensor(buffer, slot);
+    ensure_checked([&] { return col >= 0; }, "columns are counted up from a row's first");
     const std::int64_t index = tensor.row_begin(slot, row) + col;
     return index < static_cast<std::int64_t>(tensor.memory.size())
                ? tensor.memory[static_cast<std::size_t>(index)]
@@ -62,7 +70,7 @@ class FlatPool {
   /// The same row as memory, when all `cols` elements lie inside the tensor; else nullptr.
   [[nodiscard]] const Element* b_memory(int buffer, std::int64_t slot, std::int64_t row,
                                         std::int64_t cols) const {
-    const SlotTensor<Element>& tensor = b_[static_cast<std::size_t>(buffer)];
+    const SlotTensor<Element>& tensor = b_tensor(buffer, slot);
     const std::int64_t begin = tensor.row_begin(slot, row);
     return begin + cols <= static_cast<std::int64_t>(tensor.memory.size())
                ? tensor.memory.data() + begin
@@ -71,11 +79,18 @@ class FlatPool {
   [[nodiscard]] Element guard() const { return guard_; }
 
  private:
+  [[nodiscard]] const SlotTensor<Element>& b_tensor(int buffer, std::int64_t slot) const {
+    const auto number = static_cast<std::size_t>(buffer);
+    ensure_checked([&] { return number < b_.size() && 0 <= slot && slot < slots_; },
+                   "a slot of a buffer of B is looked at");
+    return b_[number];
+  }
   static void clear(SlotTensor<Element>& tensor, std::int64_t slot);
   template <class RowOf>
   static void copy(const Contract& contract, const IntervalMap& map, const AdapterShape& shape,
                    std::int64_t slot, std::int64_t cols, SlotTensor<Element>& tensor, RowOf row_of);
 
+  std::int64_t slots_;
   std::vector<SlotTensor<Element>> a_, b_;
   Element guard_;
 };

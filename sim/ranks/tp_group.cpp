@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/spaces.hpp"
 
 namespace tplora::core {
 namespace {
@@ -28,12 +29,18 @@ class StoredAdapter final : public AdapterRows<float> {
     }
   }
   [[nodiscard]] const float* a_row(std::int32_t space, std::int64_t row) const override {
-    const Part part = space == kSharedA ? Part::q : static_cast<Part>(space);
+    const Part part = space == kSharedA ? Part::q : part_of(space);
     const auto& a = adapter_.a(part);
+    ensure_checked([&] { return 0 <= row && row < adapter_.spec().lora_rank && !a.empty(); },
+                   "a row of an adapter's A is loaded");
     return a.data() + row * static_cast<std::int64_t>(a.size()) / adapter_.spec().lora_rank;
   }
   [[nodiscard]] const float* b_row(std::int32_t space, std::int64_t row) const override {
-    return b_[static_cast<std::size_t>(space)].data() + row * adapter_.spec().lora_rank;
+    const auto& b = b_[static_cast<std::size_t>(part_of(space))];
+    const std::int64_t begin = row * adapter_.spec().lora_rank;
+    ensure_checked([&] { return 0 <= row && begin < static_cast<std::int64_t>(b.size()); },
+                   "a row of an adapter's B is loaded");
+    return b.data() + begin;
   }
 
  private:
@@ -67,6 +74,11 @@ TpGroup::TpGroup(const Contract& contract, const Deployment& deployment, const A
           .cols = batch.hidden_size,
           .row_stride = batch.hidden_size}) {
   ensure(analysis.failures.empty(), "only a plan without failures is run");
+  ensure(static_cast<std::int64_t>(analysis.ranks.size()) == deployment.tp_size,
+         "each rank of the deployment was planned");
+  ensure(static_cast<std::int64_t>(batch.x.size()) == batch.tokens() * batch.hidden_size,
+         "each token has a row of x");
+  ensure(arithmetic.program != nullptr, "a rounding program was chosen");
   for (const RankState& rank : analysis.ranks) {
     const auto size = static_cast<std::size_t>(rank.build.width * batch.tokens());
     bases_.emplace_back(size, canonical_nan());
@@ -74,6 +86,7 @@ TpGroup::TpGroup(const Contract& contract, const Deployment& deployment, const A
 }
 
 void TpGroup::load_adapters(std::span<const Adapter> adapters) {
+  ensure(pools_.empty(), "adapters are loaded once");
   for (const RankState& rank : analysis_.ranks) {
     pools_.emplace_back(rank.build, deployment_, batch_.hidden_size, canonical_nan());
   }
@@ -82,12 +95,15 @@ void TpGroup::load_adapters(std::span<const Adapter> adapters) {
     if (one.slot < 0) {
       continue;
     }
+    const auto number = static_cast<std::size_t>(one.adapter);
+    ensure(number < adapters.size() && adapters[number].spec().lora_rank == one.shape.lora_rank &&
+               adapters[number].spec().targets == one.shape.targets,
+           "an event loads one of the adapters, of the shape analysed");
     std::vector<float> scalings;
     for (const int each : scaling_events(contract_.pool.scale, analysis_.events, event, event)) {
       scalings.push_back(analysis_.ranks.front().load(each).scaling());
     }
-    const StoredAdapter stored(adapters[static_cast<std::size_t>(one.adapter)], arithmetic_,
-                               scalings);
+    const StoredAdapter stored(adapters[number], arithmetic_, scalings);
     for (std::size_t rank = 0; rank < pools_.size(); ++rank) {
       pools_[rank].load(contract_, analysis_.ranks[rank].load(event), one.shape, stored, one.slot);
     }
@@ -96,6 +112,10 @@ void TpGroup::load_adapters(std::span<const Adapter> adapters) {
 
 void TpGroup::accept_panel(Part part, std::int64_t first_row, const Panel& panel,
                            std::span<const float> bias) {
+  ensure(first_row >= 0 && panel.cols() == batch_.hidden_size,
+         "rows of a weight are as long as those of x");
+  ensure(bias.empty() || static_cast<std::int64_t>(bias.size()) == panel.rows(),
+         "each row of a panel has a bias, or none has");
   const std::int64_t end_row = first_row + panel.rows();
   for (std::size_t rank = 0; rank < bases_.size(); ++rank) {
     const RankBuild& build = analysis_.ranks[rank].build;
@@ -120,6 +140,7 @@ void TpGroup::accept_panel(Part part, std::int64_t first_row, const Panel& panel
 }
 
 void TpGroup::finish() {
+  ensure(pools_.size() == bases_.size(), "adapters are loaded before they are used");
   outputs_ = bases_;
   for (const LiveAdapter& live : analysis_.live) {
     std::vector<std::int64_t> tokens;
@@ -143,6 +164,7 @@ void TpGroup::finish() {
       }
       const auto group_size = static_cast<std::size_t>(analysis_.ranks[rank].build.group_size);
       const std::size_t first = rank / group_size * group_size;
+      ensure(first + group_size <= u.size(), "a group is whole");
       std::vector<std::vector<float>> gathered(u[rank].size());
       for (std::size_t peer = first; peer < first + group_size; ++peer) {
         for (std::size_t buffer = 0; buffer < gathered.size(); ++buffer) {
@@ -194,6 +216,7 @@ void TpGroup::expand(std::size_t rank, const LiveAdapter& live,
   const RankLoad& load = analysis_.ranks[rank].load(live.event);
   const float scaling = analysis_.ranks[rank].load(live.scaled).scaling();
   for (const KernelLaunch& one : load.launches) {
+    ensure(static_cast<std::size_t>(one.a) < u.size(), "a launch reads a shrink output");
     launch(rank, live, scaling, tokens, one, u[static_cast<std::size_t>(one.a)]);
   }
 }

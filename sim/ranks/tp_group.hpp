@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/adapter/adapter.hpp"
+#include "sim/base/ensure.hpp"
 #include "sim/layout/analysis.hpp"
 #include "sim/numerics/dot.hpp"
 #include "sim/numerics/panel.hpp"
@@ -46,7 +47,8 @@ class TpGroup {
   TpGroup(const Contract& contract, const Deployment& deployment, const Analysis& analysis,
           const Arithmetic& arithmetic, const Batch& batch);
 
-  /// Puts the adapters into their slots as the analysis' events say. `adapters` by number.
+  /// Puts the adapters into their slots as the analysis' events say. `adapters` by number, of the
+  /// shapes analysed. Once.
   void load_adapters(std::span<const Adapter> adapters);
 
   /// Rows [first_row, first_row + panel.rows()) of the base weight of `part` pass by; every rank
@@ -55,20 +57,28 @@ class TpGroup {
   void accept_panel(Part part, std::int64_t first_row, const Panel& panel,
                     std::span<const float> bias);
 
-  /// Adds the LoRA deltas.
+  /// Adds the LoRA deltas. Precondition: adapters were loaded.
   void finish();
 
   /// The output row of a rank with its delta, and before any delta: [tokens, width], row-major.
-  /// Columns to which no base weight was ever loaded hold the guard, a canonical NaN.
+  /// Columns to which no base weight was ever loaded hold the guard, a canonical NaN. Precondition:
+  /// a rank of the deployment; `output` after finish.
   [[nodiscard]] std::span<const float> output(std::int64_t tp_rank) const {
-    return outputs_[static_cast<std::size_t>(tp_rank)];
+    return of_rank(outputs_, tp_rank);
   }
   [[nodiscard]] std::span<const float> base_output(std::int64_t tp_rank) const {
-    return bases_[static_cast<std::size_t>(tp_rank)];
+    return of_rank(bases_, tp_rank);
   }
 
  private:
   using Output = std::vector<float>;  ///< [tokens, width]
+
+  [[nodiscard]] static const Output& of_rank(const std::vector<Output>& outputs,
+                                             std::int64_t tp_rank) {
+    const auto rank = static_cast<std::size_t>(tp_rank);
+    ensure(rank < outputs.size(), "an output is read of a rank that has computed it");
+    return outputs[rank];
+  }
 
   void shrink(std::size_t rank, const LiveAdapter& live, std::span<const std::int64_t> tokens,
               std::vector<std::vector<float>>& u) const;

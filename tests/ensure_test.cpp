@@ -2,6 +2,7 @@
 #include "sim/base/ensure.hpp"
 
 #include <array>
+#include <limits>
 #include <vector>
 
 #include "sim/layout/law_delta.hpp"
@@ -223,6 +224,20 @@ TEST_CASE("rows, heads and columns that do not exist are not due", "[ensure]") {
   group[0].build.q_heads = 2;
   CHECK_NOTHROW(set_due_columns(contract, g, group));
   CHECK_THROWS(owned_rows(contract, g, group, 1));
+}
+
+TEST_CASE("query heads that a contract puts anywhere have KV heads, or none", "[ensure]") {
+  const QkvGeometry g = test::geometry({4, 2, 2});
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  RankBuild build;
+  build.first_q = kMost;
+  build.q_heads = 2;
+  CHECK(due_kv_heads(g, build).count == 0);
+  build.first_q = 2;
+  CHECK(due_kv_heads(g, build).first == 1);
+  CHECK(due_kv_heads(g, build).count == 1);
+  build.q_heads = -kMost - 1;
+  CHECK(due_kv_heads(g, build).count == 0);
 }
 
 TEST_CASE("a delta is looked at in a slot of the deployment", "[ensure]") {

@@ -57,8 +57,7 @@ void check_agreement(const Contract& contract, const QkvGeometry& geometry,
   const bool due = std::any_of(group.begin(), group.end(),
                                [](const RankState& rank) { return !rank.due.empty(); });
   if (contract.view.gather == ViewGather::all || violations.empty() || !due) {
-    return;  // replicas are the same gathered columns, or nothing is wrong with any, or there are
-             // none
+    return;  // replicas are the same gathered columns, nothing is wrong with any, or there are none
   }
   std::vector<Violation> disagreements;
   const auto of_rank = by_rank(group, violations);

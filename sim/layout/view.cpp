@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/base/checked.hpp"
 #include "sim/base/ensure.hpp"
 #include "sim/layout/map_facts.hpp"
 #include "sim/layout/row_order.hpp"
@@ -62,12 +63,13 @@ HeadRange owned_heads(const RankBuild& build, Part part) {
 
 HeadRange due_kv_heads(const QkvGeometry& geometry, const RankBuild& build) {
   ensure(geometry.num_key_value_heads > 0, "a layer has KV heads");
-  if (build.q_heads == 0) {
+  const auto end = checked_add(build.first_q, build.q_heads);
+  if (build.q_heads <= 0 || !end) {
     return {build.first_kv, 0};
   }
   const std::int64_t run = geometry.num_attention_heads / geometry.num_key_value_heads;
   const std::int64_t first = build.first_q / run;
-  return {first, (build.first_q + build.q_heads - 1) / run + 1 - first};
+  return {first, (*end - 1) / run + 1 - first};
 }
 
 bool owes_nothing(const Contract& contract, const RankBuild& build) {

@@ -21,7 +21,8 @@ struct HeadRange {
 /// The query heads that a rank owns (Part::q), or its KV heads.
 [[nodiscard]] HeadRange owned_heads(const RankBuild& build, Part part);
 
-/// The KV heads to which the rank's query heads belong.
+/// The KV heads to which the rank's query heads belong. Those that do not exist have some that do
+/// not, or none.
 [[nodiscard]] HeadRange due_kv_heads(const QkvGeometry& geometry, const RankBuild& build);
 
 /// Whether nobody looks at what a rank computes: it owns no query head (a padded layout has such

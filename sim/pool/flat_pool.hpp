@@ -17,7 +17,7 @@ struct SlotTensor {
   std::int64_t cols = 0;
   std::vector<Element> memory;
 
-  /// Where row `row`, counted from the start of `slot`, begins; not below `slot`.
+  /// Where row `row`, counted from the start of `slot`, begins: in a later slot, perhaps.
   [[nodiscard]] std::int64_t row_begin(std::int64_t slot, std::int64_t row) const {
     ensure_checked([&] { return slot >= 0 && row >= 0; },
                    "rows are counted up from a slot's first");

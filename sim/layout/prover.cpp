@@ -214,8 +214,7 @@ Proof prove(const Contract& contract, const ProofRange& range, int jobs,
     add(sum, part);
     ++pairs;
   });
-  ensure(sum.bad_point ||
-             sum.claimed.points() + sum.unclaimed.points() == points_of(range, pairs),
+  ensure(sum.bad_point || sum.claimed.points() + sum.unclaimed.points() == points_of(range, pairs),
          "a proof counts every point once");
   return sum;
 }

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "sim/base/ensure.hpp"
+#include "sim/layout/law_columns.hpp"
 #include "sim/layout/map_facts.hpp"
 #include "sim/layout/spaces.hpp"
 
@@ -58,7 +59,6 @@ class DeltaCheck {
     for (const KernelLaunch& launch : load_.launches) {
       check_launch(launch);
     }
-    check_columns();
   }
 
  private:
@@ -118,7 +118,7 @@ class DeltaCheck {
     if (launch_->depth < due_depth) {
       report(ShortContraction{.tp_rank = rank_.build.tp_rank,
                               .delta = delta_,
-                              .due = due(column),
+                              .due = due_rows(column),
                               .depth = launch_->depth,
                               .due_depth = due_depth});
     }
@@ -248,13 +248,13 @@ class DeltaCheck {
       if (b_right) {
         report(WrongLoraA{.tp_rank = rank_.build.tp_rank,
                           .delta = delta_,
-                          .due = due(column),
+                          .due = due_rows(column),
                           .indices = {.first = index, .count = a.rows.rows},
                           .found = content_of_a(a.rows)});
       } else {
         report(WrongLoraB{.tp_rank = rank_.build.tp_rank,
                           .delta = delta_,
-                          .due = due(column),
+                          .due = due_rows(column),
                           .found = content_of_b(b)});
       }
       return;
@@ -268,7 +268,7 @@ class DeltaCheck {
       const bool stale_b = b.space != kNothing && !b_right;
       report(UnwantedTerm{.tp_rank = rank_.build.tp_rank,
                           .delta = delta_,
-                          .due = due(column),
+                          .due = due_rows(column),
                           .operand = stale_b ? Operand::b : Operand::a,
                           .found = stale_b ? content_of_b(b) : content_of_a(a.rows)});
     }
@@ -278,66 +278,11 @@ class DeltaCheck {
     return a.slot == slots_ ? Content(Outside{}) : content_of_a(a.rows);
   }
 
-  /// Every column of a targeted part gets exactly one delta.
-  void check_columns() {
-    if (launches_tile_the_row()) {
-      return;
-    }
-    std::vector<const KernelLaunch*> launches;
-    for (const KernelLaunch& launch : load_.launches) {
-      if (launch.rows > 0) {
-        launches.push_back(&launch);
-      }
-    }
-    std::stable_sort(launches.begin(), launches.end(),
-                     [](const KernelLaunch* x, const KernelLaunch* y) { return x->out < y->out; });
-    std::int64_t reached = 0;
-    for (const KernelLaunch* launch : launches) {
-      const std::int64_t end = launch->out + launch->rows;
-      report_columns<NoDelta>(reached, launch->out);
-      report_columns<SecondDelta>(launch->out, std::min(reached, end));
-      reached = std::max(reached, end);
-    }
-    report_columns<NoDelta>(reached, rank_.build.width);
-  }
-
-  /// The usual case, without sorting: launches follow each other and fill the output row.
-  [[nodiscard]] bool launches_tile_the_row() const {
-    std::int64_t reached = 0;
-    for (const KernelLaunch& launch : load_.launches) {
-      if (launch.rows > 0 && launch.out != reached) {
-        return false;
-      }
-      reached += launch.rows;
-    }
-    return reached == rank_.build.width;
-  }
-
-  template <class Kind>
-  void report_columns(std::int64_t begin, std::int64_t end) {
-    end = std::min(end, rank_.build.width);  // law 4 tells what is missing behind it
-    if (begin >= end) {
-      return;
-    }
-    rank_.due.visit(begin, end, [&](const Segment& column) {
-      if (column.space >= 0 && live_.shape.has(part_of(column.space))) {
-        report(Kind{.tp_rank = rank_.build.tp_rank, .delta = delta_, .due = due(column)});
-      }
-    });
-  }
-
   // --- reports -----------------------------------------------------------------------------
-  [[nodiscard]] static DueRows due(const Segment& column) {
-    return {.part = part_of(column.space),
-            .first_row = column.from,
-            .rows = column.rows,
-            .column = column.at};
-  }
-
   void report_past(const Segment& column, Operand operand, std::int64_t slot, Content found) {
     report(ReadPastSlot{.tp_rank = rank_.build.tp_rank,
                         .delta = delta_,
-                        .due = due(column),
+                        .due = due_rows(column),
                         .operand = operand,
                         .slot_read = slot == slots_ ? std::nullopt : std::optional(slot),
                         .found = found});
@@ -413,6 +358,7 @@ void check_delta(const Contract& contract, const Deployment& deployment, const R
                  std::vector<Violation>& violations) {
   ensure(0 <= live.slot && live.slot < deployment.slots, "a live adapter stands in a slot");
   DeltaCheck(contract, deployment, rank, live, gathered, violations).run();
+  check_columns(rank, live, violations);
 }
 
 }  // namespace tplora::core

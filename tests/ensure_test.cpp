@@ -184,6 +184,17 @@ TEST_CASE("a planner is asked for its ranks, and loads on the one that it built 
   CHECK_THROWS(plan_event(planner, contract, events, 2, other, load));
 }
 
+TEST_CASE("a group's let that fails on one rank is evaluated on the next all the same",
+          "[ensure]") {
+  const test::TemporaryFolder folder;
+  const auto contract = read_contract(folder.write("t.json", R"json({
+      "format": "tplora-contract/1", "extends": "sglang",
+      "replace": {"/let/t": "tp_rank % t"}})json"),
+                                      test::configs().root);
+  REQUIRE(contract);
+  CHECK(Analyser().run(*contract, two_ranks()).bad_contract);
+}
+
 TEST_CASE("a deployment that no case line can have is not planned", "[ensure]") {
   const QkvGeometry g = test::geometry({4, 2, 2});
   CHECK_NOTHROW(symbol_values(g, {.tp_size = 4, .dp_size = 2}));

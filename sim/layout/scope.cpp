@@ -127,6 +127,14 @@ bool Scope::known(const Formula& formula) const {
                                    });
 }
 
+bool Scope::can_evaluate(const Formula& formula) const {
+  return std::all_of(formula.used_symbols().begin(), formula.used_symbols().end(),
+                     [&](const Formula::Used& used) {
+                       return used.symbol == symbol::T || used.symbol == symbol::t ||
+                              known_[static_cast<std::size_t>(used.symbol)] != 0;
+                     });
+}
+
 std::optional<PlanFailure> Scope::run_checks(Check::When when, Verdict unnamed) {
   checks_of_rank_ = false;
   for (const Check& check : contract_.checks) {

@@ -34,7 +34,8 @@ class Scope {
 
   /// The formula's value; false where it has none. Precondition: all that it mentions has one.
   bool eval(const Formula& formula, std::int64_t& out) {
-    ensure_checked([&] { return known(formula); }, "a formula is evaluated when its symbols are");
+    ensure_checked([&] { return can_evaluate(formula); },
+                   "a formula is evaluated when the lets that it mentions are");
     if (const std::int64_t* kept = cache_.find(formula)) {
       ensure_checked([&] { return formula.evaluate(values_) == *kept; },
                      "a value that is kept is still the formula's");
@@ -88,6 +89,8 @@ class Scope {
   void forget_lets(Phase phase);
   bool stop_at(const Formula& formula);
   [[nodiscard]] bool known(const Formula& formula) const;
+  /// Whether all has a value but T and t, which have one before their let and after it failed.
+  [[nodiscard]] bool can_evaluate(const Formula& formula) const;
   [[nodiscard]] PlanFailure check_failure(const Check& check) const;
   bool enter_loop(const Loop& loop, std::int64_t& count);
 

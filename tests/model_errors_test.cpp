@@ -50,6 +50,8 @@ TEST_CASE("a geometry outside its ranges is refused by name", "[model]") {
   CHECK(has(error_with([](QkvGeometry& g) { g.q_multiplier = 3; }),
             "expected an integer from 1 to 2"));
   CHECK(has(error_with([](QkvGeometry& g) { g.num_key_value_heads = 3; }), "not a multiple"));
+  CHECK(has(error_with([](QkvGeometry& g) { g.fused_order = RowOrder::per_head; }),
+            "found num_attention_heads 4 and num_key_value_heads 2"));
   CHECK(has(error_with([](QkvGeometry& g) {
               g.num_attention_heads = g.num_key_value_heads = kMaxHeads;
               g.head_dim = g.hidden_size = kMaxDim;

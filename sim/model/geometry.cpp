@@ -119,6 +119,12 @@ Result<void> validate(const QkvGeometry& g) {
     return fail(fmt::format("num_attention_heads {} is not a multiple of num_key_value_heads {}",
                             g.num_attention_heads, g.num_key_value_heads));
   }
+  if (g.fused_order == RowOrder::per_head && g.num_key_value_heads != g.num_attention_heads) {
+    return fail(
+        fmt::format("a fused tensor with q, k and v for each head has as many KV heads as "
+                    "query heads, found num_attention_heads {} and num_key_value_heads {}",
+                    g.num_attention_heads, g.num_key_value_heads));
+  }
   if (!weight_elements(g)) {
     return fail(
         fmt::format("num_attention_heads {}, num_key_value_heads {}, head_dim {} and "

@@ -63,8 +63,9 @@ inline constexpr std::int64_t kMaxDim = std::int64_t{1} << 32;
 ///
 /// Counts are of the model, not of a tp_rank. Every field is at least 1 (q_multiplier 1 or 2)
 /// except the config-global ones, which are 0 where the config has no such key. num_attention_heads
-/// is a multiple of num_key_value_heads; head counts and dimensions stay below kMaxHeads and
-/// kMaxDim, and row counts and rows times hidden_size fit 64 bits.
+/// is a multiple of num_key_value_heads, and equal to it where fused_order is per_head; head counts
+/// and dimensions stay below kMaxHeads and kMaxDim, and row counts and rows times hidden_size fit
+/// 64 bits.
 struct QkvGeometry {
   /// Width of x. Not always the config's hidden_size: a shared block may read a concatenation.
   std::int64_t hidden_size = 0;

@@ -188,7 +188,8 @@ IntervalMap GroupFacts::due_columns(std::size_t rank, const Analysis& analysis) 
   std::vector<RankState> group(1);
   group[0].build = ranks[rank].trace.heads;
   const HeadRange q = owned_heads(group[0].build, Part::q);
-  if (q.first < 0 || q.count < 0 || q.end() > geometry.num_attention_heads) {
+  if (q.first < 0 || q.count < 0 || q.count > geometry.num_attention_heads ||
+      q.first > geometry.num_attention_heads - q.count) {
     return {};
   }
   set_due_columns(contract, geometry, group);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "sim/base/ensure.hpp"
 #include "sim/layout/claims.hpp"
 #include "verify/explain/search.hpp"
 
@@ -154,6 +155,9 @@ class Blamer {
 
 std::vector<Blame> blame(const Contract& contract, const LayoutCase& input,
                          const Analysis& analysis) {
+  ensure(static_cast<std::int64_t>(analysis.ranks.size()) == input.deployment.tp_size &&
+             !analysis.bad_contract,
+         "what is explained is the analysis of this case");
   return Blamer(contract, input, analysis).run();
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/base/ensure.hpp"
 #include "sim/layout/claims.hpp"
 #include "verify/explain/story.hpp"
 #include "verify/report/finding_text.hpp"
@@ -275,6 +276,9 @@ std::string verdict_line(char sign, const LayerReport& layer) {
 
 std::string difference_text(const LayerReport& first, const LayerReport& second) {
   const Case& one = first.item.spec;
+  ensure(one.model == second.item.spec.model && one.tp_size == second.item.spec.tp_size &&
+             first.item.kind == second.item.kind,
+         "plans of one layer at one tp_size are compared");
   std::string text =
       fmt::format("{}{}, tp_size {}\n{}{}", one.model, one.layer.empty() ? "" : " " + one.layer,
                   one.tp_size, verdict_line('-', first), verdict_line('+', second));

@@ -191,6 +191,9 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& c
   std::vector<std::unique_ptr<RanksOfCase>> sharded;
   sharded.reserve(cases.size());
   for (const LayerReport* laws : cases) {
+    ensure(
+        laws->analysis.verdict == Verdict::consistent || laws->analysis.verdict == Verdict::silent,
+        "numbers run where every rank is planned");
     sharded.push_back(
         std::make_unique<RanksOfCase>(*laws, unsharded.arithmetic(), unsharded.batch()));
   }

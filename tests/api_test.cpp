@@ -141,6 +141,18 @@ TEST_CASE("a report outlives engine and configs, and says the same in all its fo
   CHECK(again->text() == report->text());
 }
 
+TEST_CASE("what was moved away is an engine still, or says that it has gone", "[api]") {
+  tplora::Engine first = engine("sglang");
+  const tplora::Engine second = std::move(first);
+  CHECK(first.name() == second.name());  // NOLINT(bugprone-use-after-move)
+  auto report = tplora::check(second, geometry(), {.tp_size = 2});
+  REQUIRE(report.has_value());
+  const tplora::Report kept = *std::move(report);
+  CHECK_FALSE(kept.text().empty());
+  CHECK_THROWS(report->text());  // NOLINT(bugprone-use-after-move)
+  CHECK_THROWS(report->json());
+}
+
 TEST_CASE("one engine serves several threads", "[api]") {
   const tplora::Engine shared = engine("vllm");
   std::vector<std::string> texts(4);

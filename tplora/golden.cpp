@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "sim/base/ensure.hpp"
 #include "tplora/handles.hpp"
 #include "verify/run/unsharded.hpp"
 #include "verify/run/work.hpp"
@@ -103,6 +104,7 @@ Golden golden_of(const core::PreparedCase& item, std::int64_t group_size) {
 
 Result<std::vector<float>> Golden::weight(Part part, std::int64_t first_row,
                                           std::int64_t rows) const {
+  core::ensure(data_ != nullptr, "a golden that is asked was not moved away");
   const std::int64_t has = geometry.rows(part);
   if (first_row < 0 || rows < 0 || first_row > has || rows > has - first_row) {
     return fail(fmt::format("rows {} to {} of {}: expected rows from 0 to {}", first_row,

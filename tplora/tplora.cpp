@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "sim/base/ensure.hpp"
 #include "sim/layout/prover.hpp"
 #include "sim/model/inline_geometry.hpp"
 #include "tplora/handles.hpp"
@@ -21,6 +22,7 @@ namespace tplora {
 namespace {
 
 constexpr int kMaxJobs = 1024;
+constexpr const char* kNotMoved = "a report that is asked was not moved away";
 /// Of the scenario when none is asked for.
 constexpr std::int64_t kStandardLoraRank = 16;
 
@@ -198,10 +200,12 @@ Result<Engine> load_engine(const Configs& configs, const std::string& name) {
 }
 
 std::string Report::text() const {
+  core::ensure(data_ != nullptr, kNotMoved);
   return core::layout_text(data_->layers, 0, {}) + data_->numbers;
 }
 
 std::string Report::json() const {
+  core::ensure(data_ != nullptr, kNotMoved);
   return core::layout_json(data_->layers, 0);
 }
 

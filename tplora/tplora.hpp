@@ -77,6 +77,10 @@ class Configs {
 /// What an engine does with qkv LoRA, read from its contract. A handle: cheap to copy.
 class Engine {
  public:
+  // Moving copies, so that there is no handle without an engine.
+  Engine(const Engine&) = default;
+  Engine& operator=(const Engine&) = default;
+
   /// The contract's name, and the engine and version that it describes.
   [[nodiscard]] std::string name() const;
   [[nodiscard]] std::string describes() const;
@@ -131,7 +135,8 @@ struct Numbers {
   std::uint64_t digest = 0;  ///< of all output bits, ranks in order
 };
 
-/// What came of one case. Owns everything; stays valid whatever happens to engine and configs.
+/// What came of one case. Owns everything; stays valid whatever happens to engine and configs. One
+/// that was moved away has no text and no JSON: asking for them throws.
 class Report {
  public:
   Verdict verdict = Verdict::consistent;

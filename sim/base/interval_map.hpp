@@ -12,8 +12,9 @@
 namespace tplora::core {
 
 /// Rows [at, at+rows) of a target are rows [from, from+rows) of the row space numbered `space`.
-/// Made in braces, members left out are 0; without them none is set, which spares a SegmentList the
-/// clearing of what it does not hold.
+/// `Segment s;` leaves all four members unset: a SegmentList holds a few segments that it does not
+/// use yet, and setting them to 0 would take time in every map. `Segment{.at = 3}` sets the rest to
+/// 0.
 struct Segment {
   std::int64_t at;
   std::int64_t rows;

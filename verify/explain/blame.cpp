@@ -122,11 +122,12 @@ class Blamer {
     }
   }
 
-  /// Replicas disagree because one of them is wrong: that one's root is theirs.
+  /// Replicas disagree because one of them is wrong: that one's root is theirs. Where nothing that
+  /// is told is wrong with either, nobody is to blame.
   void consequences() {
     for (std::size_t i = 0; i < blamed_.size(); ++i) {
       const auto* disagree = std::get_if<DisagreeingReplicas>(&analysis_.violations[i]);
-      if (disagree == nullptr || blames_.empty()) {
+      if (disagree == nullptr) {
         continue;
       }
       const auto concerns = [&](std::size_t number) {
@@ -139,7 +140,14 @@ class Blamer {
       auto blame = std::find_if(blames_.begin(), blames_.end(), [&](const Blame& one) {
         return std::any_of(one.violations.begin(), one.violations.end(), concerns);
       });
-      (blame == blames_.end() ? blames_.front() : *blame).violations.push_back(i);
+      if (blame == blames_.end()) {
+        blame = std::find_if(blames_.begin(), blames_.end(),
+                             [](const Blame& one) { return one.suspects.empty(); });
+      }
+      if (blame == blames_.end()) {
+        blame = blames_.insert(blame, Blame{});
+      }
+      blame->violations.push_back(i);
     }
   }
 

@@ -123,9 +123,10 @@ Result<core::PreparedCase> core::serving_case(const Engine& handle, const QkvGeo
     return fail(spec.error());
   }
   if (serving.scenario.empty()) {
-    core::fit_to_engine(*spec, *engine.contract);
+    core::fit_to_engine(*spec, engine.contract());
   }
   const Model one_layer{.name = model,
+                        .model_type = {},
                         .layer_kinds = {{.kind = "all",
                                          .indices = {0},
                                          .geometry = geometry,
@@ -184,11 +185,11 @@ Result<QkvGeometry> make_geometry(QkvGeometry geometry) {
 }
 
 std::string Engine::name() const {
-  return data_->engine.contract->name;
+  return data_->engine.contract().name;
 }
 
 std::string Engine::describes() const {
-  return fmt::format("{} {}", data_->engine.contract->engine, data_->engine.contract->version);
+  return fmt::format("{} {}", data_->engine.contract().engine, data_->engine.contract().version);
 }
 
 Result<Engine> load_engine(const Configs& configs, const std::string& name) {

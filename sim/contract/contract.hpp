@@ -223,6 +223,9 @@ struct Contract {
   std::vector<std::string> extends;  ///< names of the contracts extended, the nearest first
   std::string engine;
   std::string version;
+  /// For which models this is what the file says, where it tells classes of models apart; empty:
+  /// for a layer of no model in particular, and for all that no variant is for.
+  std::string variant;
   std::vector<std::string> source;
   std::string notes;
   std::string program;  ///< rounding program, by name

@@ -142,6 +142,15 @@ Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
   return document;
 }
 
+Result<ContractDocument> ContractDocument::variant(std::size_t i) const {
+  const JsonView entry(json_.at("variants").at(i), "", fmt::format("/variants/{}", i));
+  ContractDocument document = *this;
+  if (auto made = document.make_edits(entry); !made) {
+    return fail(made.error());
+  }
+  return document;
+}
+
 Result<void> ContractDocument::apply(const JsonView& child) {
   if (auto few = check_count(child); !few) {
     return few;
@@ -153,6 +162,10 @@ Result<void> ContractDocument::apply(const JsonView& child) {
       wrote(pointer_step(key), value);
     }
   }
+  return make_edits(child);
+}
+
+Result<void> ContractDocument::make_edits(const JsonView& child) {
   for (const auto* verb : {"replace", "add"}) {
     if (auto edited = edit(child, verb); !edited) {
       return edited;
@@ -260,7 +273,8 @@ void ContractDocument::wrote(const std::string& pointer, const JsonView& where) 
   while (entry != origin_.end() && entry->first.starts_with(below)) {
     entry = origin_.erase(entry);
   }
-  origin_[pointer] = where.place();
+  const std::string written = where.place();
+  origin_[pointer] = written.starts_with('#') ? place(written.substr(1)) : written;
 }
 
 std::string ContractDocument::place(const std::string& pointer) const {

@@ -25,6 +25,10 @@ class ContractDocument {
   static Result<ContractDocument> parse(std::string_view text, const std::filesystem::path& file,
                                         const std::filesystem::path& configs);
 
+  /// The document with the changes that entry `i` of its `variants` makes. Refused: as by `read`.
+  /// Precondition: there is such an entry, an object.
+  [[nodiscard]] Result<ContractDocument> variant(std::size_t i) const;
+
   [[nodiscard]] const Json& json() const { return json_; }
   /// File and JSON pointer at which the value now standing at `pointer` was written. Precondition:
   /// a JSON pointer.
@@ -41,6 +45,7 @@ class ContractDocument {
   static Result<ContractDocument> parse_below(std::string_view text,
                                               const std::filesystem::path& file, Chain& chain);
   Result<void> apply(const JsonView& child);
+  Result<void> make_edits(const JsonView& child);
   Result<void> edit(const JsonView& child, const std::string& verb);
   Result<void> remove(const JsonView& child);
   void wrote(const std::string& pointer, const JsonView& where);

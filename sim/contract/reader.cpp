@@ -4,6 +4,7 @@
 #include "sim/contract/document.hpp"
 #include "sim/contract/sections.hpp"
 #include "sim/contract/sites.hpp"
+#include "sim/contract/variants.hpp"
 #include "sim/contract/words.hpp"
 
 namespace tplora::core {
@@ -90,7 +91,8 @@ Result<Contract> read_sections(const ContractDocument& document) {
   const Fields root(
       JsonView(document.json(), ""), errors,
       {"format", "engine", "version", "source", "notes", "program", "claims", "let", "checks",
-       "owns", "weight", "lora_b", "lora_a", "kernel", "pool", "view", "scaling", "bug"});
+       "owns", "weight", "lora_b", "lora_a", "kernel", "pool", "view", "scaling", "bug",
+       "variants"});
   read_head(root, contract);
   read_claims(root, formulas, contract);
   read_lets(root, formulas, contract);
@@ -125,7 +127,83 @@ Result<Contract> compile(const ContractDocument& document, const std::filesystem
   return contract;
 }
 
+/// An entry of `variants`, but for what it changes.
+struct VariantHead {
+  VariantCondition condition;
+  std::string say;
+  std::vector<std::string> source;
+};
+
+VariantHead read_variant(const JsonView& entry, FirstError& errors) {
+  const Fields fields(
+      entry, errors,
+      {"model_types", "modules", "say", "source", "replace", "add", "remove"});
+  VariantHead head{.condition = {.model_types = fields.texts("model_types", Need::optional),
+                                 .modules = fields.texts("modules", Need::optional)},
+                   .say = fields.text("say"),
+                   .source = fields.texts("source", Need::optional)};
+  if (head.condition.model_types.empty() && head.condition.modules.empty()) {
+    errors.refuse(entry.error("a variant without model_types and modules would hold for "
+                              "every layer, expected one of the two with at least one name"));
+  }
+  return head;
+}
+
+Result<std::vector<VariantHead>> read_variants(const ContractDocument& document) {
+  FirstError errors;
+  const JsonView root(document.json(), "");
+  std::vector<VariantHead> heads;
+  if (const auto list = root.find("variants")) {
+    const auto entries = list->elements();
+    if (!entries) {
+      return fail(where_written(entries.error(), document));
+    }
+    for (const JsonView& entry : *entries) {
+      heads.push_back(read_variant(entry, errors));
+    }
+  }
+  if (!errors.none()) {
+    return fail(where_written(errors.result().error(), document));
+  }
+  return heads;
+}
+
+Result<ContractSet> compile_set(const ContractDocument& document,
+                                const std::filesystem::path& file) {
+  auto base = compile(document, file);
+  if (!base) {
+    return fail(base.error());
+  }
+  const auto heads = read_variants(document);
+  if (!heads) {
+    return fail(heads.error());
+  }
+  std::vector<ContractSet::Variant> variants;
+  for (std::size_t i = 0; i < heads->size(); ++i) {
+    const VariantHead& head = (*heads)[i];
+    const auto changed = document.variant(i);
+    if (!changed) {
+      return fail(where_written(changed.error(), document));
+    }
+    auto contract = compile(*changed, file);
+    if (!contract) {
+      return fail(contract.error());
+    }
+    contract->variant = head.say;
+    contract->source.insert(contract->source.end(), head.source.begin(), head.source.end());
+    variants.push_back({head.condition, std::make_shared<const Contract>(*std::move(contract))});
+  }
+  return ContractSet(std::make_shared<const Contract>(*std::move(base)), std::move(variants));
+}
+
 }  // namespace
+
+Result<ContractSet> read_contract_set(const std::filesystem::path& file,
+                                      const std::filesystem::path& configs) {
+  return ContractDocument::read(file, configs).and_then([&](const ContractDocument& document) {
+    return compile_set(document, file);
+  });
+}
 
 Result<Contract> read_contract(const std::filesystem::path& file,
                                const std::filesystem::path& configs) {

@@ -155,7 +155,9 @@ Result<Model> read_config(const JsonView& root, const std::string& name) {
   if (!kinds) {
     return fail(kinds.error());
   }
-  return Model{.name = name, .layer_kinds = merge_if_alike(std::move(*kinds))};
+  auto type = type_of(root);
+  return Model{
+      .name = name, .model_type = *std::move(type), .layer_kinds = merge_if_alike(std::move(*kinds))};
 }
 
 }  // namespace tplora::core

@@ -110,6 +110,9 @@ struct LayerKind {
 /// A model as far as qkv LoRA under tensor parallelism is concerned.
 struct Model {
   std::string name;
+  /// The whole config's model_type, "qwen3_5_moe", where it is not written the one that its class
+  /// has; empty: a layer of no model in particular.
+  std::string model_type;
   std::vector<LayerKind> layer_kinds;  ///< at least one
 };
 

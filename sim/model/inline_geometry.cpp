@@ -141,6 +141,7 @@ Result<Model> read_inline_geometry(const std::string& text) {
   form.gate = g.q_multiplier == 2 ? GateLayout::per_head : GateLayout::none;
   return Model{
       .name = text,
+      .model_type = {},
       .layer_kinds = {
           {.kind = "all", .indices = {0}, .geometry = g, .why_no_qkv = {}, .checkpoint = form}}};
 }

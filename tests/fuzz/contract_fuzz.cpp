@@ -55,6 +55,7 @@ Case pool_case(const Contract& contract) {
 void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t tp_size) {
   PreparedCase item{.spec = std::move(one),
                     .contract = contract,
+                    .traits = {},
                     .geometry = small_geometry(),
                     .kind = "all",
                     .layers = {0},

@@ -94,10 +94,10 @@ bool takes_case(const Contract& contract, const Case& one) {
   });
 }
 
-bool shows(const Contract& bug, const Contract& engine, const Case& one,
-           const QkvGeometry& geometry, Analyser& analyser) {
-  const LayoutCase input = layout_case(one, geometry);
-  const auto healthy = effects_of(engine, input, analyser);
+/// Whether the bug would show where the item's engine serves its layer as `one`.
+bool shows(const Contract& bug, const PreparedCase& item, const Case& one, Analyser& analyser) {
+  const LayoutCase input = layout_case(one, *item.geometry);
+  const auto healthy = effects_of(*item.contract, input, analyser);
   const auto sick = effects_of(bug, input, analyser);
   return healthy && sick && *healthy != *sick;
 }
@@ -117,7 +117,7 @@ std::optional<Case> near_case(const Contract& bug, const PreparedCase& item, Ana
       Case one = item.spec;
       one.tp_size = size;
       one.max_lora_rank *= room;
-      if (size % one.dp_size == 0 && shows(bug, *item.contract, one, *item.geometry, analyser)) {
+      if (size % one.dp_size == 0 && shows(bug, item, one, analyser)) {
         return one;
       }
     }
@@ -132,26 +132,29 @@ constexpr const char* kScenario =
 
 Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
   BugCatalogue catalogue(configs);
-  std::map<std::string, std::shared_ptr<const Contract>> engines;  // many bugs extend one
+  std::map<std::string, std::shared_ptr<const ContractSet>> engines;  // many bugs extend one
   for (const std::string& name : list_contracts(configs.root, "bugs")) {
-    auto contract = load_contract(name, configs.root);
-    if (!contract) {
-      return fail(contract.error());
+    auto contracts = load_contract_set(name, configs.root);
+    if (!contracts) {
+      return fail(contracts.error());
     }
-    auto record = read_bug_record(contract->file);
+    const Contract& bug = *contracts->base();
+    auto record = read_bug_record(bug.file);
     if (!record) {
       return fail(record.error());
     }
-    if (*record && !contract->extends.empty()) {
-      auto& healthy = engines[contract->extends.front()];
+    if (*record && !bug.extends.empty()) {
+      auto& healthy = engines[bug.extends.front()];
       if (!healthy) {
-        auto engine = load_contract(contract->extends.front(), configs.root);
+        auto engine = load_contract_set(bug.extends.front(), configs.root);
         if (!engine) {
           return fail(engine.error());
         }
-        healthy = std::make_shared<const Contract>(*std::move(engine));
+        healthy = std::make_shared<const ContractSet>(*std::move(engine));
       }
-      catalogue.entries_.push_back({**std::move(record), *std::move(contract), healthy});
+      catalogue.entries_.push_back(
+          {**std::move(record), std::make_shared<const ContractSet>(*std::move(contracts)),
+           healthy});
     }
   }
   return catalogue;
@@ -159,14 +162,14 @@ Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
 
 // The record's smallest case under `engine`, if it shows the bug there; else empty.
 std::string BugCatalogue::smallest_case(const Entry& entry, const std::string& engine) const {
-  const Contract& bug = entry.bug;
+  const bool fused = entry.bug->base()->takes_fused_adapters();
   for (const BugRecord::BugCase& published : entry.record.cases) {
     if (published.role != "smallest") {
       continue;
     }
     const std::string rest =
         published.case_line.empty()
-            ? fmt::format(fmt::runtime(kScenario), bug.takes_fused_adapters() ? "fused" : "qkv")
+            ? fmt::format(fmt::runtime(kScenario), fused ? "fused" : "qkv")
             : published.case_line;
     const auto item = parse_scenario(rest).and_then([&](Case scenario) {
       scenario.layer = published.layer.empty() ? scenario.layer : published.layer;
@@ -175,7 +178,7 @@ std::string BugCatalogue::smallest_case(const Entry& entry, const std::string& e
     });
     Analyser analyser;
     if (item && item->geometry &&
-        shows(bug, *item->contract, item->spec, *item->geometry, analyser)) {
+        shows(*entry.bug->of(item->traits), *item, item->spec, analyser)) {
       return print_case(item->spec);
     }
   }
@@ -193,11 +196,13 @@ std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) con
   if (!own || (own->verdict != Verdict::silent && own->verdict != Verdict::crash)) {
     return names;
   }
-  for (const auto& [record, bug, healthy] : entries_) {
+  for (const Entry& entry : entries_) {
+    const Contract& bug = *entry.bug->of(item.traits);
+    const Contract& healthy = *entry.healthy->of(item.traits);
     // Outside its claims a contract does whatever it does: that is not what was published.
     if (bug.name != item.contract->name && takes_case(bug, item.spec) &&
         inside_claims(bug, input.geometry, input.deployment).value_or(false) &&
-        effects_of(bug, input, analyser) == own && effects_of(*healthy, input, analyser) != own) {
+        effects_of(bug, input, analyser) == own && effects_of(healthy, input, analyser) != own) {
       names.push_back(bug.name);
     }
   }
@@ -216,14 +221,14 @@ std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
   Analyser analyser;
   for (const auto& [engine, items] : by_engine) {
     for (const Entry& entry : entries_) {
-      const Contract& bug = entry.bug;
+      const Contract& bug = *entry.bug->base();
       const auto& below = bug.extends;
       if (std::find(below.begin(), below.end(), engine) == below.end() ||
           bug.takes_fused_adapters() != items.front()->contract->takes_fused_adapters()) {
         continue;
       }
       const bool seen = std::any_of(items.begin(), items.end(), [&](const PreparedCase* item) {
-        return shows(bug, *item->contract, item->spec, *item->geometry, analyser);
+        return shows(*entry.bug->of(item->traits), *item, item->spec, analyser);
       });
       if (seen) {
         continue;
@@ -233,7 +238,7 @@ std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
         // Spread over the suite, whose neighbours are often one model at several tp_sizes.
         const PreparedCase& item =
             *items[i * items.size() / std::min(items.size(), kNeighbourhoods)];
-        if (const auto near = near_case(bug, item, analyser)) {
+        if (const auto near = near_case(*entry.bug->of(item.traits), item, analyser)) {
           spot.nearest = print_case(*near);
           break;
         }

@@ -39,8 +39,8 @@ class BugCatalogue {
  private:
   struct Entry {
     BugRecord record;
-    Contract bug;
-    std::shared_ptr<const Contract> healthy;  ///< that the bug's contract extends
+    std::shared_ptr<const ContractSet> bug;
+    std::shared_ptr<const ContractSet> healthy;  ///< that the bug's contract extends
   };
   explicit BugCatalogue(ConfigFolders configs) : configs_(std::move(configs)) {}
   [[nodiscard]] std::string smallest_case(const Entry& entry, const std::string& engine) const;

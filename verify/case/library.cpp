@@ -10,9 +10,16 @@
 namespace tplora::core {
 namespace {
 
-/// The rounding program says where the factor is multiplied; pool.scale must not contradict it.
-Result<void> check_scale(const Contract& contract) {
-  const auto steps = find_program(contract.program)->load_b;
+/// The rounding program is known, and pool.scale does not contradict where it multiplies by the
+/// factor.
+Result<void> check_program(const Contract& contract) {
+  const RoundingProgram* program = find_program(contract.program);
+  if (program == nullptr) {
+    return fail(fmt::format("rounding program \"{}\" is not known, see `tplora list programs`",
+                            contract.program),
+                contract.file + "#/program");
+  }
+  const auto steps = program->load_b;
   const bool folds = std::find(steps.begin(), steps.end(), Step::scale) != steps.end();
   if (folds == (contract.pool.scale != PoolScale::table)) {
     return {};
@@ -74,22 +81,21 @@ const std::vector<std::string>& Library::all_models() {
   return *all_models_;
 }
 
-Result<std::shared_ptr<const Contract>> Library::contract(const std::string& argument) {
+Result<std::shared_ptr<const ContractSet>> Library::contract(const std::string& argument) {
   auto& entry = contracts_[argument];
   if (!entry) {
-    auto contract = load_contract(argument, configs_.root);
-    if (!contract) {
-      return fail(contract.error());
+    auto contracts = load_contract_set(argument, configs_.root);
+    if (!contracts) {
+      return fail(contracts.error());
     }
-    if (find_program(contract->program) == nullptr) {
-      return fail(fmt::format("rounding program \"{}\" is not known, see `tplora list programs`",
-                              contract->program),
-                  contract->file + "#/program");
+    auto checked = check_program(*contracts->base());
+    for (const ContractSet::Variant& variant : contracts->variants()) {
+      checked = checked.and_then([&] { return check_program(*variant.contract); });
     }
-    if (auto scale = check_scale(*contract); !scale) {
-      return fail(scale.error());
+    if (!checked) {
+      return fail(checked.error());
     }
-    entry = std::make_shared<const Contract>(std::move(*contract));
+    entry = std::make_shared<const ContractSet>(*std::move(contracts));
   }
   return entry;
 }
@@ -119,34 +125,32 @@ Result<std::vector<PreparedCase>> Library::prepare(const Case& one) {
 
 Result<LoadedEngine> load_engine(const std::string& argument, const ConfigFolders& configs) {
   Library library(configs);
-  auto contract = library.contract(argument);
+  auto contracts = library.contract(argument);
   auto bug = library.bug_record(argument);
-  if (const auto error = first_error(contract, bug)) {
+  if (const auto error = first_error(contracts, bug)) {
     return fail(*error);
   }
-  return LoadedEngine{argument, *std::move(contract), *std::move(bug)};
+  return LoadedEngine{argument, *std::move(contracts), *std::move(bug)};
 }
 
 Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,
                                                  const LoadedEngine& engine) {
-  const Contract& contract = *engine.contract;
-  if (auto adapters = check_adapters(one, contract); !adapters) {
-    return fail(adapters.error());
-  }
-  if (auto accumulator = check_accumulator(one, contract); !accumulator) {
-    return fail(accumulator.error());
-  }
-  const auto chosen = choose_slots(one, contract.pool);
-  if (!chosen) {
-    return fail(chosen.error());
-  }
   std::vector<PreparedCase> cases;
   for (const LayerKind& kind : model.layer_kinds) {
     if (!one.layer.empty() && kind.kind != one.layer) {
       continue;
     }
+    ModelTraits traits = traits_of(model, kind);
+    const auto& contract = engine.contracts->of(traits);
+    const auto chosen = check_adapters(one, *contract)
+                            .and_then([&] { return check_accumulator(one, *contract); })
+                            .and_then([&] { return choose_slots(one, contract->pool); });
+    if (!chosen) {
+      return fail(chosen.error());
+    }
     PreparedCase prepared{.spec = *chosen,
-                          .contract = engine.contract,
+                          .contract = contract,
+                          .traits = std::move(traits),
                           .geometry = kind.geometry,
                           .kind = kind.kind,
                           .layers = kind.indices,

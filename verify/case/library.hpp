@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/contract/variants.hpp"
 #include "sim/model/model_source.hpp"
 #include "verify/case/prepared_case.hpp"
 
@@ -23,7 +24,7 @@ class Library {
 
   /// A name or a path. Refused: also a contract whose rounding program is not known, or contradicts
   /// where its pool multiplies by the scaling.
-  [[nodiscard]] Result<std::shared_ptr<const Contract>> contract(const std::string& argument);
+  [[nodiscard]] Result<std::shared_ptr<const ContractSet>> contract(const std::string& argument);
 
   /// The published bug that a contract is; null where its file has no bug record.
   [[nodiscard]] Result<std::shared_ptr<const BugRecord>> bug_record(const std::string& argument);
@@ -39,22 +40,25 @@ class Library {
   const ConfigFolders& configs_;
   std::optional<std::vector<std::string>> all_models_;
   std::map<std::string, std::shared_ptr<const Model>> models_;
-  std::map<std::string, std::shared_ptr<const Contract>> contracts_;
+  std::map<std::string, std::shared_ptr<const ContractSet>> contracts_;
   std::map<std::string, std::shared_ptr<const BugRecord>> bug_records_;
 };
 
 /// An engine's contract, read.
 struct LoadedEngine {
   std::string argument;  ///< what the user called it
-  std::shared_ptr<const Contract> contract;
+  std::shared_ptr<const ContractSet> contracts;
   std::shared_ptr<const BugRecord> bug;  ///< the published bug that the contract is, if it is one
+  /// For a layer of no model in particular.
+  [[nodiscard]] const Contract& contract() const { return *contracts->base(); }
 };
 
 /// Refused: as by Library::contract and Library::bug_record.
 [[nodiscard]] Result<LoadedEngine> load_engine(const std::string& argument,
                                                const ConfigFolders& configs);
 
-/// Every layer kind of the model, or the one that the case names, as one case each. What the case
+/// Every layer kind of the model, or the one that the case names, as one case each, under the
+/// variant of the contract that is for it. What the case
 /// calls its model and engine is not looked at. Refused: adapters in a form that the engine does
 /// not take, a matrix unit that its rounding program has no use for, steps that its pool cannot do.
 [[nodiscard]] Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,

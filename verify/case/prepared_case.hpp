@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sim/base/result.hpp"
-#include "sim/contract/contract.hpp"
+#include "sim/contract/variants.hpp"
 #include "sim/model/geometry.hpp"
 #include "verify/case/bug_record.hpp"
 #include "verify/case/case.hpp"
@@ -34,7 +34,8 @@ struct Expectation {
 /// verdict is not_applicable.
 struct PreparedCase {
   Case spec;  ///< what was asked
-  std::shared_ptr<const Contract> contract;
+  std::shared_ptr<const Contract> contract;  ///< the variant that is for `traits`
+  ModelTraits traits;
   std::optional<QkvGeometry> geometry;
   std::string kind;                  ///< the layer kind's name
   std::vector<std::int64_t> layers;  ///< indices of the layers of this kind

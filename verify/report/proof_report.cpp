@@ -78,7 +78,7 @@ std::string other_adapters(const ProofReport& report) {
   }
   return fmt::format("at D = {}: r from 1 on at tp_size up to {}, r = tp_size{}",
                      head_dim_of_other_adapters(report.range), kMaxTpOfEveryRank,
-                     report.engine.contract->takes_fused_adapters()
+                     report.engine.contract().takes_fused_adapters()
                          ? ""
                          : ", each set of q, k and v with r = R-1");
 }
@@ -198,13 +198,13 @@ Json class_json(const ClassCoverage& coverage, const std::array<const char*, 3>&
 
 Json report_json(const ProofReport& report) {
   Json claims = Json::array();
-  for (const Claim& claim : report.engine.contract->claims) {
+  for (const Claim& claim : report.engine.contract().claims) {
     claims.push_back({{"that", claim.that.text()}, {"say", claim.say}});
   }
   const auto& coverage = report.proof.coverage;
   return {{"engine", report.engine.argument},
-          {"version", report.engine.contract->version},
-          {"file", report.engine.contract->file},
+          {"version", report.engine.contract().version},
+          {"file", report.engine.contract().file},
           {"holds", report.proof.holds()},
           {"claims", std::move(claims)},
           {"range",
@@ -263,7 +263,7 @@ std::string proof_text(const ProofReport& report) {
     text = fmt::format("{}: consistent for {}\n", report.engine.argument, counts(proof.claimed));
   }
   text += fmt::format("  range: {}\n", range_text(report.range));
-  for (const Claim& claim : report.engine.contract->claims) {
+  for (const Claim& claim : report.engine.contract().claims) {
     text += fmt::format("  claimed where {}: {}\n", claim.that.text(), claim.say);
   }
   text += coverage_text(proof);
@@ -298,7 +298,7 @@ std::string comparison_text(const ComparisonReport& report) {
       fmt::format("{} against {}: {} of {} cases got worse, {} better\n", report.engine.argument,
                   report.base.argument, found.worse(), found.points, found.better());
   text += fmt::format("  range: {}\n", range_text(report.range));
-  for (const Claim& claim : report.base.contract->claims) {
+  for (const Claim& claim : report.base.contract().claims) {
     text += fmt::format("  of what {} claims: {}: {}\n", report.base.argument, claim.that.text(),
                         claim.say);
   }

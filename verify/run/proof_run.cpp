@@ -13,7 +13,7 @@ namespace {
 
 /// A point as a case that `replay` takes.
 Case case_of(const ProofPoint& point, const LoadedEngine& engine) {
-  const Contract& contract = *engine.contract;
+  const Contract& contract = engine.contract();
   Case one;
   one.model = print_inline_geometry(proof_case(contract, point).geometry);
   one.engine = engine.argument;
@@ -58,10 +58,10 @@ Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& r
   ProofReport report;
   report.engine = engine;
   report.range = range;
-  report.proof = prove(*engine.contract, range, jobs, progress);
+  report.proof = prove(engine.contract(), range, jobs, progress);
   if (report.proof.bad_point) {
     const auto at = report_at(*report.proof.bad_point, engine, names);
-    return fail(at ? bad_claim(*engine.contract) : at.error());
+    return fail(at ? bad_claim(engine.contract()) : at.error());
   }
   const Proof& proof = report.proof;
   for (const auto& [point, target] :
@@ -86,18 +86,18 @@ Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& r
 Result<ComparisonReport> compare_engines(const LoadedEngine& base, const LoadedEngine& engine,
                                          const ProofRange& range, int jobs, const FaultNames& names,
                                          const std::function<void(double)>& progress) {
-  if (base.contract->takes_fused_adapters() != engine.contract->takes_fused_adapters()) {
+  if (base.contract().takes_fused_adapters() != engine.contract().takes_fused_adapters()) {
     return fail(
         fmt::format("{} takes {} adapters and {} does not, expected contracts that take the "
                     "same",
-                    base.argument, base.contract->takes_fused_adapters() ? "fused" : "separate",
+                    base.argument, base.contract().takes_fused_adapters() ? "fused" : "separate",
                     engine.argument));
   }
   ComparisonReport report{
       .base = base,
       .engine = engine,
       .range = range,
-      .comparison = prove_against(*base.contract, *engine.contract, range, jobs, progress),
+      .comparison = prove_against(base.contract(), engine.contract(), range, jobs, progress),
       .worse = {}};
   const Comparison& found = report.comparison;
   if (found.bad_point) {
@@ -106,7 +106,7 @@ Result<ComparisonReport> compare_engines(const LoadedEngine& base, const LoadedE
         return fail(at.error());
       }
     }
-    return fail(bad_claim(*base.contract));
+    return fail(bad_claim(base.contract()));
   }
   for (std::size_t to = found.from_to.size(); to-- > 0;) {
     for (std::size_t from = 0; from < to; ++from) {

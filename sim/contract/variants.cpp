@@ -17,16 +17,6 @@ bool lists(const std::vector<std::string>& list, const std::string& word) {
 
 }  // namespace
 
-ModelTraits traits_of(const Model& model, const LayerKind& kind) {
-  ModelTraits traits{.model_type = model.model_type, .modules = {}};
-  if (!traits.model_type.empty()) {
-    std::string_view names = kind.checkpoint.tensors;
-    names = names.substr(0, names.find(' '));  // "... or cross_attn...." has the same modules
-    traits.modules = names.substr(names.rfind('.') + 1);
-  }
-  return traits;
-}
-
 bool VariantCondition::holds_for(const ModelTraits& traits) const {
   return lists(model_types, traits.model_type) && lists(modules, traits.modules);
 }

@@ -4,12 +4,10 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "sim/base/result.hpp"
 #include "sim/contract/contract.hpp"
-#include "sim/model/geometry.hpp"
 
 namespace tplora::core {
 
@@ -19,7 +17,6 @@ struct ModelTraits {
   std::string modules;     ///< of q, k and v as the checkpoint and adapters call them,
                            ///< "q_proj,k_proj,v_proj" or "W_pack"; empty: not known
 };
-[[nodiscard]] ModelTraits traits_of(const Model& model, const LayerKind& kind);
 
 /// An entry of `variants`: what of a model it is for. A list that is empty is not looked at.
 struct VariantCondition {

@@ -130,7 +130,24 @@ constexpr ClassDefaults kDefaults[] = {
     {"zamba2", 2560, 32, 0, 0},
 };
 
+/// Given null, these classes of the Hugging Face library (5.19, instantiated with 8 heads) show 8;
+/// dbrx takes the count from attn_config, gpt_bigcode from multi_query (configuration_*.py).
+constexpr std::string_view kWithKvHeads =
+    "afmoe apertus arcee aria_text bamba bitnet cohere cohere2 cohere2_moe "
+    "cohere_compass_text cosmos3_edge_text csm dbrx deepseek_ocr2_text deepseek_v2 "
+    "deepseek_v3 diffllama doge dots1 ernie4_5 eurobert falcon_h1 flex_olmo glm4v_text "
+    "glm_image_text gpt_bigcode granite granite4_vision_text granite_swa granitemoe "
+    "granitemoe_swa granitemoehybrid granitemoeshared hunyuan_v1_dense hunyuan_v1_moe "
+    "hunyuan_vl_text hyperclovax jais2 kimi_linear llama longcat_flash minicpm3 mistral4 "
+    "nanochat olmo olmo2 olmo3 olmo_hybrid olmoe paddleocr_vl_text phi phi3 phi4_multimodal "
+    "qwen2 qwen2_5_omni_text qwen2_5_vl_text qwen2_vl_text qwen3 qwen3_vl_text "
+    "recurrent_gemma seed_oss smollm3 zamba2";
+
 }  // namespace
+
+std::string_view classes_with_kv_heads() {
+  return kWithKvHeads;
+}
 
 std::span<const ClassDefaults> class_defaults() {
   return kDefaults;

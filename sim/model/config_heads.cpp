@@ -103,6 +103,9 @@ void set_shown_values(const ConfigContext& context, QkvGeometry& g) {
   g.config_num_attention_heads = shown_value(context, Key::num_attention_heads);
   g.config_num_key_value_heads = shown_value(context, Key::num_key_value_heads);
   g.config_head_dim = shown_value(context, Key::head_dim);
+  if (context.shows_kv_heads && !context.config.find_not_null(key_name(Key::num_key_value_heads))) {
+    g.config_num_key_value_heads = g.num_key_value_heads;
+  }
   if (context.rule->shows_num_attention_heads) {
     g.config_num_attention_heads = g.num_attention_heads;
   }

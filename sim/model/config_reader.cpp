@@ -119,6 +119,7 @@ Result<ConfigContext> find_decoder(const JsonView& root) {
   }
   context.rule = row_of(family_rules(), *type);
   context.defaults = row_of(class_defaults(), *type);
+  context.shows_kv_heads = has_word(classes_with_kv_heads(), *type);
   return context.rule != nullptr ? Result<ConfigContext>(context) : unknown_family(context.config);
 }
 

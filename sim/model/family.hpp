@@ -28,6 +28,9 @@ struct ConfigContext {
   /// the class's default; at the top of a file hidden_size and num_attention_heads are always
   /// written.
   bool nested = false;
+  /// The class answers num_key_value_heads with the count that it settled on where the file leaves
+  /// the key out, or has a null there.
+  bool shows_kv_heads = false;
 };
 
 /// A true-or-false property: the value of the first of `keys` (separated by spaces) that is there,
@@ -100,6 +103,8 @@ struct ClassDefaults {
 [[nodiscard]] std::span<const WrapperRule> wrapper_rules();
 [[nodiscard]] std::span<const ClassName> class_names();
 [[nodiscard]] std::span<const ClassDefaults> class_defaults();
+/// model_types, separated by spaces, of the classes that always show num_key_value_heads.
+[[nodiscard]] std::string_view classes_with_kv_heads();
 
 /// Whether `word` is one of the words of `list`, which are separated by spaces.
 [[nodiscard]] bool has_word(std::string_view list, std::string_view word);

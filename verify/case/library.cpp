@@ -60,6 +60,16 @@ Result<void> check_accumulator(const Case& one, const Contract& contract) {
   return {};
 }
 
+ModelTraits traits_of(const Model& model, const LayerKind& kind) {
+  ModelTraits traits{.model_type = model.model_type, .modules = {}};
+  if (!traits.model_type.empty()) {
+    std::string_view names = kind.checkpoint.tensors;
+    names = names.substr(0, names.find(' '));  // "... or cross_attn...." has the same modules
+    traits.modules = names.substr(names.rfind('.') + 1);
+  }
+  return traits;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Model>> Library::model(const std::string& argument) {

@@ -98,6 +98,7 @@ std::string layout_json(const std::vector<LayerReport>& layers, std::size_t show
   for (const Finding& finding : main.findings) {
     findings.push_back(finding_json(finding, line));
   }
+  json["variant"] = main.item.contract->variant;
   json["findings"] = std::move(findings);
   json["same_as"] = main.same_as;
   Json ranks = Json::array();

@@ -222,6 +222,9 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
                       one.layer.empty() ? "" : " " + one.layer, item.contract->name, one.tp_size,
                       verdict_name(analysis.verdict), geometry_text(*item.geometry));
   text += fmt::format("  checkpoint: {}\n", checkpoint_text(item.checkpoint));
+  if (!item.contract->variant.empty()) {
+    text += fmt::format("  rules of {} for {}\n", item.contract->name, item.contract->variant);
+  }
   text +=
       fmt::format("  a shape assertion alone would {}\n", analysis.shape_check ? "pass" : "fail");
   text += unclaimed_text(item);

@@ -106,6 +106,32 @@ def merged(name):
     return contract
 
 
+def condition(variant):
+    """For which models a variant is, in words."""
+    words = []
+    if "modules" in variant:
+        words.append("modules " + ", ".join(f"`{name}`" for name in variant["modules"]))
+    types = variant.get("model_types", [])
+    if types == ["*"]:
+        words.append("every other model_type")
+    elif types:
+        words.append("model_type " + ", ".join(f"`{name}`" for name in types))
+    return "; ".join(words)
+
+
+def variant_lines(contract):
+    variants = contract.get("variants", [])
+    lines = ["By class of models (the first that fits):", "", "| models | what holds for them | conditions |", "|---|---|---|"]
+    for variant in variants:
+        changes = [f"`{pointer.split('/')[-1]}` is `{value}`" for pointer, value in variant.get("replace", {}).items()]
+        for value in variant.get("add", {}).values():
+            ends = {"refused": "refused", "crash": "crash"}.get(value.get("else"), "not claimed")
+            unless = "" if value["that"] == "0 == 1" else f" unless `{value['that']}`"
+            changes.append(f"{ends}{unless}: {value['say']}")
+        lines.append(f"| {variant['say']} | {'; '.join(changes) or 'the rules above'} | {condition(variant)} |")
+    return lines + [""] if variants else []
+
+
 def section(proof, models, found, sizes):
     name = proof["engine"]
     contract = merged(name)
@@ -131,6 +157,7 @@ def section(proof, models, found, sizes):
     unclaimed = {m for t in sizes for m in found.get((name, t, "unclaimed"), [])}
     if unclaimed:
         lines += [f"Outside the claims, nothing said about them: {len(unclaimed)} models: {names(unclaimed)}.", ""]
+    lines += variant_lines(contract)
     if contract.get("notes"):
         lines += [f"Notes: {contract['notes']}", ""]
     return lines + ["Read in: " + "; ".join(contract.get("source", [])) + ".", ""]

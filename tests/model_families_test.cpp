@@ -49,7 +49,7 @@ TEST_CASE("kv heads without a key are all heads, or what the family's flag says"
   std::string mha = kLlama;
   mha.erase(mha.find(", \"num_key_value_heads\": 8"), 26);
   CHECK(geometry_of(mha).num_key_value_heads == 32);
-  CHECK(geometry_of(mha).config_num_key_value_heads == 0);
+  CHECK(geometry_of(mha).config_num_key_value_heads == 32);
 
   const std::string bigcode =
       R"({"model_type": "gpt_bigcode", "n_embd": 64, "n_head": 8, "n_layer": 2)";

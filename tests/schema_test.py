@@ -89,6 +89,7 @@ def main():
     good = json.loads((ROOT / "configs" / "engines" / "vllm.json").read_text())
     mistakes = [
         changed(good, "surprise", 1),
+        changed(good, "variants", [{"model_types": ["llama"]}]),
         changed(good, "format", "tplora-contract/9"),
         changed(good, "lora_b", "fit", "loose"),
         changed(good, "lora_b", "buffers", {}),

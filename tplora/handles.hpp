@@ -40,7 +40,7 @@ struct Access {
   static const ReportData& of(const Report& report) { return *report.data_; }
 };
 
-/// The case that a Serving asks for, on a layer of its own. Refused: as by `check`.
+/// The case that a Serving asks for, on a layer of no model in particular. Refused: as by `check`.
 Result<PreparedCase> serving_case(const Engine& engine, const QkvGeometry& geometry,
                                   const Serving& serving);
 

@@ -105,19 +105,17 @@ core::Case standard_scenario() {
   return one;
 }
 
-}  // namespace
-
-Result<core::PreparedCase> core::serving_case(const Engine& handle, const QkvGeometry& geometry,
-                                              const Serving& serving) {
-  const LoadedEngine& engine = Access::of(handle).engine;
+/// A case on the only layer kind of `model`, which a case line calls model.name.
+Result<core::PreparedCase> case_on(const Engine& handle, const Model& model,
+                                   const QkvGeometry& geometry, const Serving& serving) {
+  const core::LoadedEngine& engine = core::Access::of(handle).engine;
   if (auto valid = validate(geometry); !valid) {
     return fail(valid.error());
   }
   Result<core::Case> scenario =
       serving.scenario.empty() ? standard_scenario() : core::parse_scenario(serving.scenario);
-  const std::string model = core::print_inline_geometry(geometry);
   auto spec = scenario.and_then([&](core::Case one) {
-    return core::with_deployment(std::move(one), model, engine.argument, serving.tp_size);
+    return core::with_deployment(std::move(one), model.name, engine.argument, serving.tp_size);
   });
   if (!spec) {
     return fail(spec.error());
@@ -125,20 +123,30 @@ Result<core::PreparedCase> core::serving_case(const Engine& handle, const QkvGeo
   if (serving.scenario.empty()) {
     core::fit_to_engine(*spec, engine.contract());
   }
-  const Model one_layer{.name = model,
-                        .model_type = {},
-                        .layer_kinds = {{.kind = "all",
-                                         .indices = {0},
-                                         .geometry = geometry,
-                                         .why_no_qkv = {},
-                                         .checkpoint = {}}}};
-  auto items = core::prepare_layers(*spec, one_layer, engine);
+  auto items = core::prepare_layers(*spec, model, engine);
   if (!items) {
     return fail(items.error());
   }
   core::PreparedCase item = std::move(items->front());
   item.numbers = serving.numbers;
   return item;
+}
+
+}  // namespace
+
+Result<core::PreparedCase> core::serving_case(const Engine& engine, const QkvGeometry& geometry,
+                                              const Serving& serving) {
+  if (auto valid = validate(geometry); !valid) {
+    return fail(valid.error());
+  }
+  const Model one_layer{.name = core::print_inline_geometry(geometry),
+                        .model_type = {},
+                        .layer_kinds = {{.kind = "all",
+                                         .indices = {0},
+                                         .geometry = geometry,
+                                         .why_no_qkv = {},
+                                         .checkpoint = {}}}};
+  return case_on(engine, one_layer, geometry, serving);
 }
 
 std::string version() {
@@ -208,6 +216,21 @@ std::string Report::text() const {
 std::string Report::json() const {
   core::ensure(data_ != nullptr, kNotMoved);
   return core::layout_json(data_->layers, 0);
+}
+
+Result<Report> check(const Engine& engine, const Model& model, const LayerKind& kind,
+                     const Serving& serving) {
+  if (!kind.geometry) {
+    return fail(
+        fmt::format("layer kind {} of {} has no qkv projection, expected one with a geometry: {}",
+                    kind.kind, model.name, kind.why_no_qkv));
+  }
+  const Model one_kind{.name = model.name, .model_type = model.model_type, .layer_kinds = {kind}};
+  const core::EngineData& data = core::Access::of(engine);
+  return case_on(engine, one_kind, *kind.geometry, serving).and_then([&](core::PreparedCase item) {
+    item.spec.layer = model.layer_kinds.size() > 1 ? kind.kind : "";
+    return report_on(std::move(item), *data.names);
+  });
 }
 
 Result<Report> check(const Engine& engine, const QkvGeometry& geometry, const Serving& serving) {

@@ -3,7 +3,7 @@
 //   const auto configs = tplora::open_configs(TPLORA_CONFIGS_DIR);
 //   const auto engine = tplora::load_engine(*configs, "sglang");
 //   const auto model = tplora::load_model(*configs, "Qwen/Qwen3-4B");
-//   const auto report = tplora::check(*engine, *model->layer_kinds[0].geometry, {.tp_size = 4});
+//   const auto report = tplora::check(*engine, *model, model->layer_kinds[0], {.tp_size = 4});
 //   if (report && report->verdict != tplora::Verdict::consistent) { std::cerr << report->text(); }
 //
 // docs/api.md is the guide; its program is compiled and run by the tests. Rules for all of it:
@@ -164,7 +164,15 @@ class Report {
 /// verdict. Refused: a geometry that `make_geometry` refuses, a Serving with a value out of range,
 /// adapters or tokens that do not exist, a contract with a formula that is undefined here, numbers
 /// that no machine would finish.
+///
+/// An engine may do something else with some classes of models (`variants` of a contract). A bare
+/// geometry is of no class: it gets what the contract says of none in particular.
 [[nodiscard]] Result<Report> check(const Engine& engine, const QkvGeometry& geometry,
+                                   const Serving& serving);
+
+/// The same for a layer kind of a model, under what the engine does with that model's class.
+/// Refused: also a layer kind without qkv projection.
+[[nodiscard]] Result<Report> check(const Engine& engine, const Model& model, const LayerKind& kind,
                                    const Serving& serving);
 
 /// The same for a whole case line, which names model and engine itself. Refused: also what

@@ -88,11 +88,10 @@ Result<Contract> read_sections(const ContractDocument& document) {
   contract.symbols = predefined_symbols();
   FormulaReader formulas(document, contract, errors);
   // `bug` is read by those who keep published bugs.
-  const Fields root(
-      JsonView(document.json(), ""), errors,
-      {"format", "engine", "version", "source", "notes", "program", "claims", "let", "checks",
-       "owns", "weight", "lora_b", "lora_a", "kernel", "pool", "view", "scaling", "bug",
-       "variants"});
+  const Fields root(JsonView(document.json(), ""), errors,
+                    {"format", "engine", "version", "source", "notes", "program", "claims", "let",
+                     "checks", "owns", "weight", "lora_b", "lora_a", "kernel", "pool", "view",
+                     "scaling", "bug", "variants"});
   read_head(root, contract);
   read_claims(root, formulas, contract);
   read_lets(root, formulas, contract);
@@ -135,16 +134,16 @@ struct VariantHead {
 };
 
 VariantHead read_variant(const JsonView& entry, FirstError& errors) {
-  const Fields fields(
-      entry, errors,
-      {"model_types", "modules", "say", "source", "replace", "add", "remove"});
+  const Fields fields(entry, errors,
+                      {"model_types", "modules", "say", "source", "replace", "add", "remove"});
   VariantHead head{.condition = {.model_types = fields.texts("model_types", Need::optional),
                                  .modules = fields.texts("modules", Need::optional)},
                    .say = fields.text("say"),
                    .source = fields.texts("source", Need::optional)};
   if (head.condition.model_types.empty() && head.condition.modules.empty()) {
-    errors.refuse(entry.error("a variant without model_types and modules would hold for "
-                              "every layer, expected one of the two with at least one name"));
+    errors.refuse(
+        entry.error("a variant without model_types and modules would hold for "
+                    "every layer, expected one of the two with at least one name"));
   }
   return head;
 }

@@ -13,7 +13,7 @@ namespace tplora::core {
 
 /// What of a model an engine's choice of class and hooks goes by.
 struct ModelTraits {
-  std::string model_type;    ///< of the whole config; empty: a layer of no model in particular
+  std::string model_type;  ///< of the whole config; empty: a layer of no model in particular
   std::string modules;     ///< of q, k and v as the checkpoint and adapters call them,
                            ///< "q_proj,k_proj,v_proj" or "W_pack"; empty: not known
 };

@@ -162,9 +162,9 @@ PlanFailure Scope::check_failure(const Check& check) const {
       .place = {}};
   if (detail_ == Detail::sentences) {
     const std::string used = check.that.used_values(values_);
-    broken.sentence =
-        used.empty() ? check.say  // a condition on nothing is a way to say: never
-                     : fmt::format("{}: {} fails with {}", check.say, check.that.text(), used);
+    broken.sentence = used.empty()
+                          ? check.say  // a condition on nothing is a way to say: never
+                          : fmt::format("{}: {} fails with {}", check.say, check.that.text(), used);
     broken.place = check.that.place();
   }
   return broken;

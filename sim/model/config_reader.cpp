@@ -157,8 +157,9 @@ Result<Model> read_config(const JsonView& root, const std::string& name) {
     return fail(kinds.error());
   }
   auto type = type_of(root);
-  return Model{
-      .name = name, .model_type = *std::move(type), .layer_kinds = merge_if_alike(std::move(*kinds))};
+  return Model{.name = name,
+               .model_type = *std::move(type),
+               .layer_kinds = merge_if_alike(std::move(*kinds))};
 }
 
 }  // namespace tplora::core

@@ -152,9 +152,9 @@ Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
         }
         healthy = std::make_shared<const ContractSet>(*std::move(engine));
       }
-      catalogue.entries_.push_back(
-          {**std::move(record), std::make_shared<const ContractSet>(*std::move(contracts)),
-           healthy});
+      catalogue.entries_.push_back({**std::move(record),
+                                    std::make_shared<const ContractSet>(*std::move(contracts)),
+                                    healthy});
     }
   }
   return catalogue;
@@ -167,10 +167,9 @@ std::string BugCatalogue::smallest_case(const Entry& entry, const std::string& e
     if (published.role != "smallest") {
       continue;
     }
-    const std::string rest =
-        published.case_line.empty()
-            ? fmt::format(fmt::runtime(kScenario), fused ? "fused" : "qkv")
-            : published.case_line;
+    const std::string rest = published.case_line.empty()
+                                 ? fmt::format(fmt::runtime(kScenario), fused ? "fused" : "qkv")
+                                 : published.case_line;
     const auto item = parse_scenario(rest).and_then([&](Case scenario) {
       scenario.layer = published.layer.empty() ? scenario.layer : published.layer;
       return with_deployment(std::move(scenario), published.model, engine, published.tp_size)

@@ -180,8 +180,8 @@ std::string weights_key(const PreparedCase& item) {
 std::string numeric_key(const PreparedCase& item) {
   const QkvGeometry& g = *item.geometry;
   return fmt::format("{} {} {} tp={} dp={} order={} config={},{},{}", weights_key(item),
-                     item.contract->file, item.contract->variant, item.spec.tp_size, item.spec.dp_size,
-                     row_order_name(g.fused_order), g.config_num_attention_heads,
+                     item.contract->file, item.contract->variant, item.spec.tp_size,
+                     item.spec.dp_size, row_order_name(g.fused_order), g.config_num_attention_heads,
                      g.config_num_key_value_heads, g.config_head_dim);
 }
 

@@ -471,6 +471,8 @@ for each in TENSOR_CORES.values():
 def write_contracts(folder):
     """Contracts of every program, for separate and for fused adapters: vllm's, with another program."""
     separate, fused = (json.loads((ENGINES / f"{name}.json").read_text()) for name in ("vllm", "vllm_single_slice"))
+    for contract in (separate, fused):
+        del contract["variants"]  # for models: these layers are of none
     del separate["claims"]  # vLLM cuts v by head_dim; by v_head_dim it is right for every geometry
     separate["lora_b"]["buffers"]["Bv"] = separate["kernel"][2]["rows"] = "n*Dv"
     separate["lora_b"]["copies"][2].update({"from": "g0*Dv", "rows": "n*Dv"})

@@ -10,19 +10,14 @@ auto classes of transformers, and the configs of this repository, name for it.""
 
 import argparse
 import ast
-import collections
 import json
 import pathlib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-AUTO = ("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
-        "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES")
+from model_classes import ROOT, classes_of_types
+
 # Hooks that were read and compute get_default_hidden_dim's head_dim*(heads + 2*KV heads).
 LIKE_DEFAULT = {"Gemma3nForConditionalGeneration", "Llama4ForConditionalGeneration", "NemotronHForCausalLM"}
 GATED = {"Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration"}
-
-# Classes of remote code, as the published config.json names them.
-REMOTE = {"internlm3": {"InternLM3ForCausalLM"}}
 
 
 def read_classes(models):
@@ -45,21 +40,6 @@ def hook(classes, name):
     """The class whose get_hidden_dim `name` uses; None: none of its bases has one."""
     bases, own = classes.get(name, ([], False))
     return name if own else next((found for found in (hook(classes, base) for base in bases) if found), None)
-
-
-def classes_of_types(transformers):
-    types = collections.defaultdict(set)
-    auto = ast.parse((transformers / "transformers/models/auto/modeling_auto.py").read_text())
-    for node in auto.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in AUTO:
-            for model_type, names in ast.literal_eval(node.value.args[0]):
-                types[model_type] |= {names} if isinstance(names, str) else set(names)
-    for path in (ROOT / "configs/models").glob("*/*.json"):
-        config = json.loads(path.read_text())
-        types[config.get("model_type")] |= set(config.get("architectures") or [])
-    for model_type, names in REMOTE.items():
-        types[model_type] |= names
-    return {model_type: names for model_type, names in types.items() if model_type}
 
 
 def listed(variants):

@@ -94,12 +94,15 @@ bool takes_case(const Contract& contract, const Case& one) {
   });
 }
 
-/// Whether the bug would show where the item's engine serves its layer as `one`.
+/// Whether the bug would show where the item's engine serves its layer as `one`. Not where the
+/// engine refuses the model's class: the bug may be of an engine that has other classes.
 bool shows(const Contract& bug, const PreparedCase& item, const Case& one, Analyser& analyser) {
   const LayoutCase input = layout_case(one, *item.geometry);
   const auto healthy = effects_of(*item.contract, input, analyser);
   const auto sick = effects_of(bug, input, analyser);
-  return healthy && sick && *healthy != *sick;
+  const bool served =
+      item.contract->variant.empty() || (healthy && healthy->verdict != Verdict::refused);
+  return healthy && sick && served && *healthy != *sick;
 }
 
 /// Cases of a suite whose neighbourhood is searched for one that shows a bug.

@@ -19,7 +19,7 @@ std::int64_t class_default(const ConfigContext& context, Key key) {
       return context.nested ? context.defaults->num_attention_heads : 0;
     case Key::num_key_value_heads: return context.defaults->num_key_value_heads;
     case Key::head_dim: return context.defaults->head_dim;
-    case Key::num_hidden_layers: return 0;
+    case Key::num_hidden_layers: return context.nested ? context.defaults->num_hidden_layers : 0;
   }
   return 0;
 }
@@ -208,7 +208,7 @@ Result<std::int64_t> layer_count(const ConfigContext& context) {
     return context.config.error(
         fmt::format("num_hidden_layers is {}, expected at most {}", **count, kMaxLayers));
   }
-  return count->value_or(0);
+  return count->value_or(class_default(context, Key::num_hidden_layers));
 }
 
 }  // namespace tplora::core

@@ -96,6 +96,7 @@ struct ClassDefaults {
   std::int64_t num_attention_heads = 0;
   std::int64_t num_key_value_heads = 0;
   std::int64_t head_dim = 0;
+  std::int64_t num_hidden_layers = 0;  ///< 0: not known
 };
 
 /// The tables (family_rules.cpp; family_names.cpp; class_defaults.cpp).

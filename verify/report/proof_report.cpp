@@ -207,6 +207,7 @@ Json report_json(const ProofReport& report) {
           {"file", report.engine.contract().file},
           {"holds", report.proof.holds()},
           {"claims", std::move(claims)},
+          {"variants_not_proved", report.engine.contracts->variants().size()},
           {"range",
            {{"max_heads", report.range.max_heads},
             {"max_tp_size", report.range.max_tp_size},
@@ -265,6 +266,12 @@ std::string proof_text(const ProofReport& report) {
   text += fmt::format("  range: {}\n", range_text(report.range));
   for (const Claim& claim : report.engine.contract().claims) {
     text += fmt::format("  claimed where {}: {}\n", claim.that.text(), claim.say);
+  }
+  if (const auto& variants = report.engine.contracts->variants(); !variants.empty()) {
+    text += fmt::format(
+        "  not in this proof: its {} variants for classes of models (`layout` with a model has "
+        "them)\n",
+        variants.size());
   }
   text += coverage_text(proof);
   text += other_adapters_text(report);

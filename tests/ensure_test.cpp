@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "sim/base/checked.hpp"
 #include "sim/layout/law_delta.hpp"
 #include "sim/layout/row_order.hpp"
 #include "sim/layout/view.hpp"
@@ -80,6 +81,15 @@ TEST_CASE("what costs is checked where a build asks for it, and else not even ev
     CHECK_NOTHROW(fails());
   }
   CHECK(calls == (kChecked ? 1 : 0));
+}
+
+TEST_CASE("a division has a divisor, and a quotient that fits 64 bits", "[ensure]") {
+  CHECK(floor_div(-7, 2) == -4);
+  if (kChecked) {
+    CHECK_THROWS(floor_div(1, 0));
+    CHECK_THROWS(floor_mod(std::numeric_limits<std::int64_t>::min(), -1));
+    CHECK_THROWS(ceil_div(1, 0));
+  }
 }
 
 TEST_CASE("steps name adapters that there are, and slots where they write", "[ensure]") {

@@ -143,6 +143,9 @@ Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
 }
 
 Result<ContractDocument> ContractDocument::variant(std::size_t i) const {
+  ensure(json_.contains("variants") && i < json_.at("variants").size() &&
+             json_.at("variants").at(i).is_object(),
+         "a variant that is made is an entry of the document");
   const JsonView entry(json_.at("variants").at(i), "", fmt::format("/variants/{}", i));
   ContractDocument document = *this;
   if (auto made = document.make_edits(entry); !made) {

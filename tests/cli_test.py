@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,20 @@ class Configs(unittest.TestCase):
         self.assertFalse(pathlib.Path(self.folder.name, used).samefile(pathlib.Path(self.folder.name, "configs")))
         self.assertIn("sglang\n", run("list", "engines").stdout)
         self.assertNotIn("sglang", run("--configs", "configs", "list", "engines").stdout)
+
+
+class Replay(unittest.TestCase):
+    def test_outputs_that_stay_in_fp32_are_shown_in_fp32(self):
+        # Wrong by less than a bf16 can say.
+        with tempfile.TemporaryDirectory() as folder:
+            contract = pathlib.Path(folder) / "off.json"
+            contract.write_text('{"extends": "llama_cpp", "replace": {"/scaling/num": "alpha + 1"}}')
+            done = tplora("replay", f"model=H=2,KV=1,D=4,hidden=16 engine={contract} tp=1 R=4 slots=1 "
+                          "adapters=a:r4:alpha4096:qkv tokens=a,a data=wide dtype=bf16")
+        shown = re.findall(r"is (0x[0-9a-f]+), expected (0x[0-9a-f]+)", done.stdout)
+        self.assertEqual(len(shown), 3, done.stdout)
+        for got, expected in shown:
+            self.assertNotEqual(got, expected)
 
 
 class Layout(unittest.TestCase):

@@ -79,12 +79,17 @@ std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers
   for (const auto& [key, story] : stories) {
     const NumericDifference& d = *story.first;
     const std::int64_t row = d.first_row - d.bits.first_row + d.bits.example_row;
+    // A program may leave its outputs in fp32, whatever the model's dtype.
+    const ScalarType dtype = item.spec.dtype;
+    const bool fits = same_bits(round_to(dtype, d.bits.got), d.bits.got) &&
+                      same_bits(round_to(dtype, d.bits.expected), d.bits.expected);
+    const ScalarType shown = fits ? dtype : ScalarType::fp32;
     text += fmt::format(
         "    {} on tp_ranks {}: {} outputs, tokens {}; first on tp_rank {}: rows {}-{}, token {} "
         "row {} is {:#x}, expected {:#x}\n",
         part_name(d.part), ranges(story.ranks), story.wrong, ranges(d.bits.tokens), d.tp_rank,
-        d.first_row, d.last_row, d.bits.example_token, row, encode(item.spec.dtype, d.bits.got),
-        encode(item.spec.dtype, d.bits.expected));
+        d.first_row, d.last_row, d.bits.example_token, row, encode(shown, d.bits.got),
+        encode(shown, d.bits.expected));
     for (const std::string& line : describe_sources(item, d)) {
       text += fmt::format("      tp_rank {}: {}\n", d.tp_rank, line);
     }

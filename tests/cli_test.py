@@ -57,7 +57,7 @@ class Configs(unittest.TestCase):
         self.assertNotIn("sglang", run("--configs", "configs", "list", "engines").stdout)
 
 
-class Replay(unittest.TestCase):
+class OutputsInFp32(unittest.TestCase):
     def test_outputs_that_stay_in_fp32_are_shown_in_fp32(self):
         # Wrong by less than a bf16 can say.
         with tempfile.TemporaryDirectory() as folder:

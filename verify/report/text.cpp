@@ -117,7 +117,8 @@ std::string story_text(const Story& story) {
   const std::string whose =
       f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
   const std::string what = f.part
-                               ? fmt::format("{} heads {}, rows {}", part_name(*f.part),
+                               ? fmt::format("{} {} {}, rows {}", part_name(*f.part),
+                                             story.heads.size() == 1 ? "head" : "heads",
                                              ranges(story.heads), rows_text(story.rows))
                                : fmt::format("output columns {}-{}", f.first_column, f.last_column);
   return fmt::format("    {}: {}{}: law {}\n      {}found {}, expected {}\n", where, what, whose,

@@ -257,3 +257,63 @@ TEST_CASE("a read past the slot is law bounds in A as in B", "[finding]") {
           std::string::npos);
   }
 }
+
+TEST_CASE("each rank's scaling and each head's owners are told with their own figures",
+          "[finding]") {
+  const auto stories = [](const Contract& contract, std::int64_t tp_size) {
+    std::vector<Story> all;
+    const Checked checked = check(contract, one_adapter(geometry({8, 2, 16}), tp_size));
+    for (const FindingGroup& group : group_findings(checked.findings)) {
+      all.insert(all.end(), group.stories.begin(), group.stories.end());
+    }
+    return all;
+  };
+  int scaled = 0;
+  for (const Story& story :
+       stories(edited("vllm", R"("replace": {"/scaling/num": "alpha*t"})"), 4)) {
+    if (story.first.law == Law::scaling) {
+      ++scaled;
+      REQUIRE(story.ranks.size() == 1);
+      CHECK(story.first.cause.find(fmt::format("alpha*t = {}", 4 * story.ranks[0])) !=
+            std::string::npos);
+    }
+  }
+  CHECK(scaled == 3);  // rank 1 is right
+  std::set<std::vector<std::int64_t>> heads;
+  for (const Story& story :
+       stories(edited("sglang", R"("replace": {"/owns/kv_heads/0": "0"})"), 2)) {
+    if (story.first.violation && std::holds_alternative<WrongOwners>(*story.first.violation)) {
+      heads.insert(story.heads);
+    }
+  }
+  CHECK(heads == std::set<std::vector<std::int64_t>>{{0}, {1}});  // two owners, and none
+}
+
+// Formulas that divide exactly, or not at all, hide the value that a let should have.
+TEST_CASE("a let that a derived contract changed is blamed at every tp_size", "[finding]") {
+  struct Edit {
+    const char* let;
+    const char* text;
+  };
+  for (const auto& [let, text] :
+       {Edit{"width", "(H*gate + KV)*D"}, Edit{"width", "(H*gate + 2*KV)*D//2"},
+        Edit{"width", "(H*gate + 2*KV)*D - 1"}, Edit{"rep", "T >= KV ? 2*T/KV : 1"},
+        Edit{"rep", "1"}, Edit{"g0", "t*n"}, Edit{"n", "T >= KV ? 2 : KV/T"}}) {
+    const Contract wrong =
+        edited("sglang", fmt::format(R"("replace": {{"/let/{}": "{}"}})", let, text));
+    for (const std::int64_t tp_size : {2, 4, 8}) {
+      CAPTURE(let, text, tp_size);
+      const Checked checked = check(wrong, one_adapter(geometry({8, 2, 16}), tp_size));
+      if (checked.verdict != Verdict::consistent) {
+        CHECK(blamed(checked) == std::set<std::string>{fmt::format("#/replace/~1let~1{}", let)});
+      }
+    }
+  }
+}
+
+TEST_CASE("what a check refuses is blamed on nothing else", "[finding]") {
+  const Contract contract = edited("sglang", R"("remove": [])");
+  const Checked checked = check(contract, one_adapter(geometry({8, 2, 16}), 3));
+  CHECK(checked.verdict == Verdict::refused);
+  CHECK(blamed(checked) == std::set<std::string>{"#/checks/0/that"});
+}

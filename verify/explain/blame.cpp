@@ -24,7 +24,8 @@ class Blamer {
 
   std::vector<Blame> run() {
     for (std::size_t i = 0; i < analysis_.failures.size(); ++i) {
-      failure_blamed_.push_back(analysis_.failures[i].verdict == Verdict::refused);
+      const PlanFailure& failure = analysis_.failures[i];
+      failure_blamed_.push_back(failure.verdict == Verdict::refused && is_asserted(failure));
     }
     blamed_.assign(analysis_.violations.size(), false);
     for (std::size_t i = 0; i < failure_blamed_.size(); ++i) {
@@ -45,11 +46,17 @@ class Blamer {
   }
 
  private:
+  /// Whether a check says so. The engine means it: what it refuses needs no cause.
+  [[nodiscard]] bool is_asserted(const PlanFailure& failure) const {
+    const auto itself = search_.failing(failure.place);
+    return itself && itself->suspect.pointer.starts_with("/checks/");
+  }
+
   void blame_failure(std::size_t number) {
     const PlanFailure& failure = analysis_.failures[number];
     std::vector<Found> found;
     if (blames_.size() < kMostRoots) {
-      found = search_.all(Symptoms::of(failure), first_adapter(), wide_ && failure.law == Law::fit);
+      found = search_.all(Symptoms::of(failure), first_adapter(), wide_ && !is_asserted(failure));
     }
     if (failure.law == Law::check) {
       // What fails by itself is itself the first to be asked, unless the contract that is looked at

@@ -11,6 +11,8 @@ namespace {
 
 /// More than any formula has ways.
 constexpr int kMostReasons = 16;
+/// Of a let's value the multiples n/m up to here are looked at.
+constexpr std::int64_t kMostTimes = 8;
 
 void require_of_heads(Ways& ways, std::size_t site) {
   const GroupFacts& facts = ways.facts();
@@ -80,10 +82,36 @@ void require_of_group(Ways& ways, std::size_t site) {
       });
 }
 
-/// By how much let number `let` must grow for a formula to grow by what is required of it, found
-/// along the line through its neighbours.
+/// Values that a let may well have to have: on the line through it and a neighbour, for which
+/// `at` gives what the formula comes to; then simple multiples of what it is. A formula that
+/// divides exactly has no value at most neighbours: a step as wide as the group leads to one that
+/// has.
+template <class At>
+std::vector<std::int64_t> likely_values(std::int64_t now, std::int64_t here, std::int64_t wanted,
+                                        std::int64_t group_size, const At& at) {
+  std::vector<std::int64_t> values;
+  for (const std::int64_t step : {std::int64_t{1}, std::int64_t{-1}, std::int64_t{2},
+                                  std::int64_t{-2}, group_size, -group_size}) {
+    const auto there = at(now + step);
+    if (there && *there != here && *there > -kMaxRows && *there < kMaxRows &&
+        (wanted - here) * step % (*there - here) == 0) {
+      values.push_back(now + (wanted - here) * step / (*there - here));
+    }
+  }
+  for (std::int64_t times = 1; times <= kMostTimes; ++times) {
+    for (std::int64_t parts = 1; parts <= kMostTimes; ++parts) {
+      if (times != parts && now * times % parts == 0) {
+        values.push_back(now * times / parts);
+      }
+    }
+  }
+  return values;
+}
+
+/// By how much let number `let` must grow for a formula to grow by what is required of it.
 std::optional<std::int64_t> solve(const Contract& contract, const RankTrace& trace, std::size_t let,
-                                  const Formula& formula, const Correction& one) {
+                                  const Formula& formula, const Correction& one,
+                                  std::int64_t group_size) {
   std::vector<std::int64_t> values = trace.values;
   for (const auto& [symbol, value] : one.indices) {
     values[static_cast<std::size_t>(symbol)] = value;
@@ -93,14 +121,14 @@ std::optional<std::int64_t> solve(const Contract& contract, const RankTrace& tra
     return formula.evaluate(values_with_let(contract, values, let, value));
   };
   const auto here = at(now);
-  for (const std::int64_t step : {1, -1, 2, -2}) {
-    const auto there = at(now + step);
-    if (!here || !there || *there == *here || (one.delta * step) % (*there - *here) != 0) {
-      continue;
-    }
-    const std::int64_t delta = one.delta * step / (*there - *here);
-    if (const auto reached = at(now + delta); reached && *reached - *here == one.delta) {
-      return delta;
+  const auto small = [](std::int64_t value) { return value > -kMaxRows && value < kMaxRows; };
+  if (!here || !small(now) || !small(*here) || !small(one.delta)) {
+    return std::nullopt;  // nor is any right value as large
+  }
+  const std::int64_t wanted = *here + one.delta;
+  for (const std::int64_t value : likely_values(now, *here, wanted, group_size, at)) {
+    if (at(value) == wanted) {
+      return value - now;
     }
   }
   return std::nullopt;
@@ -120,8 +148,8 @@ void require_of_let(Ways& ways, std::size_t site, const std::vector<Formula*>& f
           continue;  // told by an earlier turn of the rank
         }
         const RankTrace& trace = facts.ranks[static_cast<std::size_t>(one.tp_rank)].trace;
-        if (const auto delta =
-                solve(facts.contract, trace, ways.site(site).entry, *formulas[user], one)) {
+        if (const auto delta = solve(facts.contract, trace, ways.site(site).entry, *formulas[user],
+                                     one, facts.group_size())) {
           corrections.push_back({one.tp_rank, {}, *delta});
         }
       }

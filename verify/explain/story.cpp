@@ -14,29 +14,33 @@ namespace {
 /// the same part of the same delta, and the same kind of thing stands there.
 struct StoryKey {
   std::string cause_place;
-  std::string failure;  ///< of a finding without a violation: what failed
+  std::string cause;  ///< where it is all that is told: with the rank's own figures
   std::size_t kind = 0;
   Law law = Law::check;
   std::optional<Part> part;
   std::optional<Delta> delta;
   std::optional<std::size_t> found_kind;
   std::optional<int> found_adapter;
-  std::int64_t first_column = -1;  ///< where no part is concerned
+  std::optional<std::int64_t> owners;  ///< of a head
+  std::int64_t first_column = -1;      ///< where no part is concerned
   friend auto operator<=>(const StoryKey&, const StoryKey&) = default;
 };
 
 StoryKey key_of(const Finding& finding) {
   StoryKey key{.cause_place = finding.cause_place,
-               .failure = {},
+               .cause = {},
                .kind = 0,
                .law = finding.law,
                .part = finding.part,
                .delta = finding.delta,
                .found_kind = {},
                .found_adapter = {},
+               .owners = {},
                .first_column = finding.part ? -1 : finding.first_column};
+  if (!finding.part && finding.first_column < 0) {
+    key.cause = finding.cause;
+  }
   if (!finding.violation) {
-    key.failure = finding.cause;
     return key;
   }
   key.kind = finding.violation->index() + 1;
@@ -45,6 +49,9 @@ StoryKey key_of(const Finding& finding) {
         if constexpr (requires { v.found; }) {
           key.found_kind = v.found.index();
           key.found_adapter = adapter_of(v.found);
+        }
+        if constexpr (requires { v.owners; }) {
+          key.owners = v.owners;
         }
       },
       *finding.violation);

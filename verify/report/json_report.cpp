@@ -38,21 +38,24 @@ Json rank_json(const DescribedRank& rank) {
 }
 
 Json finding_json(const Finding& finding, const std::string& case_line) {
-  Json json = {{"law", law_name(finding.law)},
-               {"tp_rank", finding.tp_rank},
-               {"part", finding.part ? part_name(*finding.part) : ""},
-               {"message", message(finding)}};
+  Json json = {
+      {"law", law_name(finding.law)}, {"tp_rank", finding.tp_rank}, {"message", message(finding)}};
   if (finding.part) {
+    json["part"] = part_name(*finding.part);
     json["first_head"] = finding.first_head;
     json["last_head"] = finding.last_head;
     json["first_row"] = finding.first_row;
     json["last_row"] = finding.last_row;
   }
-  if (finding.part || finding.first_column >= 0) {
+  if (finding.first_column >= 0) {
     json["first_column"] = finding.first_column;
     json["last_column"] = finding.last_column;
+  }
+  if (finding.delta) {
     json["adapter"] = finding.adapter();
-    json["slot"] = finding.delta ? finding.delta->slot : -1;
+    json["slot"] = finding.delta->slot;
+  }
+  if (finding.part || finding.first_column >= 0) {
     json["expected"] = expected_text(finding);
     json["found"] = found_text(finding);
   }

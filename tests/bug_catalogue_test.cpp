@@ -159,7 +159,8 @@ TEST_CASE("every published bug comes out as published", "[bugs]") {
   const auto outcomes = run_cases(read->cases, {});
   REQUIRE(outcomes);
   for (std::size_t i = 0; i < outcomes->size(); ++i) {
-    CAPTURE(print_case(read->cases[i].spec), missing_finding((*outcomes)[i], read->cases[i].expect));
+    CAPTURE(print_case(read->cases[i].spec),
+            missing_finding((*outcomes)[i], read->cases[i].expect));
     CHECK(as_expected((*outcomes)[i], read->cases[i].expect));
   }
   const std::string table = bugs_text(read->cases, *outcomes);
@@ -214,6 +215,12 @@ TEST_CASE("a contract that does what a published bug does is told by its name", 
   CHECK(bugs.same_faults(prepared(model + edit("m", R"("replace": {"/scaling/den": "1"})") +
                                   " tp=1 adapters=a:r4:alpha8:qkv tokens=a,-")) ==
         std::vector<std::string>{"mlx-vlm-845"});
+  // The buffer of sglang-8940 at tp_size 4, and no other: another fault with the same figure.
+  CHECK(
+      bugs.same_faults(prepared("model=H=8,KV=2,D=16,hidden=64 engine=" +
+                                edit("w", R"("replace": {"/let/width": "(H*gate + 2*KV)*D//2"})") +
+                                " tp=4 R=16 adapters=a:r16:alpha32:qkv tokens=a,-"))
+          .empty());
   CHECK(
       bugs.same_faults(prepared(model + "vllm tp=2 slots=1 adapters=a:r4:alpha8:qkv steps=load:a@0,"
                                         "rescale:a:alpha16 tokens=a,-"))

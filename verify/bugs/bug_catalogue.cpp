@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -105,6 +106,30 @@ bool shows(const Contract& bug, const PreparedCase& item, const Case& one, Analy
   return healthy && sick && served && *healthy != *sick;
 }
 
+/// Whether a contract does to the item's layer what the bug does at other tp_sizes too, wherever
+/// the bug claims something and neither refuses. At one alone, two faults may leave the same rows.
+bool alike_elsewhere(const Contract& contract, const Contract& bug, const PreparedCase& item,
+                     Analyser& analyser) {
+  constexpr std::array<std::int64_t, 6> kSizes = {1, 2, 4, 8, 16, 32};
+  return std::all_of(kSizes.begin(), kSizes.end(), [&](std::int64_t size) {
+    Case elsewhere = item.spec;
+    elsewhere.tp_size = size;
+    if (size % elsewhere.dp_size != 0) {
+      return true;
+    }
+    const LayoutCase input = layout_case(elsewhere, *item.geometry);
+    if (!inside_claims(bug, input.geometry, input.deployment).value_or(false)) {
+      return true;
+    }
+    const auto own = effects_of(contract, input, analyser);
+    const auto published = effects_of(bug, input, analyser);
+    const auto refuses = [](const std::optional<Effects>& effects) {
+      return effects && effects->verdict == Verdict::refused;
+    };
+    return own == published || refuses(own) || refuses(published);
+  });
+}
+
 /// Cases of a suite whose neighbourhood is searched for one that shows a bug.
 constexpr std::size_t kNeighbourhoods = 8;
 
@@ -204,7 +229,8 @@ std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) con
     // Outside its claims a contract does whatever it does: that is not what was published.
     if (bug.name != item.contract->name && takes_case(bug, item.spec) &&
         inside_claims(bug, input.geometry, input.deployment).value_or(false) &&
-        effects_of(bug, input, analyser) == own && effects_of(healthy, input, analyser) != own) {
+        effects_of(bug, input, analyser) == own && effects_of(healthy, input, analyser) != own &&
+        alike_elsewhere(*item.contract, bug, item, analyser)) {
       names.push_back(bug.name);
     }
   }

@@ -19,9 +19,10 @@ class BugCatalogue {
   /// Refused: a file of configs/bugs that cannot be read.
   [[nodiscard]] static Result<BugCatalogue> read(const ConfigFolders& configs);
 
-  /// Names of the bugs that do on this case exactly what its contract does, failures and broken
-  /// laws alike; empty where nothing is wrong. The name is attached to what was found, it is not
-  /// how it was found. Never the case's own contract.
+  /// Names of the bugs that do on this case, and on its layer at other tp_sizes that neither
+  /// refuses, exactly what its contract does, failures and broken laws alike; empty where nothing
+  /// is wrong. The name is attached to what was found, it is not how it was found. Never the case's
+  /// own contract.
   [[nodiscard]] std::vector<std::string> same_faults(const PreparedCase& item) const;
 
   /// A bug of an engine in a suite that no case of the suite could have shown: in each of them the

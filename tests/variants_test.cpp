@@ -103,6 +103,9 @@ TEST_CASE("a variant that says nothing, or changes nothing that is there, is ref
       error_of(folder,
                R"json([{"modules": ["a"], "say": "x", "replace": {"/scaling/num": "nix"}}])json"),
       {"nix", "case.json#/variants/0/replace/~1scaling~1num"}));
+  CHECK(says(error_of(folder, R"json([{"modules": ["a"], "say": "x"},
+                                      {"modules": ["b"], "say": "x"}])json"),
+             {"an earlier variant says \"x\" too", "case.json#/variants/1"}));
   CHECK(says(error_of(folder, R"json({"model_types": ["a"]})json"), {"case.json#/variants"}));
 }
 

@@ -105,13 +105,11 @@ core::Case standard_scenario() {
   return one;
 }
 
-/// A case on the only layer kind of `model`, which a case line calls model.name.
+/// A case on the only layer kind of `model`, which a case line calls model.name. Its geometry is
+/// valid.
 Result<core::PreparedCase> case_on(const Engine& handle, const Model& model,
-                                   const QkvGeometry& geometry, const Serving& serving) {
+                                   const Serving& serving) {
   const core::LoadedEngine& engine = core::Access::of(handle).engine;
-  if (auto valid = validate(geometry); !valid) {
-    return fail(valid.error());
-  }
   Result<core::Case> scenario =
       serving.scenario.empty() ? standard_scenario() : core::parse_scenario(serving.scenario);
   auto spec = scenario.and_then([&](core::Case one) {
@@ -146,7 +144,7 @@ Result<core::PreparedCase> core::serving_case(const Engine& engine, const QkvGeo
                                          .geometry = geometry,
                                          .why_no_qkv = {},
                                          .checkpoint = {}}}};
-  return case_on(engine, one_layer, geometry, serving);
+  return case_on(engine, one_layer, serving);
 }
 
 std::string version() {
@@ -225,9 +223,12 @@ Result<Report> check(const Engine& engine, const Model& model, const LayerKind& 
         fmt::format("layer kind {} of {} has no qkv projection, expected one with a geometry: {}",
                     kind.kind, model.name, kind.why_no_qkv));
   }
+  if (auto valid = validate(*kind.geometry); !valid) {
+    return fail(valid.error());
+  }
   const Model one_kind{.name = model.name, .model_type = model.model_type, .layer_kinds = {kind}};
   const core::EngineData& data = core::Access::of(engine);
-  return case_on(engine, one_kind, *kind.geometry, serving).and_then([&](core::PreparedCase item) {
+  return case_on(engine, one_kind, serving).and_then([&](core::PreparedCase item) {
     item.spec.layer = model.layer_kinds.size() > 1 ? kind.kind : "";
     return report_on(std::move(item), *data.names);
   });

@@ -277,11 +277,6 @@ void index_formulas(Contract& contract);
 [[nodiscard]] Result<Contract> read_contract(const std::filesystem::path& file,
                                              const std::filesystem::path& configs = {});
 
-/// As read_contract, for a `file` that holds `text`; the file itself need not exist.
-[[nodiscard]] Result<Contract> parse_contract(std::string_view text,
-                                              const std::filesystem::path& file,
-                                              const std::filesystem::path& configs = {});
-
 /// Finds contract `argument`: a name from configs/engines or configs/bugs, or a path to a file.
 [[nodiscard]] Result<std::filesystem::path> find_contract(const std::string& argument,
                                                           const std::filesystem::path& configs);

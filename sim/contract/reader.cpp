@@ -1,5 +1,9 @@
 // From a merged contract document to a contract: the sections in the order in which names come to
 // be defined.
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "sim/contract/contract.hpp"
 #include "sim/contract/document.hpp"
 #include "sim/contract/sections.hpp"
@@ -126,6 +130,9 @@ Result<Contract> compile(const ContractDocument& document, const std::filesystem
   return contract;
 }
 
+/// Far more than an engine has kinds of classes; each is compiled.
+constexpr std::size_t kMostVariants = 64;
+
 /// An entry of `variants`, but for what it changes.
 struct VariantHead {
   VariantCondition condition;
@@ -157,8 +164,18 @@ Result<std::vector<VariantHead>> read_variants(const ContractDocument& document)
     if (!entries) {
       return fail(where_written(entries.error(), document));
     }
+    if (entries->size() > kMostVariants) {
+      errors.refuse(list->error(
+          fmt::format("{} variants, expected at most {}", entries->size(), kMostVariants)));
+    }
     for (const JsonView& entry : *entries) {
-      heads.push_back(read_variant(entry, errors));
+      VariantHead head = read_variant(entry, errors);
+      if (std::any_of(heads.begin(), heads.end(),
+                      [&](const VariantHead& one) { return one.say == head.say; })) {
+        errors.refuse(entry.error(fmt::format(
+            "an earlier variant says \"{}\" too, expected words that tell them apart", head.say)));
+      }
+      heads.push_back(std::move(head));
     }
   }
   if (!errors.none()) {
@@ -211,10 +228,10 @@ Result<Contract> read_contract(const std::filesystem::path& file,
   });
 }
 
-Result<Contract> parse_contract(std::string_view text, const std::filesystem::path& file,
-                                const std::filesystem::path& configs) {
+Result<ContractSet> parse_contract_set(std::string_view text, const std::filesystem::path& file,
+                                       const std::filesystem::path& configs) {
   return ContractDocument::parse(text, file, configs)
-      .and_then([&](const ContractDocument& document) { return compile(document, file); });
+      .and_then([&](const ContractDocument& document) { return compile_set(document, file); });
 }
 
 }  // namespace tplora::core

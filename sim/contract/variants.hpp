@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/base/result.hpp"
@@ -50,6 +51,11 @@ class ContractSet {
 /// refused for.
 [[nodiscard]] Result<ContractSet> read_contract_set(const std::filesystem::path& file,
                                                     const std::filesystem::path& configs = {});
+
+/// As read_contract_set, for a `file` that holds `text`; the file itself need not exist.
+[[nodiscard]] Result<ContractSet> parse_contract_set(std::string_view text,
+                                                     const std::filesystem::path& file,
+                                                     const std::filesystem::path& configs = {});
 
 /// Finds a contract, as find_contract does, and reads it with every variant.
 [[nodiscard]] Result<ContractSet> load_contract_set(const std::string& argument,

@@ -103,10 +103,9 @@ Result<std::string> unwrap(const WrapperRule& wrapper, ConfigContext& context) {
   return inner->find_not_null("model_type") ? type_of(*inner) : std::string(wrapper.text_type);
 }
 
-/// Walks through wrappers to the decoder's config and its family.
-Result<ConfigContext> find_decoder(const JsonView& root) {
+/// Walks through wrappers to the decoder's config and its family. `type`: of the whole config.
+Result<ConfigContext> find_decoder(const JsonView& root, Result<std::string> type) {
   ConfigContext context{.config = root};
-  auto type = type_of(root);
   for (int depth = 0; type && depth < kMaxWrappers; ++depth) {
     const auto* wrapper = row_of(wrapper_rules(), *type);
     if (wrapper == nullptr) {
@@ -148,7 +147,8 @@ Result<Model> read_config(const JsonView& root, const std::string& name) {
   if (!root.json().is_object()) {
     return root.expected("an object, a model's config.json");
   }
-  const auto decoder = find_decoder(root);
+  const auto type = type_of(root);
+  const auto decoder = find_decoder(root, type);
   if (!decoder) {
     return fail(decoder.error());
   }
@@ -156,10 +156,7 @@ Result<Model> read_config(const JsonView& root, const std::string& name) {
   if (!kinds) {
     return fail(kinds.error());
   }
-  auto type = type_of(root);
-  return Model{.name = name,
-               .model_type = *std::move(type),
-               .layer_kinds = merge_if_alike(std::move(*kinds))};
+  return Model{.name = name, .model_type = *type, .layer_kinds = merge_if_alike(std::move(*kinds))};
 }
 
 }  // namespace tplora::core

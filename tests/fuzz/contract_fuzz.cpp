@@ -75,11 +75,11 @@ void contract(std::string_view bytes) {
   if (const auto record = parse_bug_record(bytes, "fuzz.json"); !record) {
     check_error(record.error(), ".json");
   }
-  auto compiled = parse_contract(bytes, configs().root / "bugs" / "fuzz.json");
-  if (!compiled) {
-    return check_error(compiled.error(), ".json");
+  const auto contracts = parse_contract_set(bytes, configs().root / "bugs" / "fuzz.json");
+  if (!contracts) {
+    return check_error(contracts.error(), ".json");
   }
-  const auto contract = std::make_shared<const Contract>(std::move(*compiled));
+  const auto& contract = contracts->of({.model_type = "fuzz", .modules = "fuzz"});
   for (const std::int64_t tp_size : {1, 2, 4}) {
     run(contract, standard_case(*contract), tp_size);
     run(contract, pool_case(*contract), tp_size);

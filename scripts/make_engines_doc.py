@@ -111,6 +111,8 @@ def condition(variant):
     words = []
     if "modules" in variant:
         words.append("modules " + ", ".join(f"`{name}`" for name in variant["modules"]))
+    if "architectures" in variant:
+        words.append("architectures " + ", ".join(f"`{name}`" for name in variant["architectures"]))
     types = variant.get("model_types", [])
     if types == ["*"]:
         words.append("every other model_type")

@@ -57,16 +57,18 @@ TEST_CASE("the first variant whose conditions hold is taken", "[variants]") {
   const auto contracts = read(folder, R"json([
     {"model_types": ["a", "b"], "modules": ["W_pack"], "say": "both"},
     {"modules": ["W_pack"], "say": "module"},
+    {"architectures": ["A"], "say": "class"},
     {"model_types": ["a"], "say": "type"},
     {"model_types": ["*"], "say": "any"}])json");
   REQUIRE(contracts);
   const auto taken = [&](const ModelTraits& traits) { return contracts->of(traits)->variant; };
-  CHECK(taken({"a", "W_pack"}) == "both");
-  CHECK(taken({"c", "W_pack"}) == "module");
-  CHECK(taken({"a", "q_proj,k_proj,v_proj"}) == "type");
-  CHECK(taken({"c", "qkv_proj"}) == "any");
-  CHECK(taken({"", ""}).empty());
-  CHECK(contracts->of({"", ""}) == contracts->base());
+  CHECK(taken({"a", "", "W_pack"}) == "both");
+  CHECK(taken({"c", "", "W_pack"}) == "module");
+  CHECK(taken({"a", "", "q_proj,k_proj,v_proj"}) == "type");
+  CHECK(taken({"a", "A", "qkv_proj"}) == "class");
+  CHECK(taken({"c", "", "qkv_proj"}) == "any");
+  CHECK(taken({}).empty());
+  CHECK(contracts->of({}) == contracts->base());
 }
 
 TEST_CASE("a variant's changes stand at the place where they were written", "[variants]") {
@@ -75,7 +77,7 @@ TEST_CASE("a variant's changes stand at the place where they were written", "[va
     "source": ["there"], "replace": {"/pool/absent": "keep"},
     "add": {"/checks/-": {"that": "T == 1", "else": "crash", "say": "alone"}}}])json");
   REQUIRE(contracts);
-  const Contract& one = *contracts->of({"a", ""});
+  const Contract& one = *contracts->of({.model_type = "a", .architecture = {}, .modules = {}});
   const Contract& base = *contracts->base();
   CHECK(one.pool.absent == PoolAbsent::keep);
   CHECK(base.pool.absent == PoolAbsent::zero);
@@ -92,7 +94,7 @@ TEST_CASE("a variant that says nothing, or changes nothing that is there, is ref
           "[variants]") {
   const TemporaryFolder folder;
   CHECK(says(error_of(folder, R"json([{"say": "all"}])json"),
-             {"model_types and modules", "case.json#/variants/0"}));
+             {"model_types, architectures and modules", "case.json#/variants/0"}));
   CHECK(says(error_of(folder, R"json([{"model_types": ["a"]}])json"), {"say"}));
   CHECK(
       says(error_of(folder, R"json([{"modules": ["a"], "say": "x", "when": "1"}])json"), {"when"}));
@@ -125,6 +127,24 @@ TEST_CASE("sglang sizes the buffer of Qwen3-Next without the gate", "[variants]"
     CHECK(analysis.ranks[0].load(0).slice_rows == std::vector<std::int64_t>{slice});
   }
   CHECK(reports("Qwen/Qwen3.5-35B-A3B", "sglang", 4)[0].analysis.verdict == Verdict::consistent);
+}
+
+// The release serves the text model by a class of another file, a wrapper without the hook.
+TEST_CASE("sglang sizes the buffer of text-only Qwen3.5 without the gate", "[variants]") {
+  const TemporaryFolder folder;
+  const auto verdict = [&](const std::string& rest) {
+    return reports(config_file(folder, R"json({"hidden_size": 64, "num_attention_heads": 8,
+      "num_key_value_heads": 2, "head_dim": 8, "num_hidden_layers": 4, )json" +
+                                           rest + "}"),
+                   "sglang", 2)[0]
+        .analysis.verdict;
+  };
+  CHECK(verdict(R"json("model_type": "qwen3_5_text")json") == Verdict::crash);
+  CHECK(verdict(R"json("model_type": "qwen3_5", "architectures": ["Qwen3_5ForCausalLM"])json") ==
+        Verdict::crash);
+  CHECK(verdict(R"json("model_type": "qwen3_5",
+                       "architectures": ["Qwen3_5ForConditionalGeneration"])json") ==
+        Verdict::consistent);
 }
 
 TEST_CASE("sglang computes with head counts that a config may lack", "[variants]") {

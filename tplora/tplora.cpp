@@ -139,6 +139,7 @@ Result<core::PreparedCase> core::serving_case(const Engine& engine, const QkvGeo
   }
   const Model one_layer{.name = core::print_inline_geometry(geometry),
                         .model_type = {},
+                        .architecture = {},
                         .layer_kinds = {{.kind = "all",
                                          .indices = {0},
                                          .geometry = geometry,
@@ -226,7 +227,8 @@ Result<Report> check(const Engine& engine, const Model& model, const LayerKind& 
   if (auto valid = validate(*kind.geometry); !valid) {
     return fail(valid.error());
   }
-  const Model one_kind{.name = model.name, .model_type = model.model_type, .layer_kinds = {kind}};
+  Model one_kind = model;
+  one_kind.layer_kinds = {kind};
   const core::EngineData& data = core::Access::of(engine);
   return case_on(engine, one_kind, serving).and_then([&](core::PreparedCase item) {
     item.spec.layer = model.layer_kinds.size() > 1 ? kind.kind : "";

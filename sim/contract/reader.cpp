@@ -141,16 +141,19 @@ struct VariantHead {
 };
 
 VariantHead read_variant(const JsonView& entry, FirstError& errors) {
-  const Fields fields(entry, errors,
-                      {"model_types", "modules", "say", "source", "replace", "add", "remove"});
+  const Fields fields(
+      entry, errors,
+      {"model_types", "architectures", "modules", "say", "source", "replace", "add", "remove"});
   VariantHead head{.condition = {.model_types = fields.texts("model_types", Need::optional),
+                                 .architectures = fields.texts("architectures", Need::optional),
                                  .modules = fields.texts("modules", Need::optional)},
                    .say = fields.text("say"),
                    .source = fields.texts("source", Need::optional)};
-  if (head.condition.model_types.empty() && head.condition.modules.empty()) {
+  const VariantCondition& on = head.condition;
+  if (on.model_types.empty() && on.architectures.empty() && on.modules.empty()) {
     errors.refuse(
-        entry.error("a variant without model_types and modules would hold for "
-                    "every layer, expected one of the two with at least one name"));
+        entry.error("a variant without model_types, architectures and modules would hold for "
+                    "every layer, expected one of the three with at least one name"));
   }
   return head;
 }

@@ -18,7 +18,8 @@ bool lists(const std::vector<std::string>& list, const std::string& word) {
 }  // namespace
 
 bool VariantCondition::holds_for(const ModelTraits& traits) const {
-  return lists(model_types, traits.model_type) && lists(modules, traits.modules);
+  return lists(model_types, traits.model_type) && lists(architectures, traits.architecture) &&
+         lists(modules, traits.modules);
 }
 
 ContractSet::ContractSet(std::shared_ptr<const Contract> base, std::vector<Variant> variants)

@@ -14,15 +14,17 @@ namespace tplora::core {
 
 /// What of a model an engine's choice of class and hooks goes by.
 struct ModelTraits {
-  std::string model_type;  ///< of the whole config; empty: a layer of no model in particular
-  std::string modules;     ///< of q, k and v as the checkpoint and adapters call them,
-                           ///< "q_proj,k_proj,v_proj" or "W_pack"; empty: not known
+  std::string model_type;    ///< of the whole config; empty: a layer of no model in particular
+  std::string architecture;  ///< the class that the config names first; empty: it names none
+  std::string modules;       ///< of q, k and v as the checkpoint and adapters call them,
+                             ///< "q_proj,k_proj,v_proj" or "W_pack"; empty: not known
 };
 
 /// An entry of `variants`: what of a model it is for. A list that is empty is not looked at.
 struct VariantCondition {
   std::vector<std::string> model_types;  ///< "*": every one, but not a layer of no model
-  std::vector<std::string> modules;      ///< "*": every one that is known
+  std::vector<std::string> architectures;
+  std::vector<std::string> modules;  ///< "*": every one that is known
   [[nodiscard]] bool holds_for(const ModelTraits& traits) const;
 };
 

@@ -39,15 +39,19 @@ std::string type_of_class(std::string_view architecture) {
   return {};
 }
 
+/// The classes under `architectures`; none where the key is absent.
+Result<std::vector<std::string>> architectures_of(const JsonView& config) {
+  const auto view = config.find_not_null("architectures");
+  return view ? read_strings(*view, kMaxClasses) : Result<std::vector<std::string>>({});
+}
+
 /// model_type, or, where it is absent, the type whose class `architectures` names; empty with
 /// neither.
 Result<std::string> type_of(const JsonView& config) {
   if (const auto type = config.find_not_null("model_type")) {
     return type->string();
   }
-  const auto view = config.find_not_null("architectures");
-  const auto classes =
-      view ? read_strings(*view, kMaxClasses) : Result<std::vector<std::string>>({});
+  const auto classes = architectures_of(config);
   if (!classes) {
     return fail(classes.error());
   }
@@ -156,7 +160,14 @@ Result<Model> read_config(const JsonView& root, const std::string& name) {
   if (!kinds) {
     return fail(kinds.error());
   }
-  return Model{.name = name, .model_type = *type, .layer_kinds = merge_if_alike(std::move(*kinds))};
+  const auto classes = architectures_of(root);
+  if (!classes) {
+    return fail(classes.error());
+  }
+  return Model{.name = name,
+               .model_type = *type,
+               .architecture = classes->empty() ? "" : classes->front(),
+               .layer_kinds = merge_if_alike(std::move(*kinds))};
 }
 
 }  // namespace tplora::core

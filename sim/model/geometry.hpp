@@ -113,6 +113,8 @@ struct Model {
   /// The whole config's model_type, "qwen3_5_moe", where it is not written the one that its class
   /// has; empty: a layer of no model in particular.
   std::string model_type;
+  /// The class that the config names first under `architectures`; empty: it names none.
+  std::string architecture;
   std::vector<LayerKind> layer_kinds;  ///< at least one
 };
 

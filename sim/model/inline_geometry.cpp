@@ -142,6 +142,7 @@ Result<Model> read_inline_geometry(const std::string& text) {
   return Model{
       .name = text,
       .model_type = {},
+      .architecture = {},
       .layer_kinds = {
           {.kind = "all", .indices = {0}, .geometry = g, .why_no_qkv = {}, .checkpoint = form}}};
 }

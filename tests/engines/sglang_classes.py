@@ -13,44 +13,47 @@ import ast
 import json
 import pathlib
 
-from model_classes import ROOT, classes_of_types
+from model_classes import ROOT, Sources, classes_of_types, compare
 
+MODELS = "sglang.srt.models."
 # Hooks that were read and compute get_default_hidden_dim's head_dim*(heads + 2*KV heads).
-LIKE_DEFAULT = {"Gemma3nForConditionalGeneration", "Llama4ForConditionalGeneration", "NemotronHForCausalLM"}
-GATED = {"Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration"}
+LIKE_DEFAULT = {(MODELS + "gemma3n_mm", "Gemma3nForConditionalGeneration"), (MODELS + "mllama4", "Llama4ForConditionalGeneration"),
+                (MODELS + "nemotron_h", "NemotronHForCausalLM")}
+GATED = {(MODELS + "qwen3_5", "Qwen3_5ForConditionalGeneration"), (MODELS + "qwen3_5", "Qwen3_5MoeForConditionalGeneration")}
 
 
-def read_classes(models):
-    """Of each class its bases and whether it has the hook; and the registry."""
-    classes, registry = {}, set()
-    for path in sorted(models.rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-                methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-                classes.setdefault(node.name, (bases, "get_hidden_dim" in methods))
+def registry(sources):
+    """The classes that files name in EntryClass, by name."""
+    names = {}
+    for module, tree in sources.trees.items():
         for node in tree.body:
             if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "EntryClass" for t in node.targets):
-                registry |= {name.id for name in ast.walk(node.value) if isinstance(name, ast.Name)}
-    return classes, registry
+                for name in ast.walk(node.value):
+                    if isinstance(name, ast.Name):
+                        names[name.id] = sources.named(module, name.id)
+    return names
 
 
-def hook(classes, name):
-    """The class whose get_hidden_dim `name` uses; None: none of its bases has one."""
-    bases, own = classes.get(name, ([], False))
-    return name if own else next((found for found in (hook(classes, base) for base in bases) if found), None)
+def hook(sources, one):
+    """The class whose get_hidden_dim it uses; None: none of its bases has one."""
+    return sources.nearest(one, lambda base: any(isinstance(item, ast.FunctionDef) and item.name == "get_hidden_dim"
+                                                 for item in sources.nodes[base].body))
+
+
+def kind(sources, one):
+    found = hook(sources, one)
+    return "default" if found is None or found in LIKE_DEFAULT else "gate" if found in GATED else "unknown"
 
 
 def listed(variants):
     """What the contract's variants by model_type alone say: model_type -> default, gate or unknown."""
     kinds = {}
     for variant in variants:
-        if "modules" not in variant:
+        if set(variant) & {"modules", "architectures"} == set():
             changes = variant.get("replace", {})
-            kind = "default" if "/let/width" in changes else "unknown" if "add" in variant else "gate"
+            told = "default" if "/let/width" in changes else "unknown" if "add" in variant else "gate"
             for model_type in variant["model_types"]:
-                kinds.setdefault(model_type, kind)
+                kinds.setdefault(model_type, told)
     return kinds
 
 
@@ -59,23 +62,13 @@ def main():
     arguments.add_argument("--sglang", type=pathlib.Path, required=True)
     arguments.add_argument("--transformers", type=pathlib.Path, required=True)
     options = arguments.parse_args()
-    classes, registry = read_classes(options.sglang / "sglang/srt/models")
-    kinds = listed(json.loads((ROOT / "configs/engines/sglang.json").read_text())["variants"])
-    wrong = 0
-    for model_type, names in sorted(classes_of_types(options.transformers).items()):
-        served = sorted(names & registry)
-        hooks = {hook(classes, name) for name in served}
-        found = ("unknown" if not served else "default" if hooks <= LIKE_DEFAULT | {None}
-                 else "gate" if hooks <= GATED else "unknown")
-        said = kinds.get(model_type, "unknown")
-        # To claim less than is known is no mistake.
-        verdict = "" if said in (found, "unknown") else "  <- the contract says " + said
-        wrong += bool(verdict)
-        if served or verdict:
-            shown = ", ".join(f"{name} ({hook(classes, name) or 'none'})" for name in served)
-            print(f"{model_type}: {said}: {shown}{verdict}")
-    print(f"{len(registry)} classes, {sum(bool(hook(classes, name)) for name in registry)} with a hook; {wrong} model types differ")
-    return 1 if wrong else 0
+    sources = Sources(options.sglang, [MODELS.rstrip(".")])
+    served = registry(sources)
+    said = listed(json.loads((ROOT / "configs/engines/sglang.json").read_text())["variants"])
+    differ = compare(classes_of_types(options.transformers), served, lambda one: kind(sources, one), said)
+    hooks = sum(one is not None and hook(sources, one) is not None for one in served.values())
+    print(f"{len(served)} classes, {hooks} with a hook; {differ} model types differ")
+    return 1 if differ else 0
 
 
 if __name__ == "__main__":

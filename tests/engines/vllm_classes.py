@@ -13,18 +13,27 @@ import ast
 import json
 import pathlib
 
-from model_classes import ROOT, classes_of_types
+from model_classes import ROOT, Sources, classes_of_types, compare
 
+MODELS = "vllm.model_executor.models."
 THREE = ["q_proj", "k_proj", "v_proj"]
+ONE = ("qkv_proj", "query_key_value", "wqkv")  # what a class calls its one module for q, k and v
 
 
-def base_name(node):
-    node = node.value if isinstance(node, ast.Subscript) else node
-    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+def registry(sources):
+    """The classes of registry.py, by the architecture that names them."""
+    names = {}
+    for node in sources.trees[MODELS + "registry"].body:
+        if isinstance(getattr(node, "value", None), ast.Dict):
+            for key, value in zip(node.value.keys, node.value.values):
+                if isinstance(key, ast.Constant) and isinstance(value, ast.Tuple) and len(value.elts) == 2:
+                    module, name = (element.value for element in value.elts)
+                    names[key.value] = sources.named(module if "." in module else MODELS + module, name)
+    return names
 
 
 def mapping(node):
-    """The text of packed_modules_mapping in a class, else None."""
+    """The value of packed_modules_mapping in a class, else None."""
     for item in node.body:
         target = item.targets[0] if isinstance(item, ast.Assign) else getattr(item, "target", None)
         if getattr(target, "id", "") == "packed_modules_mapping" and getattr(item, "value", None):
@@ -32,57 +41,45 @@ def mapping(node):
     return None
 
 
-class Classes:
-    def __init__(self, models):
-        self.classes, self.registry = {}, {}
-        for path in sorted(models.rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ClassDef):
-                    self.classes.setdefault(node.name, ([base_name(base) for base in node.bases], mapping(node)))
-        for node in ast.parse((models / "registry.py").read_text()).body:
-            if isinstance(getattr(node, "value", None), ast.Dict):
-                for key, value in zip(node.value.keys, node.value.values):
-                    if isinstance(key, ast.Constant) and isinstance(value, ast.Tuple) and len(value.elts) == 2:
-                        self.registry[key.value] = value.elts[1].value
+def packed(sources, one):
+    """Of which modules each packed one is made, as far as the sources say."""
+    holder = one and sources.nearest(one, lambda base: mapping(sources.nodes[base]) is not None)
+    return value(sources, holder[0], mapping(sources.nodes[holder])) if holder else {}
 
-    def supports_lora(self, name):
-        return name == "SupportsLoRA" or any(self.supports_lora(base) for base in self.classes.get(name, ([], None))[0])
 
-    def packed(self, name):
-        """Of which modules each packed one is made, as far as the sources say; None: nothing there."""
-        bases, node = self.classes.get(name, ([], None))
-        if node is None:
-            return next((found for found in map(self.packed, bases) if found is not None), None)
-        return self.value(node)
+def value(sources, module, node):
+    if isinstance(node, ast.BinOp):
+        return value(sources, module, node.left) | value(sources, module, node.right)
+    if isinstance(node, ast.Attribute):  # Class.packed_modules_mapping
+        return packed(sources, sources.find(module, node.value))
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return {}
 
-    def value(self, node):
-        if isinstance(node, ast.BinOp):
-            return (self.value(node.left) or {}) | (self.value(node.right) or {})
-        if isinstance(node, ast.Attribute):
-            return self.packed(base_name(node.value))
-        try:
-            return ast.literal_eval(node)
-        except ValueError:
-            return None
 
-    def kind(self, name):
-        """refused, three, one or unknown."""
-        if not self.supports_lora(name):
-            return "refused"
-        packed = self.packed(name) or {}
-        ones = [parts for module, parts in packed.items() if module in ("qkv_proj", "query_key_value", "wqkv")]
-        return "three" if THREE in ones else "one" if ones and len(ones[0]) == 1 else "unknown"
+def supports_lora(sources, one):
+    return sources.nearest(one, lambda base: base == (MODELS + "interfaces", "SupportsLoRA")) is not None
+
+
+def kind(sources, one):
+    """refused, three, one or unknown."""
+    if not supports_lora(sources, one):
+        return "refused"
+    parts = packed(sources, one)
+    qkv = [parts[name] for name in ONE if name in parts]
+    return "three" if THREE in qkv else "one" if any(len(names) == 1 for names in qkv) else "unknown"
 
 
 def listed(variants):
     """What the contract's variants by model_type alone say."""
     kinds = {}
     for variant in variants:
-        if "modules" not in variant:
-            checks = variant.get("add", {})
-            kind = "refused" if "/checks/-" in checks else "three" if not checks else "one"
+        if set(variant) & {"modules", "architectures"} == set():
+            changes = variant.get("add", {})
+            told = "refused" if "/checks/-" in changes else "three" if not changes else "one"
             for model_type in variant["model_types"]:
-                kinds.setdefault(model_type, kind)
+                kinds.setdefault(model_type, told)
     return kinds
 
 
@@ -91,22 +88,14 @@ def main():
     arguments.add_argument("--vllm", type=pathlib.Path, required=True)
     arguments.add_argument("--transformers", type=pathlib.Path, required=True)
     options = arguments.parse_args()
-    classes = Classes(options.vllm / "vllm/model_executor/models")
+    sources = Sources(options.vllm, [MODELS.rstrip("."), "vllm.models"])
+    served = registry(sources)
     said = listed(json.loads((ROOT / "configs/engines/vllm.json").read_text())["variants"])
-    wrong = 0
-    for model_type, names in sorted(classes_of_types(options.transformers).items()):
-        served = sorted({classes.registry[name] for name in names if name in classes.registry})
-        kinds = {classes.kind(name) for name in served}
-        found = kinds.pop() if len(kinds) == 1 else "unknown"
-        # To claim less than is known is no mistake.
-        differs = said.get(model_type, "unknown") not in (found, "unknown")
-        wrong += differs
-        if served or differs:
-            print(f"{model_type}: {said.get(model_type, 'unknown')}: {', '.join(served)} ({found})"
-                  f"{'  <- differs' if differs else ''}")
-    lora = sum(classes.supports_lora(name) for name in set(classes.registry.values()))
-    print(f"{len(set(classes.registry.values()))} classes, {lora} support LoRA; {wrong} model types differ")
-    return 1 if wrong else 0
+    differ = compare(classes_of_types(options.transformers), served, lambda one: kind(sources, one), said)
+    classes = set(served.values()) - {None}
+    lora = sum(supports_lora(sources, one) for one in classes)
+    print(f"{len(classes)} classes, {lora} support LoRA; {differ} model types differ")
+    return 1 if differ else 0
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ void contract(std::string_view bytes) {
   if (!contracts) {
     return check_error(contracts.error(), ".json");
   }
-  const auto& contract = contracts->of({.model_type = "fuzz", .modules = "fuzz"});
+  const auto& contract =
+      contracts->of({.model_type = "fuzz", .architecture = "fuzz", .modules = "fuzz"});
   for (const std::int64_t tp_size : {1, 2, 4}) {
     run(contract, standard_case(*contract), tp_size);
     run(contract, pool_case(*contract), tp_size);

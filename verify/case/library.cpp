@@ -61,7 +61,8 @@ Result<void> check_accumulator(const Case& one, const Contract& contract) {
 }
 
 ModelTraits traits_of(const Model& model, const LayerKind& kind) {
-  ModelTraits traits{.model_type = model.model_type, .modules = {}};
+  ModelTraits traits{
+      .model_type = model.model_type, .architecture = model.architecture, .modules = {}};
   if (!traits.model_type.empty()) {
     std::string_view names = kind.checkpoint.tensors;
     names = names.substr(0, names.find(' '));  // "... or cross_attn...." has the same modules

@@ -124,7 +124,7 @@ TEST_CASE("a wrong scaling formula is a broken law, whatever the numbers round t
   CHECK(outcome.verdict == Verdict::silent);
   CHECK(outcome.findings.size() == 4);  // one a rank
   CHECK(has(told(outcome),
-            "adapter a is scaled by (alpha = 16) / (1 = 1), expected alpha / "
+            "adapter a is scaled by (alpha = 16) / (1), expected alpha / "
             "lora_rank = 16 / 4"));
 }
 

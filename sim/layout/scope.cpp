@@ -247,6 +247,9 @@ std::string Scope::describe(const Formula& formula) const {
   if (symbols.size() == 1 && used == fmt::format("{} = {}", formula.text(), result.value_or(0))) {
     return used;  // a symbol alone
   }
+  if (result && formula.text() == std::to_string(*result)) {
+    return formula.text();  // a number
+  }
   return fmt::format("{} = {}{}", formula.text(), result ? std::to_string(*result) : "undefined",
                      used.empty() ? "" : " (" + used + ")");
 }

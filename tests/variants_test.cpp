@@ -1,6 +1,8 @@
 // What an engine does with some classes of models instead.
 #include "sim/contract/variants.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "sim/model/model_source.hpp"
@@ -108,6 +110,11 @@ TEST_CASE("a variant that says nothing, or changes nothing that is there, is ref
   CHECK(says(error_of(folder, R"json([{"modules": ["a"], "say": "x"},
                                       {"modules": ["b"], "say": "x"}])json"),
              {"an earlier variant says \"x\" too", "case.json#/variants/1"}));
+  std::string many = "[";
+  for (int i = 0; i < 65; ++i) {
+    many += (i == 0 ? "" : ",") + fmt::format(R"json({{"modules": ["a"], "say": "{}"}})json", i);
+  }
+  CHECK(says(error_of(folder, many + "]"), {"65 variants, expected at most 64", "#/variants"}));
   CHECK(says(error_of(folder, R"json({"model_types": ["a"]})json"), {"case.json#/variants"}));
 }
 

@@ -200,19 +200,20 @@ class Rank {
       }
     }
     for (std::int64_t slot = 0; slot < in.deployment.slots; ++slot) {
-      clear(slot);
+      fill(slot, Cell{c.pool.fresh == PoolFresh::zero ? '0' : '.', -1, -1, -1, -1});
     }
   }
 
-  void clear(std::int64_t slot) {
-    const Cell zero{'0', -1, -1, -1, -1};
+  void clear(std::int64_t slot) { fill(slot, Cell{'0', -1, -1, -1, -1}); }
+
+  void fill(std::int64_t slot, const Cell& with) {
     for (std::size_t i = 0; i < b_rows.size(); ++i) {
       b[{static_cast<int>(i), slot}] =
           std::vector<Cells>(static_cast<std::size_t>(b_rows[i]),
-                             Cells(static_cast<std::size_t>(in.deployment.max_lora_rank), zero));
+                             Cells(static_cast<std::size_t>(in.deployment.max_lora_rank), with));
     }
     for (std::size_t i = 0; i < a_rows.size(); ++i) {
-      a[{static_cast<int>(i), slot}] = Cells(static_cast<std::size_t>(a_rows[i]), zero);
+      a[{static_cast<int>(i), slot}] = Cells(static_cast<std::size_t>(a_rows[i]), with);
     }
   }
 
@@ -632,6 +633,19 @@ class Group {
                                                           : Cell{};
   }
 
+  /// Whether row `index` of the slot's A, behind the slot's end, is outside the pool or holds
+  /// nothing that was ever written.
+  bool unknown_past(const Rank& r, std::int64_t buffer, std::int64_t slot,
+                    std::int64_t index) const {
+    const std::int64_t rows = r.a_rows[static_cast<std::size_t>(buffer)];
+    const std::int64_t address = slot * rows + index;
+    if (rows == 0 || address >= rows * in_.deployment.slots) {
+      return true;
+    }
+    const Cells& cells = r.a.at({static_cast<int>(buffer), address / rows});
+    return cells[static_cast<std::size_t>(address % rows)].kind == '.';
+  }
+
   void delta(const Rank& r, const LiveAdapter& live) {
     std::vector<int> deltas(r.columns.size(), 0);
     long double factor = static_cast<long double>(live.shape.lora_rank) /
@@ -697,22 +711,24 @@ class Group {
       const bool a_past = c_.lora_a.gather == Gather::none &&
                           one.a_at + q >= r.a_rows[static_cast<std::size_t>(one.a)];
       if (a_past &&
-          (q < wanted ? b == Cell{'b', live.adapter, base.part, base.row, q} : b.kind != '0')) {
+          (q < wanted ? b == Cell{'b', live.adapter, base.part, base.row, q}
+                      : b.kind != '0' || unknown_past(r, one.a, live.slot, one.a_at + q))) {
         broken_.insert(Law::bounds);
         seen_[&r].push_back({live.adapter, base, q, {'x'}, b});
         continue;
       }
-      if (a.kind != '0' && b.kind != '0') {
+      const bool unknown = a.kind == '.' || b.kind == '.';
+      if (unknown || (a.kind != '0' && b.kind != '0')) {
         seen_[&r].push_back({live.adapter, base, q, a, b});
       }
       const Cell want_a{'a', live.adapter, live.shape.shared_a ? 3 : base.part, q, -1};
       const Cell want_b{'b', live.adapter, base.part, base.row, q};
       if (q < wanted && (a != want_a || b != want_b)) {
         const Cell& wrong = b == want_b ? a : b;
-        broken_.insert(wrong.adapter >= 0 && wrong.adapter != live.adapter ? Law::residue
-                                                                           : Law::identity);
+        const bool others = wrong.adapter >= 0 && wrong.adapter != live.adapter;
+        broken_.insert(others || wrong.kind == '.' ? Law::residue : Law::identity);
       }
-      if (q >= wanted && a.kind != '0' && b.kind != '0') {
+      if (q >= wanted && !a_past && (unknown || (a.kind != '0' && b.kind != '0'))) {
         broken_.insert(Law::residue);
       }
     }

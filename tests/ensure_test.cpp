@@ -151,7 +151,7 @@ TEST_CASE("maps of a pool are of slots that it has, and of loads that fit", "[en
   RankLoad short_one = good;
   short_one.a_maps.pop_back();
   CHECK_THROWS(load(short_one, input.adapters[kA], kA, 0));
-  CHECK_THROWS(PoolMap().reset(rank.build, {.slots = 0}));
+  CHECK_THROWS(PoolMap().reset(contract, rank.build, {.slots = 0}));
   CHECK_THROWS(rank.load(2));
 }
 
@@ -160,7 +160,7 @@ TEST_CASE("flat memory is loaded at slots that it has, with what fits", "[ensure
   const LayoutCase input = two_ranks();
   const Analysis analysis = analysed(input);
   const RankState& rank = analysis.ranks[0];
-  FlatPool<float> pool(rank.build, input.deployment, 16, -1);
+  FlatPool<float> pool(rank.build, input.deployment, 16, -1, 0);
   CHECK_NOTHROW(pool.load(contract, rank.load(kA), input.adapters[kA], Ones(), 1));
   for (const std::int64_t slot : {-1, 2}) {
     CHECK_THROWS(pool.load(contract, rank.load(kA), input.adapters[kA], Ones(), slot));

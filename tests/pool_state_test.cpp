@@ -213,6 +213,27 @@ TEST_CASE("a thousand uses of one adapter take no time and blame nobody", "[stat
   CHECK(laws->analysis.verdict == Verdict::silent);
 }
 
+TEST_CASE("memory that nothing wrote is zero where the engine says so, and nobody's elsewhere",
+          "[state]") {
+  const test::TemporaryFolder folder;
+  // q's kernel contracts over R: behind the adapter's lora_rank it meets what no load wrote.
+  const auto outcome = [&](const std::string& edits) {
+    return run(edited(folder, "sglang", R"("replace": {"/kernel/0/depth": "R")" + edits),
+               "slots=1 adapters=a:r2:alpha2:qkv tokens=a,a,a,-");
+  };
+  CHECK(outcome("}").verdict == Verdict::consistent);  // SGLang allocates zeros
+  const CaseOutcome nothing = outcome(R"(, "/pool/fresh": "nothing"})");
+  CHECK(nothing.verdict == Verdict::silent);
+  REQUIRE_FALSE(nothing.findings.empty());
+  CHECK(nothing.findings.front().law == Law::residue);
+  CHECK(found_text(nothing.findings.front()) == "nothing that was loaded in slot 0");
+  // An engine that says nothing promises nothing.
+  CHECK(outcome(R"(}, "remove": ["/pool/fresh"])").verdict == Verdict::silent);
+  // A load that clears its slot leaves zeros, whatever stood there.
+  CHECK(outcome(R"(, "/pool/fresh": "nothing", "/pool/clear": "slot"})").verdict ==
+        Verdict::consistent);
+}
+
 TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {
   const test::TemporaryFolder folder;
   std::mt19937 random(7);  // a fixed seed: the same sequences everywhere
@@ -223,6 +244,7 @@ TEST_CASE("laws and twin agree on random sequences of steps", "[state]") {
   for (int i = 0; i < 600; ++i) {
     const auto name = i % 2 == 0 ? "sglang" : "vllm_fully_sharded";
     Contract contract = test::contract(name);
+    contract.pool.fresh = static_cast<PoolFresh>(pick(2));
     contract.pool.clear = static_cast<PoolClear>(pick(3));
     contract.pool.absent = static_cast<PoolAbsent>(pick(2));
     contract.pool.cut = static_cast<PoolCut>(pick(2));

@@ -76,6 +76,11 @@ enum class ViewGather {
   all,   ///< those of all ranks of the group, in t order
 };
 
+/// What the pool's memory holds before anything is loaded into it.
+enum class PoolFresh {
+  nothing,  ///< nothing that anyone may read: memory is allocated and not written
+  zero,     ///< zeros: the engine writes them when it allocates
+};
 /// What a load zeroes of its slot.
 enum class PoolClear {
   nothing,
@@ -194,6 +199,7 @@ struct LoraASection {
 };
 
 struct PoolSection {
+  PoolFresh fresh = PoolFresh::nothing;
   PoolClear clear = PoolClear::nothing;  ///< what a load clears first
   PoolAbsent absent = PoolAbsent::zero;  ///< what happens to the rows of a part not targeted
   PoolCut cut = PoolCut::copy;

@@ -52,8 +52,9 @@ void read_owns(const Fields& root, FormulaReader& formulas, Contract& contract) 
 void read_pool(const Fields& root, FirstError& errors, Contract& contract) {
   if (const auto section = root.find("pool")) {
     const Fields fields(*section, errors,
-                        {"clear", "absent", "cut", "scale", "lookup", "evict", "base"});
-    contract.pool = {.clear = fields.word("clear", words::kClear, PoolClear::nothing),
+                        {"fresh", "clear", "absent", "cut", "scale", "lookup", "evict", "base"});
+    contract.pool = {.fresh = fields.word("fresh", words::kFresh, PoolFresh::nothing),
+                     .clear = fields.word("clear", words::kClear, PoolClear::nothing),
                      .absent = fields.word("absent", words::kAbsent, PoolAbsent::zero),
                      .cut = fields.word("cut", words::kCut, PoolCut::copy),
                      .scale = fields.word("scale", words::kScale, PoolScale::table),

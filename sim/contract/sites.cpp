@@ -108,6 +108,8 @@ class WordLister {
     put(
         "/lora_a/past_end", [](auto& c) -> auto& { return c.lora_a.past_end; }, words::kPastEnd);
     put(
+        "/pool/fresh", [](auto& c) -> auto& { return c.pool.fresh; }, words::kFresh);
+    put(
         "/pool/clear", [](auto& c) -> auto& { return c.pool.clear; }, words::kClear);
     put(
         "/pool/absent", [](auto& c) -> auto& { return c.pool.absent; }, words::kAbsent);

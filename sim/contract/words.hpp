@@ -29,6 +29,8 @@ inline constexpr std::array<Word<Gather>, 2> kGather = {
 inline constexpr std::array<Word<ViewGather>, 2> kViewGather = {
     {{"none", ViewGather::none}, {"all", ViewGather::all}}};
 
+inline constexpr std::array<Word<PoolFresh>, 2> kFresh = {
+    {{"nothing", PoolFresh::nothing}, {"zero", PoolFresh::zero}}};
 inline constexpr std::array<Word<PoolClear>, 3> kClear = {
     {{"nothing", PoolClear::nothing}, {"tail", PoolClear::tail}, {"slot", PoolClear::slot}}};
 inline constexpr std::array<Word<PoolAbsent>, 2> kAbsent = {

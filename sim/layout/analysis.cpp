@@ -207,7 +207,7 @@ std::optional<PlanFailure> Analyser::load_all(Planner& planner, const Contract& 
   // Once some rank has failed, no law is looked at: verdicts need no pools.
   const bool pools = detail_ == Detail::sentences || analysis_.failures.empty();
   if (pools) {
-    state.pool.reset(state.build, input.deployment);
+    state.pool.reset(contract, state.build, input.deployment);
   }
   for (int event = 0; event < static_cast<int>(analysis_.events.size()); ++event) {
     const PlannedLoad& planned = plan_load(planner, contract, rank, event);

@@ -259,13 +259,15 @@ class DeltaCheck {
       }
       return;
     }
-    if (wanted || b.space == kZeros) {
+    // Nobody knows what stands in memory that nothing wrote: times zero, it may not be zero.
+    const bool any_a = a.slot == slots_ || a.rows.space == kNothing;
+    if (wanted || (b.space == kZeros && !any_a)) {
       return;
     }
     if (a_past) {
       report_past(column, Operand::a, a.slot, content_past(a));
-    } else if (a.rows.space != kZeros) {
-      const bool stale_b = b.space != kNothing && !b_right;
+    } else if (a.rows.space != kZeros || b.space == kNothing) {
+      const bool stale_b = b.space != kZeros && !b_right;
       report(UnwantedTerm{.tp_rank = rank_.build.tp_rank,
                           .delta = delta_,
                           .due = due_rows(column),

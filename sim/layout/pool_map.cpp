@@ -7,21 +7,29 @@
 namespace tplora::core {
 namespace {
 
-IntervalMap& zero_rows(IntervalMap& map, std::int64_t rows) {
+void zero_rows(IntervalMap& map, std::int64_t rows) {
   ensure(rows >= 0, "a buffer has no fewer than no rows");
   map.clear();
   map.append(0, rows, kZeros, 0);
-  return map;
+}
+
+/// A buffer's rows as they are before anything is loaded.
+void fresh_rows(PoolFresh fresh, IntervalMap& map, std::int64_t rows) {
+  zero_rows(map, rows);
+  if (fresh == PoolFresh::nothing) {
+    map.clear();
+  }
 }
 
 /// Whether the bands of a buffer with so many rows follow each other from column 0 to `columns`,
-/// each saying something of every row.
-bool fill_buffer(const std::vector<Band>& bands, std::int64_t columns, std::int64_t rows) {
+/// each saying something of every row unless `holes` may be left.
+bool fill_buffer(const std::vector<Band>& bands, std::int64_t columns, std::int64_t rows,
+                 bool holes) {
   std::int64_t reached = 0;
   const bool good = std::all_of(bands.begin(), bands.end(), [&](const Band& band) {
     const bool next = band.begin == reached && band.begin < band.end;
     reached = band.end;
-    return next && in_order(band.rows, rows) && rows_of(band.rows) == rows;
+    return next && in_order(band.rows, rows) && (holes || rows_of(band.rows) == rows);
   });
   return good && reached == columns;
 }
@@ -39,9 +47,11 @@ bool stored(const Contract& contract, const AdapterShape& shape, int adapter, Se
 
 }  // namespace
 
-void PoolMap::reset(const RankBuild& build, const Deployment& deployment) {
+void PoolMap::reset(const Contract& contract, const RankBuild& build,
+                    const Deployment& deployment) {
   ensure(deployment.slots > 0 && deployment.max_lora_rank > 0,
          "a pool has slots, and they columns");
+  const PoolFresh fresh = contract.pool.fresh;
   max_lora_rank_ = deployment.max_lora_rank;
   slots_.resize(static_cast<std::size_t>(deployment.slots));
   for (SlotMap& slot : slots_) {
@@ -51,10 +61,10 @@ void PoolMap::reset(const RankBuild& build, const Deployment& deployment) {
       slot.b[i].resize(1);
       slot.b[i][0].begin = 0;
       slot.b[i][0].end = max_lora_rank_;
-      zero_rows(slot.b[i][0].rows, build.b_rows[i]);
+      fresh_rows(fresh, slot.b[i][0].rows, build.b_rows[i]);
     }
     for (std::size_t i = 0; i < build.a_rows.size(); ++i) {
-      zero_rows(slot.a[i], build.a_rows[i]);
+      fresh_rows(fresh, slot.a[i], build.a_rows[i]);
     }
   }
 }
@@ -94,6 +104,7 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
              load.a_maps.size() == slot.a.size(),
          "a load has a slice for each buffer");
   const bool clear = contract.pool.clear == PoolClear::slot;
+  const bool holes = contract.pool.fresh == PoolFresh::nothing;
   for (std::size_t i = 0; i < slot.b.size(); ++i) {
     auto& bands = slot.b[i];
     ensure(0 < shape.lora_rank && shape.lora_rank <= max_lora_rank_,
@@ -114,7 +125,7 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
         zero_rows(band.rows, build.b_rows[i]);
       }
     }
-    ensure_checked([&] { return fill_buffer(bands, max_lora_rank_, build.b_rows[i]); },
+    ensure_checked([&] { return fill_buffer(bands, max_lora_rank_, build.b_rows[i], holes); },
                    "what stands in a slot of B is known of each of its rows and columns");
   }
   for (std::size_t i = 0; i < slot.a.size(); ++i) {
@@ -126,7 +137,8 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
     slot.a[i].overlay(stored_);
     ensure_checked(
         [&] {
-          return in_order(slot.a[i], build.a_rows[i]) && rows_of(slot.a[i]) == build.a_rows[i];
+          return in_order(slot.a[i], build.a_rows[i]) &&
+                 (holes || rows_of(slot.a[i]) == build.a_rows[i]);
         },
         "what stands in a slot of A is known of each of its rows");
   }

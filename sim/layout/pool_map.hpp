@@ -37,7 +37,7 @@ struct Band {
   IntervalMap rows;
 };
 
-/// What one slot holds. Device buffers start as zeros.
+/// What one slot holds.
 struct SlotMap {
   std::vector<std::vector<Band>> b;  ///< for each lora_b buffer: bands covering [0, R)
   std::vector<IntervalMap> a;        ///< for each lora_a buffer
@@ -46,8 +46,9 @@ struct SlotMap {
 /// The symbolic twin of a rank's flat memory: the same loads, on row ranges.
 class PoolMap {
  public:
-  /// All slots zero. Reuses memory of an earlier use.
-  void reset(const RankBuild& build, const Deployment& deployment);
+  /// Nothing is loaded: all slots hold what the contract says of fresh memory. Reuses memory of an
+  /// earlier use.
+  void reset(const Contract& contract, const RankBuild& build, const Deployment& deployment);
   /// Puts adapter number `adapter` into `slot` as the contract's pool section says. Precondition:
   /// the slot exists, the pool was reset for this rank, and the load fits its buffers.
   void load(const Contract& contract, const RankBuild& build, const RankLoad& load,

@@ -5,7 +5,8 @@ namespace {
 
 Law law_of_rows(const Delta& delta, const Content& found) {
   const std::optional<int> adapter = adapter_of(found);
-  return adapter && *adapter != delta.adapter ? Law::residue : Law::identity;
+  const bool others = adapter && *adapter != delta.adapter;
+  return others || std::holds_alternative<NeverWritten>(found) ? Law::residue : Law::identity;
 }
 
 }  // namespace

@@ -234,7 +234,7 @@ template <class... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
 /// The law that is broken. What stands where another adapter's rows are due breaks law 6 if it is
-/// another adapter's, and law 2 otherwise.
+/// another adapter's or was never written, and law 2 otherwise.
 [[nodiscard]] Law law_of(const Violation& violation);
 /// The rank on which it is told.
 [[nodiscard]] std::int64_t tp_rank_of(const Violation& violation);

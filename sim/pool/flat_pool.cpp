@@ -9,13 +9,13 @@ namespace tplora::core {
 
 template <class Element>
 FlatPool<Element>::FlatPool(const RankBuild& build, const Deployment& deployment,
-                            std::int64_t a_cols, Element guard)
+                            std::int64_t a_cols, Element guard, Element fresh)
     : slots_(deployment.slots), guard_(guard) {
   ensure(slots_ > 0, "a pool has slots");
   const auto allocate = [&](std::int64_t rows, std::int64_t cols) {
     ensure(rows >= 0 && cols > 0, "a slot has rows, if any, with columns");
     const auto size = static_cast<std::size_t>(deployment.slots * rows * cols);
-    return SlotTensor<Element>{rows, cols, std::vector<Element>(size, Element{})};
+    return SlotTensor<Element>{rows, cols, std::vector<Element>(size, fresh)};
   };
   for (const std::int64_t rows : build.a_rows) {
     a_.push_back(allocate(rows, a_cols));

@@ -10,7 +10,7 @@
 
 namespace tplora::core {
 
-/// A device tensor [slots, rows, cols], contiguous, zero-initialised.
+/// A device tensor [slots, rows, cols], contiguous.
 template <class Element>
 struct SlotTensor {
   std::int64_t rows = 0;
@@ -40,12 +40,13 @@ class AdapterRows {
 /// very same memory operations.
 ///
 /// A tensors are [slots, a_rows, a_cols], B tensors [slots, b_rows, max_lora_rank]. A read past
-/// the end of a slot lands in the next one; a read past the tensor gives `guard`.
+/// the end of a slot lands in the next one; a read past the tensor gives `guard`. `fresh` stands
+/// where nothing was loaded yet.
 template <class Element>
 class FlatPool {
  public:
-  FlatPool(const RankBuild& build, const Deployment& deployment, std::int64_t a_cols,
-           Element guard);
+  FlatPool(const RankBuild& build, const Deployment& deployment, std::int64_t a_cols, Element guard,
+           Element fresh);
 
   /// Puts an adapter into `slot` as the contract's pool section says. Precondition: the slot
   /// exists, the load is of this rank, and fits.
@@ -95,11 +96,13 @@ class FlatPool {
   Element guard_;
 };
 
-/// Where an element of a pool came from: 0 is "zero", all ones is "outside the pool".
+/// Where an element of a pool came from: 0 is "zero", all ones is "outside the pool", one less is
+/// "never written".
 struct Label {
   std::uint64_t bits = 0;
 
   static constexpr std::uint64_t kOutside = ~std::uint64_t{0};
+  static constexpr std::uint64_t kNeverWritten = kOutside - 1;
   /// Element `col` of row `row` of an adapter's A or B tensor; `space` is a Part or kSharedA.
   static Label of(int adapter, std::int32_t space, std::int64_t row, std::int64_t col) {
     return {(std::uint64_t{1} << 62) | (static_cast<std::uint64_t>(adapter) << 52) |
@@ -108,6 +111,7 @@ struct Label {
   }
   [[nodiscard]] bool is_zero() const { return bits == 0; }
   [[nodiscard]] bool is_outside() const { return bits == kOutside; }
+  [[nodiscard]] bool is_never_written() const { return bits == kNeverWritten; }
   [[nodiscard]] int adapter() const { return static_cast<int>((bits >> 52) & 0x3ff); }
   [[nodiscard]] std::int32_t space() const { return static_cast<std::int32_t>((bits >> 48) & 0xf); }
   [[nodiscard]] std::int64_t row() const {

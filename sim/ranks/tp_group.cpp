@@ -87,8 +87,9 @@ TpGroup::TpGroup(const Contract& contract, const Deployment& deployment, const A
 
 void TpGroup::load_adapters(std::span<const Adapter> adapters) {
   ensure(pools_.empty(), "adapters are loaded once");
+  const float fresh = contract_.pool.fresh == PoolFresh::zero ? 0.0F : canonical_nan();
   for (const RankState& rank : analysis_.ranks) {
-    pools_.emplace_back(rank.build, deployment_, batch_.hidden_size, canonical_nan());
+    pools_.emplace_back(rank.build, deployment_, batch_.hidden_size, canonical_nan(), fresh);
   }
   for (int event = 0; event < static_cast<int>(analysis_.events.size()); ++event) {
     const PoolEvent& one = analysis_.events[static_cast<std::size_t>(event)];

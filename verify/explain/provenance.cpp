@@ -32,7 +32,8 @@ class LabelledAdapter final : public AdapterRows<Label> {
 
 FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
                               const std::vector<PoolEvent>& events, const RankState& rank) {
-  FlatPool<Label> pool(rank.build, input.deployment, 1, Label{Label::kOutside});
+  const Label fresh{contract.pool.fresh == PoolFresh::zero ? 0 : Label::kNeverWritten};
+  FlatPool<Label> pool(rank.build, input.deployment, 1, Label{Label::kOutside}, fresh);
   for (int event = 0; event < static_cast<int>(events.size()); ++event) {
     const PoolEvent& one = events[static_cast<std::size_t>(event)];
     if (one.slot >= 0) {
@@ -51,6 +52,9 @@ Content content_of(Label label, Operand operand) {
   if (label.is_zero()) {
     return Zeros{};
   }
+  if (label.is_never_written()) {
+    return NeverWritten{};
+  }
   const std::int32_t space = label.space();
   const std::optional<Part> part =
       space == kSharedA ? std::nullopt : std::optional(static_cast<Part>(space));
@@ -59,6 +63,12 @@ Content content_of(Label label, Operand operand) {
   }
   return LoraBRows{
       .adapter = label.adapter(), .part = part.value_or(Part::q), .first_row = label.row()};
+}
+
+/// Whether the product of two elements may be other than zero.
+bool adds_something(Label a, Label b) {
+  const auto unknown = [](Label label) { return label.is_outside() || label.is_never_written(); };
+  return (!a.is_zero() && !b.is_zero()) || unknown(a) || unknown(b);
 }
 
 /// What one wrong column reads.
@@ -143,9 +153,9 @@ class Tracer {
       const Label b = pools_[own_].b(launch.b, live_.slot, b_row, q);
       const Label a = a_label(launch, q);
       const std::int32_t a_space = live_.shape.shared_a ? kSharedA : space;
-      if (q < wanted ? !(b == Label::of(live_.adapter, space, row, q))
-                     : !a.is_zero() && !b.is_zero()) {
-        return read_of(b, Operand::b, slot);
+      if (q < wanted ? !(b == Label::of(live_.adapter, space, row, q)) : adds_something(a, b)) {
+        return q >= wanted && b.is_zero() ? read_of(a, Operand::a, live_.slot)
+                                          : read_of(b, Operand::b, slot);
       }
       if (q < wanted && !(a == Label::of(live_.adapter, a_space, q, 0))) {
         return read_of(a, Operand::a, live_.slot);

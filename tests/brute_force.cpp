@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -32,6 +33,21 @@ struct Stop {
 };
 
 constexpr std::int64_t kFar = std::int64_t{1} << 48;
+
+std::int64_t rank_of(const AdapterShape& shape, int part) {
+  const std::int64_t own = shape.part_ranks[static_cast<std::size_t>(part)];
+  return own == 0 ? shape.lora_rank : own;
+}
+
+/// Columns of the widest of an adapter's tensors of B.
+std::int64_t widest(const AdapterShape& shape) {
+  std::int64_t most = 0;
+  for (int part = 0; part < 3; ++part) {
+    most =
+        shape.targets[static_cast<std::size_t>(part)] ? std::max(most, rank_of(shape, part)) : most;
+  }
+  return most == 0 ? shape.lora_rank : most;
+}
 
 /// The labels of a fused tensor, row by row.
 Cells fused(const QkvGeometry& g, FusedOrder order) {
@@ -114,10 +130,11 @@ class Rank {
   struct Launch {
     std::int64_t a, b, a_at, b_at, out, rows, depth;
   };
-  std::map<int, std::vector<Launch>> launches;            // by adapter
-  std::map<int, AdapterShape> shapes;                     // as rescales leave them
-  std::map<int, std::map<Source, Cells>> host_b, host_a;  // where cut in place
-  std::map<int, std::vector<std::pair<std::int64_t, std::int64_t>>> factors;
+  std::map<int, std::vector<Launch>> launches;                     // by adapter
+  std::map<int, AdapterShape> shapes;                              // as rescales leave them
+  std::map<int, std::map<Source, Cells>> host_b, host_a;           // where cut in place
+  std::map<int, std::vector<std::array<long double, 3>>> factors;  // by adapter: of each use
+  const AdapterShape* current = nullptr;                           // of the step at hand
 
  private:
   /// What the copies bring to each buffer, and where the last of it ends.
@@ -128,7 +145,7 @@ class Rank {
   };
   void take_shape(const PoolStep& step);
   std::vector<Launch> kernel();
-  std::pair<std::int64_t, std::int64_t> scaling();
+  std::array<long double, 3> scaling();
   void check_fit(const AdapterShape& shape, const Slices& b_slices, const Slices& a_slices) const;
   void store(int number, std::int64_t slot, const Slices& b_slices, const Slices& a_slices);
 
@@ -184,7 +201,7 @@ class Rank {
     std::vector<Cells> out(1);
     std::vector<std::int64_t> extent(1, 0);
     copies(c.weight.copies, real_order(g, c.weight.order, c.weight.fused_by), c.weight.past_end,
-           out, extent, Verdict::refused, -1);
+           out, extent, Verdict::refused, nullptr, false);
     columns = out[0];
     columns.resize(static_cast<std::size_t>(extent[0]));
     if (T < 1 || t < 0 || t >= T) {
@@ -231,10 +248,10 @@ class Rank {
     }
   }
 
-  /// lora_rank -1: of weights and B. Otherwise A tensors of that many rows.
+  /// No shape: of weights. Else of an adapter's A or B.
   void copies(const std::vector<Copy>& list, FusedOrder order, PastEnd past_end,
               std::vector<Cells>& out, std::vector<std::int64_t>& extent, Verdict otherwise,
-              std::int64_t lora_rank, std::map<Source, Cells>* host = nullptr) {
+              const AdapterShape* shape, bool is_a, std::map<Source, Cells>* host = nullptr) {
     std::map<Source, Cells> taken;
     for (const Copy& copy : list) {
       loops(copy.loops, 0, otherwise, [&] {
@@ -246,14 +263,27 @@ class Rank {
           throw Stop{otherwise, Law::check, rows < 0 || to < 0};
         }
         Cells tensor;
-        if (lora_rank >= 0) {
-          for (std::int64_t i = 0; i < lora_rank; ++i) {
-            tensor.push_back({'a', -1,
-                              copy.source == Source::shared ? 3 : static_cast<int>(copy.source), i,
-                              -1});
-          }
-        } else {
+        if (shape == nullptr) {
           tensor = source(g, copy.source, order);
+        } else if (is_a) {
+          const int part = copy.source == Source::shared ? 3 : static_cast<int>(copy.source);
+          const std::int64_t own =
+              part == 3 ? 0 : shape->part_ranks[static_cast<std::size_t>(part)];
+          for (std::int64_t i = 0; i < (own == 0 ? shape->lora_rank : own); ++i) {
+            tensor.push_back({'a', -1, part, i, -1});
+          }
+        } else if (shape->part_rows == std::array<std::int64_t, 3>{}) {
+          tensor = source(g, copy.source, order);
+        } else {
+          for (int part = 0; part < 3; ++part) {
+            const std::int64_t own = shape->part_rows[static_cast<std::size_t>(part)];
+            const std::int64_t rows_of_part = own == 0 ? g.rows(static_cast<Part>(part)) : own;
+            for (std::int64_t i = 0; i < rows_of_part; ++i) {
+              if (copy.source == Source::fused || static_cast<int>(copy.source) == part) {
+                tensor.push_back({'w', -1, part, i, -1});
+              }
+            }
+          }
         }
         if (host != nullptr && host->count(copy.source) != 0) {
           tensor = host->at(copy.source);
@@ -313,9 +343,9 @@ void Rank::step(const PoolStep& step) {
   Slices b_slices(b_rows.size());
   Slices a_slices(a_rows.size());
   copies(c.lora_b.copies, real_order(g, c.lora_b.order, c.lora_b.fused_by), c.lora_b.past_end,
-         b_slices.rows, b_slices.extent, Verdict::crash, -1, &host_b[number]);
+         b_slices.rows, b_slices.extent, Verdict::crash, &shapes[number], false, &host_b[number]);
   copies(c.lora_a.copies, FusedOrder::blocks, c.lora_a.past_end, a_slices.rows, a_slices.extent,
-         Verdict::crash, shapes[number].lora_rank, &host_a[number]);
+         Verdict::crash, &shapes[number], true, &host_a[number]);
   launches[number] = kernel();
   const auto one = scaling();
   auto& factor = factors[number];
@@ -332,7 +362,7 @@ void Rank::take_shape(const PoolStep& step) {
   const int number = step.adapter;
   shapes.try_emplace(number, in.adapters[static_cast<std::size_t>(number)]);
   if (step.kind == PoolStep::Kind::rescale) {
-    shapes[number].lora_alpha = step.lora_alpha;
+    shapes[number].lora_alpha = step.lora_alpha * shapes[number].alpha_unit;
   }
   if (step.kind == PoolStep::Kind::load) {
     host_b.erase(number);
@@ -340,10 +370,17 @@ void Rank::take_shape(const PoolStep& step) {
     factors.erase(number);
   }
   const AdapterShape& shape = shapes[number];
+  current = &shape;
   values[symbol::r] = shape.lora_rank;
   values[symbol::alpha] = shape.lora_alpha;
+  values[symbol::alpha_unit] = shape.alpha_unit;
+  values[symbol::rslora] = shape.rslora ? 1 : 0;
   for (std::size_t part = 0; part < 3; ++part) {
     values[symbol::has_q + part] = shape.targets[part] ? 1 : 0;
+    values[symbol::r_q + part] =
+        shape.part_ranks[part] == 0 ? shape.lora_rank : shape.part_ranks[part];
+    values[symbol::rows_q + part] =
+        shape.part_rows[part] == 0 ? g.rows(static_cast<Part>(part)) : shape.part_rows[part];
   }
 }
 
@@ -370,19 +407,29 @@ std::vector<Rank::Launch> Rank::kernel() {
   return all;
 }
 
-/// Numerator and denominator.
-std::pair<std::int64_t, std::int64_t> Rank::scaling() {
-  const std::int64_t num = eval(c.scaling_numerator, Verdict::crash);
-  const std::int64_t den = eval(c.scaling_denominator, Verdict::crash);
-  if (den == 0) {
-    throw Stop{Verdict::crash, Law::check, false};
+/// Of each part.
+std::array<long double, 3> Rank::scaling() {
+  std::array<long double, 3> factor = {};
+  const AdapterShape& shape = *current;
+  for (std::size_t part = 0; part < 3; ++part) {
+    values[symbol::part_r] = shape.part_ranks[part] == 0 ? shape.lora_rank : shape.part_ranks[part];
+    values[symbol::part_alpha] =
+        shape.part_alphas[part] == 0 ? shape.lora_alpha : shape.part_alphas[part];
+    const std::int64_t num = eval(c.scaling_numerator, Verdict::crash);
+    const std::int64_t den = eval(c.scaling_denominator, Verdict::crash);
+    const std::int64_t root = c.scaling_root ? eval(*c.scaling_root, Verdict::crash) : 1;
+    if (den == 0 || root <= 0) {
+      throw Stop{Verdict::crash, Law::check, false};
+    }
+    factor[part] = static_cast<long double>(num) / static_cast<long double>(shape.alpha_unit) /
+                   static_cast<long double>(den) / std::sqrt(static_cast<long double>(root));
   }
-  return {num, den};
+  return factor;
 }
 
 void Rank::check_fit(const AdapterShape& shape, const Slices& b_slices,
                      const Slices& a_slices) const {
-  bool fits = shape.lora_rank <= in.deployment.max_lora_rank;
+  bool fits = widest(shape) <= in.deployment.max_lora_rank;
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
     const std::int64_t extent = b_slices.extent[i];
     fits = fits && (c.lora_b.fit == Fit::exact ? extent == b_rows[i] : extent <= b_rows[i]);
@@ -414,8 +461,14 @@ void Rank::store(int number, std::int64_t slot, const Slices& b_slices, const Sl
   for (std::size_t i = 0; i < b_rows.size(); ++i) {
     auto& rows = b[{static_cast<int>(i), slot}];
     for (std::size_t row = 0; row < b_slices.rows[i].size(); ++row) {
-      for (std::int64_t col = 0; col < shape.lora_rank; ++col) {
-        if (auto cell = stored(b_slices.rows[i][row])) {
+      const Cell& what = b_slices.rows[i][row];
+      const bool own = what.kind == 'w' && shape.targets[static_cast<std::size_t>(what.part)] &&
+                       shape.part_ranks[static_cast<std::size_t>(what.part)] != 0;
+      const std::int64_t columns_of_row =
+          own ? shape.part_ranks[static_cast<std::size_t>(what.part)]
+              : std::min(shape.lora_rank, widest(shape));
+      for (std::int64_t col = 0; col < columns_of_row; ++col) {
+        if (auto cell = stored(what)) {
           if (cell->kind != '0') {
             cell->kind = 'b';
             cell->col = col;
@@ -426,7 +479,7 @@ void Rank::store(int number, std::int64_t slot, const Slices& b_slices, const Sl
     }
     if (c.pool.clear == PoolClear::tail) {
       for (Cells& row : rows) {
-        std::fill(row.begin() + shape.lora_rank, row.end(), zero);
+        std::fill(row.begin() + widest(shape), row.end(), zero);
       }
     }
   }
@@ -648,13 +701,33 @@ class Group {
 
   void delta(const Rank& r, const LiveAdapter& live) {
     std::vector<int> deltas(r.columns.size(), 0);
-    long double factor = static_cast<long double>(live.shape.lora_rank) /
-                         static_cast<long double>(live.shape.lora_alpha);
-    for (const auto& [num, den] : r.factors.at(live.adapter)) {
-      factor *= static_cast<long double>(num) / static_cast<long double>(den);
+    bool foreign = false;
+    for (std::size_t part = 0; part < 3; ++part) {
+      const std::int64_t own_rows = live.shape.part_rows[part];
+      foreign = foreign || (live.shape.targets[part] && own_rows != 0 &&
+                            own_rows != g_.rows(static_cast<Part>(part)));
     }
-    if (std::abs(factor - 1) > 1e-9L) {
-      broken_.insert(Law::scaling);
+    if (foreign) {  // nobody can say what is due
+      broken_.insert(Law::fit);
+      return;
+    }
+    for (std::size_t part = 0; part < 3; ++part) {
+      if (live.shape.targets[part]) {
+        const std::int64_t own_alpha = live.shape.part_alphas[part];
+        const std::int64_t own_rank = live.shape.part_ranks[part];
+        const auto lora_rank =
+            static_cast<long double>(own_rank == 0 ? live.shape.lora_rank : own_rank);
+        long double over =
+            (live.shape.rslora ? std::sqrt(lora_rank) : lora_rank) *
+            static_cast<long double>(live.shape.alpha_unit) /
+            static_cast<long double>(own_alpha == 0 ? live.shape.lora_alpha : own_alpha);
+        for (const auto& factor : r.factors.at(live.adapter)) {
+          over *= factor[part];
+        }
+        if (std::abs(over - 1) > 1e-9L) {
+          broken_.insert(Law::scaling);
+        }
+      }
     }
     Cells due = due_[&r];
     due.resize(r.columns.size());
@@ -685,8 +758,9 @@ class Group {
     const std::int64_t rows = r.b_rows[static_cast<std::size_t>(one.b)];
     const std::int64_t address = live.slot * rows + b_row;  // in rows of the whole tensor
     const std::int64_t slot = rows == 0 ? in_.deployment.slots : address / rows;
-    const std::int64_t wanted =
-        live.shape.targets[static_cast<std::size_t>(base.part)] ? live.shape.lora_rank : 0;
+    const std::int64_t wanted = live.shape.targets[static_cast<std::size_t>(base.part)]
+                                    ? rank_of(live.shape, base.part)
+                                    : 0;
     if (one.depth < wanted) {
       broken_.insert(Law::identity);
     }

@@ -1,8 +1,8 @@
 #include <stdexcept>
 
 #include "sim/contract/sites.hpp"
-#include "sim/layout/prover.hpp"
 #include "sim/layout/proof_points.hpp"
+#include "sim/layout/prover.hpp"
 #include "tests/support.hpp"
 #include "verify/explain/finding.hpp"
 
@@ -63,7 +63,7 @@ TEST_CASE("extends adds, removes and replaces, and says where each value was wri
   const auto contract = read_contract(file);
   REQUIRE(contract);
   CHECK(contract->kernel.size() == 4);
-  CHECK(contract->checks.size() == 3);
+  CHECK(contract->checks.size() == 6);
   CHECK(contract->view.gather == ViewGather::all);
   CHECK(contract->kernel[3].rows.place() == file.string() + "#/add/~1kernel~1-/rows");
 }

@@ -28,7 +28,7 @@ std::vector<float> whole(const Generator& generator, TensorId id, std::int64_t r
 
 AdapterSpec adapter_of_rank(std::int64_t lora_rank) {
   AdapterSpec spec;
-  spec.name = "a";
+  spec.name = std::string("a");
   spec.lora_rank = lora_rank;
   return spec;
 }

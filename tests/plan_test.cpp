@@ -32,7 +32,7 @@ std::string text_of(const RankBuild& build, const RankLoad& load) {
   for (const std::int64_t rows : load.slice_rows) {
     text += fmt::format("{}; ", rows);
   }
-  return text + fmt::format("{}/{}", load.scaling_numerator, load.scaling_denominator);
+  return text + fmt::format("{}/{}", load.factors[0].numerator, load.factors[0].denominator);
 }
 
 std::vector<AdapterShape> adapters(bool shared_a) {

@@ -12,13 +12,15 @@ namespace {
 
 GoldenAdapter plain(const core::Adapter& adapter) {
   GoldenAdapter copy{.name = adapter.spec().name,
-                     .lora_rank = adapter.spec().lora_rank,
-                     .lora_alpha = adapter.spec().lora_alpha,
+                     .lora_ranks = {},
+                     .scaling = {},
                      .shared_a = adapter.spec().shared_a,
                      .a = {},
                      .b = {}};
   for (const Part part : kParts) {
     const auto i = static_cast<std::size_t>(part);
+    copy.lora_ranks[i] = adapter.spec().rank_of(part);
+    copy.scaling[i] = adapter.spec().scaling(part);
     copy.b[i] = adapter.b(part);
     if (!copy.shared_a || part == Part::q) {
       copy.a[i] = adapter.a(part);

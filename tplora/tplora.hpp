@@ -211,10 +211,11 @@ struct ProofResult {
 /// one A, that of q.
 struct GoldenAdapter {
   std::string name;
-  std::int64_t lora_rank = 0, lora_alpha = 0;
+  std::array<std::int64_t, 3> lora_ranks = {};  ///< by Part
+  std::array<float, 3> scaling = {};            ///< by Part: what the delta is multiplied by
   bool shared_a = false;
-  std::array<std::vector<float>, 3> a;  ///< [lora_rank, hidden_size], row-major
-  std::array<std::vector<float>, 3> b;  ///< [rows(part), lora_rank], row-major
+  std::array<std::vector<float>, 3> a;  ///< [lora_rank of the part, hidden_size], row-major
+  std::array<std::vector<float>, 3> b;  ///< [rows(part), lora_rank of the part], row-major
 };
 
 /// What one tp_rank must give: columns q | k | v of the query heads that it owns and the KV heads

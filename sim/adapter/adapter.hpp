@@ -2,24 +2,24 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "sim/model/geometry.hpp"
+#include "sim/model/adapter_shape.hpp"
 
 namespace tplora::core {
 
-struct AdapterSpec {
+/// An adapter's config, and what the case calls it.
+struct AdapterSpec : AdapterShape {
   std::string name;
-  std::int64_t lora_rank = 16;
-  std::int64_t lora_alpha = 16;
-  std::array<bool, 3> targets = {true, true, true};  ///< by Part
-  bool shared_a = false;  ///< an adapter of a fused module: one A for q, k and v
 
-  /// alpha / r in double precision, then fp32.
-  [[nodiscard]] float scaling() const {
-    return static_cast<float>(static_cast<double>(lora_alpha) / static_cast<double>(lora_rank));
+  /// lora_alpha / lora_rank of the part, or lora_alpha / sqrt(lora_rank), in double, then fp32.
+  [[nodiscard]] float scaling(Part part) const {
+    const double alpha = static_cast<double>(alpha_of(part)) / static_cast<double>(alpha_unit);
+    const auto lora_rank_of_part = static_cast<double>(rank_of(part));
+    return static_cast<float>(alpha / (rslora ? std::sqrt(lora_rank_of_part) : lora_rank_of_part));
   }
   friend bool operator==(const AdapterSpec&, const AdapterSpec&) = default;
 };
@@ -33,11 +33,11 @@ class Adapter {
       : spec_(std::move(spec)), a_(std::move(a)), b_(std::move(b)) {}
 
   [[nodiscard]] const AdapterSpec& spec() const { return spec_; }
-  /// [lora_rank, hidden_size], row-major.
+  /// [lora_rank of the part, hidden_size], row-major.
   [[nodiscard]] const std::vector<float>& a(Part part) const {
     return a_[spec_.shared_a ? 0 : static_cast<std::size_t>(part)];
   }
-  /// [rows(part), lora_rank], row-major.
+  /// [rows of its tensor, lora_rank of the part], row-major.
   [[nodiscard]] const std::vector<float>& b(Part part) const {
     return b_[static_cast<std::size_t>(part)];
   }

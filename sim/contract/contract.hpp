@@ -207,6 +207,7 @@ struct PoolSection {
   PoolLookup lookup = PoolLookup::current;
   PoolEvict evict = PoolEvict::lru;
   PoolBase base = PoolBase::none;
+  friend bool operator==(const PoolSection&, const PoolSection&) = default;
 };
 
 struct ViewSection {
@@ -218,7 +219,8 @@ struct ViewSection {
 struct Dependence {
   bool tp_rank = false;
   bool targets = false;  ///< which parts an adapter targets
-  bool adapter = false;  ///< its lora_rank or lora_alpha
+  bool adapter = false;  ///< its lora_rank, its lora_alpha and what else its config says
+  bool part = false;     ///< the part of it that is scaled
   bool index = false;    ///< the index of a loop
 };
 
@@ -247,8 +249,11 @@ struct Contract {
   std::vector<KernelEntry> kernel;
   PoolSection pool;
   ViewSection view;
+  /// The factor of a part's delta: numerator / denominator / sqrt(root), the numerator in units of
+  /// 1/alpha_unit. No root: 1.
   Formula scaling_numerator;
   Formula scaling_denominator;
+  std::optional<Formula> scaling_root;
   /// Of each word and list, by its JSON pointer in the merged document: file and JSON pointer at
   /// which it was written.
   std::map<std::string, std::string> written_at;

@@ -47,7 +47,7 @@ Formula FormulaReader::read(const Fields& fields, std::string_view key) {
 
 Formula FormulaReader::read_before_load(const JsonView& view, std::string_view sentence) {
   Formula formula = read(view);
-  if (contract_->phase_of(formula) == Phase::adapter) {
+  if (contract_->phase_of(formula) >= Phase::adapter) {
     errors_->refuse(view.error(std::string(sentence)));
   }
   return formula;

@@ -34,10 +34,11 @@ void add_buffers(std::vector<Buffer>& buffers, std::vector<Formula*>& list) {
 Dependence dependence_of(int symbol) {
   const bool predefined = symbol < symbol::count;
   const Phase phase = predefined ? predefined_phase(symbol) : Phase::deployment;
-  const bool shape = symbol == symbol::r || symbol == symbol::alpha;
+  const bool targets = symbol::has_q <= symbol && symbol <= symbol::has_v;
   return {.tp_rank = phase == Phase::tp_rank,
-          .targets = phase == Phase::adapter && !shape,
-          .adapter = phase == Phase::adapter && shape,
+          .targets = phase == Phase::adapter && targets,
+          .adapter = phase >= Phase::adapter && !targets,
+          .part = phase == Phase::part,
           .index = !predefined};
 }
 
@@ -50,15 +51,17 @@ Dependence dependence_of(const Formula& formula, const std::vector<Dependence>& 
     all.tp_rank = all.tp_rank || one.tp_rank;
     all.targets = all.targets || one.targets;
     all.adapter = all.adapter || one.adapter;
+    all.part = all.part || one.part;
     all.index = all.index || one.index;
   }
   return all;
 }
 
 Phase phase_of(const Dependence& on) {
-  return on.targets || on.adapter ? Phase::adapter
-         : on.tp_rank             ? Phase::tp_rank
-                                  : Phase::deployment;
+  return on.part                    ? Phase::part
+         : on.targets || on.adapter ? Phase::adapter
+         : on.tp_rank               ? Phase::tp_rank
+                                    : Phase::deployment;
 }
 
 }  // namespace
@@ -112,6 +115,9 @@ std::vector<Formula*> formulas_of(Contract& contract) {
   }
   list.push_back(&contract.scaling_numerator);
   list.push_back(&contract.scaling_denominator);
+  if (contract.scaling_root) {
+    list.push_back(&*contract.scaling_root);
+  }
   return list;
 }
 

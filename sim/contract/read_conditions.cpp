@@ -82,7 +82,7 @@ void read_checks(const Fields& root, FormulaReader& formulas, Contract& contract
                 .phase = Phase::deployment,
                 .say = entry.text("say")};
     check.phase = contract.phase_of(check.that);
-    if (check.when == Check::When::build && check.phase == Phase::adapter) {
+    if (check.when == Check::When::build && check.phase >= Phase::adapter) {
       errors.refuse(
           view.error("a check at build time cannot use an adapter's symbols, expected \"when\": "
                      "\"load\""));

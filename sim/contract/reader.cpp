@@ -41,7 +41,7 @@ void read_owns(const Fields& root, FormulaReader& formulas, Contract& contract) 
     }
     first = formulas.read(list->element(0));
     count = formulas.read(list->element(1));
-    if (contract.phase_of(first) == Phase::adapter || contract.phase_of(count) == Phase::adapter) {
+    if (contract.phase_of(first) >= Phase::adapter || contract.phase_of(count) >= Phase::adapter) {
       errors.refuse(list->error("the heads a rank owns cannot depend on an adapter"));
     }
   };
@@ -74,9 +74,28 @@ void read_view(const Fields& root, FirstError& errors, Contract& contract) {
 
 void read_scaling(const Fields& root, FormulaReader& formulas, Contract& contract) {
   if (const auto section = root.find("scaling")) {
-    const Fields fields(*section, formulas.errors(), {"num", "den"});
+    const Fields fields(*section, formulas.errors(), {"num", "den", "root"});
     contract.scaling_numerator = formulas.read(fields, "num");
     contract.scaling_denominator = formulas.read(fields, "den");
+    if (fields.find("root", Need::optional)) {
+      contract.scaling_root = formulas.read(fields, "root");
+    }
+  }
+}
+
+/// Only a factor is of one part: rows and launches are of whatever parts they are.
+void refuse_part_symbols(Contract& contract, FirstError& errors) {
+  for (const Formula* formula : formulas_of(contract)) {
+    const bool factor = formula == &contract.scaling_numerator ||
+                        formula == &contract.scaling_denominator ||
+                        (contract.scaling_root && formula == &*contract.scaling_root);
+    for (const Formula::Used& used : formula->used_symbols()) {
+      if (!factor && (used.symbol == symbol::part_r || used.symbol == symbol::part_alpha)) {
+        errors.refuse(Error{
+            fmt::format("\"{}\" is known in `scaling` only", contract.symbols.name(used.symbol)),
+            formula->place()});
+      }
+    }
   }
 }
 
@@ -109,6 +128,7 @@ Result<Contract> read_sections(const ContractDocument& document) {
   read_pool(root, errors, contract);
   read_view(root, errors, contract);
   read_scaling(root, formulas, contract);
+  refuse_part_symbols(contract, errors);
   contract.value_count = formulas.value_count();
   return errors.result(std::move(contract));
 }

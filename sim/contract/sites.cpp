@@ -51,8 +51,11 @@ class FormulaLister {
         put(fmt::format("/kernel/{}/{}", i, field), role, i, Phase::adapter);
       }
     }
-    put("/scaling/num", FormulaRole::scaling_numerator, 0, Phase::adapter);
-    put("/scaling/den", FormulaRole::scaling_denominator, 0, Phase::adapter);
+    put("/scaling/num", FormulaRole::scaling_numerator, 0, Phase::part);
+    put("/scaling/den", FormulaRole::scaling_denominator, 0, Phase::part);
+    if (contract_.scaling_root) {
+      put("/scaling/root", FormulaRole::scaling_root, 0, Phase::part);
+    }
     return std::move(sites_);
   }
 

@@ -43,6 +43,7 @@ enum class FormulaRole {
   kernel_depth,
   scaling_numerator,
   scaling_denominator,
+  scaling_root,
 };
 
 struct FormulaSite {

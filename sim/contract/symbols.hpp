@@ -36,6 +36,17 @@ enum : int {
   has_q,
   has_k,
   has_v,
+  alpha_unit,
+  rslora,
+  r_q,
+  r_k,
+  r_v,
+  rows_q,
+  rows_k,
+  rows_v,
+  // of one part of it
+  part_r,
+  part_alpha,
   count,
 };
 }  // namespace symbol
@@ -45,6 +56,7 @@ enum class Phase {
   deployment,  ///< the same on every tp_rank
   tp_rank,     ///< fixed when a rank's layer is built
   adapter,     ///< fixed when an adapter is loaded
+  part,        ///< of one part of an adapter: in `scaling` only
 };
 
 /// A table that holds exactly the predefined symbols.

@@ -84,9 +84,11 @@ Adapter Generator::adapter(const AdapterSpec& adapter, std::int32_t number) cons
       continue;
     }
     if (part == Part::q || !adapter.shared_a) {
-      a[i] = make(Tensor::lora_a, part, adapter.lora_rank, spec_.geometry.hidden_size);
+      a[i] = make(Tensor::lora_a, part, adapter.rank_of(part), spec_.geometry.hidden_size);
     }
-    b[i] = make(Tensor::lora_b, part, spec_.geometry.rows(part), adapter.lora_rank);
+    const std::int64_t own = adapter.part_rows[i];
+    b[i] = make(Tensor::lora_b, part, own == 0 ? spec_.geometry.rows(part) : own,
+                adapter.rank_of(part));
   }
   return {adapter, std::move(a), std::move(b)};
 }

@@ -33,7 +33,8 @@ IntervalMap joined(const Slices& slices, Source source, std::int64_t& rows) {
   return map;
 }
 
-std::int64_t source_rows(const QkvGeometry& geometry, Source source) {
+/// Rows of the tensor that a copy of the base weight reads.
+std::int64_t weight_rows(const QkvGeometry& geometry, Source source) {
   switch (source) {
     case Source::q: return geometry.rows(Part::q);
     case Source::k: return geometry.rows(Part::k);
@@ -42,12 +43,45 @@ std::int64_t source_rows(const QkvGeometry& geometry, Source source) {
   }
 }
 
+/// Rows of the tensor that a copy reads.
+std::int64_t source_rows(const Scope& scope, const CopyTarget& target, Source source) {
+  const auto part = static_cast<int>(source);
+  switch (target.tensor) {
+    case CopyTarget::Tensor::weight: return weight_rows(target.geometry, source);
+    case CopyTarget::Tensor::lora_a:
+      return source == Source::shared ? scope.value(symbol::r) : scope.value(symbol::r_q + part);
+    default: break;
+  }
+  return source == Source::fused ? scope.value(symbol::rows_q) + scope.value(symbol::rows_k) +
+                                       scope.value(symbol::rows_v)
+                                 : scope.value(symbol::rows_q + part);
+}
+
+/// q, k and v of an adapter that has other rows than the layer, one behind the other.
+void append_foreign(const Scope& scope, std::int64_t from, std::int64_t rows, std::int64_t at,
+                    IntervalMap& map) {
+  std::int64_t begin = 0;
+  for (const Part part : kParts) {
+    const std::int64_t end = begin + scope.value(symbol::rows_q + static_cast<int>(part));
+    const std::int64_t first = std::max(from, begin);
+    map.append(at + first - from, std::min(from + rows, end) - first, space_of(part),
+               first - begin);
+    begin = end;
+  }
+}
+
 /// Puts rows [from, from+rows) of a whole source at `at`.
-void put_source(Source source, const CopyTarget& target, std::int64_t at, std::int64_t rows,
-                std::int64_t from, IntervalMap& map) {
+void put_source(const Scope& scope, Source source, const CopyTarget& target, std::int64_t at,
+                std::int64_t rows, std::int64_t from, IntervalMap& map) {
   if (target.tensor == CopyTarget::Tensor::lora_a || source != Source::fused) {
     constexpr std::array<std::int32_t, 5> kSpaces = {0, 1, 2, kSharedA, kSharedA};
     map.overwrite(at, rows, kSpaces[static_cast<std::size_t>(source)], from);
+    return;
+  }
+  if (target.foreign) {
+    IntervalMap fused;
+    append_foreign(scope, from, rows, at, fused);
+    map.overlay(fused.segments());
     return;
   }
   if (map.empty() || at >= map.segments().back().end()) {
@@ -114,9 +148,7 @@ bool put_piece(Scope& scope, const Copy& copy, CopyTarget& target, Piece& piece)
   ensure((copy.source == Source::shared) <= (target.tensor == CopyTarget::Tensor::lora_a),
          "only an A is shared");
   const auto buffer = static_cast<std::size_t>(copy.buffer);
-  std::int64_t available = target.tensor == CopyTarget::Tensor::lora_a
-                               ? scope.value(symbol::r)
-                               : source_rows(target.geometry, copy.source);
+  std::int64_t available = source_rows(scope, target, copy.source);
   const bool cut_before = target.slices.cut;
   const IntervalMap slices =
       cut_before ? joined(target.slices, copy.source, available) : IntervalMap();
@@ -148,7 +180,7 @@ bool put_piece(Scope& scope, const Copy& copy, CopyTarget& target, Piece& piece)
       }
     });
   } else {
-    put_source(copy.source, target, at, end - begin, begin, map);
+    put_source(scope, copy.source, target, at, end - begin, begin, map);
   }
   target.extents[buffer] = std::max(target.extents[buffer], piece.to + piece.rows);
   ensure(end_of(map) <= target.extents[buffer], "a copy writes no row behind those it counts");

@@ -23,11 +23,12 @@ struct CopyTarget {
   enum class Tensor {
     weight,  ///< rows are output columns: each is written once
     lora_b,
-    lora_a,  ///< sources are A tensors of lora_rank rows
+    lora_a,  ///< sources are A tensors, with as many rows as their part has lora_rank
   };
   const QkvGeometry& geometry;
   Tensor tensor;
   FusedOrder order = FusedOrder::blocks;  ///< in which rows stand in the fused source
+  bool foreign = false;  ///< its parts have other rows than the layer's, one part behind the other
   PastEnd past_end = PastEnd::clip;
   std::vector<Piece>& pieces;       ///< filled in
   std::span<IntervalMap> maps;      ///< one for each buffer

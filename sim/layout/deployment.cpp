@@ -31,4 +31,27 @@ SymbolValues symbol_values(const QkvGeometry& geometry, const Deployment& deploy
   return values;
 }
 
+void put_adapter(const AdapterShape& adapter, std::span<std::int64_t> values) {
+  ensure(values.size() >= symbol::count, "there is a place for each symbol");
+  values[symbol::r] = adapter.lora_rank;
+  values[symbol::alpha] = adapter.lora_alpha;
+  values[symbol::alpha_unit] = adapter.alpha_unit;
+  values[symbol::rslora] = adapter.rslora ? 1 : 0;
+  const std::array<std::int64_t, 3> layer = {
+      values[symbol::H] * values[symbol::gate] * values[symbol::D],
+      values[symbol::KV] * values[symbol::D], values[symbol::KV] * values[symbol::Dv]};
+  for (const Part part : kParts) {
+    const auto i = static_cast<std::size_t>(part);
+    values[symbol::has_q + i] = adapter.has(part) ? 1 : 0;
+    values[symbol::r_q + i] = adapter.rank_of(part);
+    values[symbol::rows_q + i] = adapter.part_rows[i] == 0 ? layer[i] : adapter.part_rows[i];
+  }
+}
+
+void put_part(const AdapterShape& adapter, Part part, std::span<std::int64_t> values) {
+  ensure(values.size() >= symbol::count, "there is a place for each symbol");
+  values[symbol::part_r] = adapter.rank_of(part);
+  values[symbol::part_alpha] = adapter.alpha_of(part);
+}
+
 }  // namespace tplora::core

@@ -1,12 +1,13 @@
-// How a model is served, and what formulas know of that and of an adapter.
+// How a model is served, and what formulas know of that.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
-#include "sim/base/ensure.hpp"
 #include "sim/contract/symbols.hpp"
+#include "sim/model/adapter_shape.hpp"
 #include "sim/model/geometry.hpp"
 
 namespace tplora::core {
@@ -20,21 +21,6 @@ struct Deployment {
   std::int64_t tokens = 4;
 };
 
-/// What a contract's formulas may know of an adapter.
-struct AdapterShape {
-  std::int64_t lora_rank = 16;
-  std::int64_t lora_alpha = 16;
-  std::array<bool, 3> targets = {true, true, true};  ///< by Part
-  bool shared_a = false;                             ///< a fused adapter: one A for q, k and v
-
-  [[nodiscard]] bool has(Part part) const {
-    const auto number = static_cast<std::size_t>(part);
-    ensure_checked([&] { return number < targets.size(); }, "an adapter is asked for q, k or v");
-    return targets[number];
-  }
-  friend bool operator==(const AdapterShape&, const AdapterShape&) = default;
-};
-
 /// Values of the predefined symbols, by number.
 using SymbolValues = std::array<std::int64_t, symbol::count>;
 
@@ -42,5 +28,11 @@ using SymbolValues = std::array<std::int64_t, symbol::count>;
 /// for those of a tp_rank and of an adapter. Precondition: the geometry is valid, and all counts of
 /// the deployment are.
 [[nodiscard]] SymbolValues symbol_values(const QkvGeometry& geometry, const Deployment& deployment);
+
+/// Puts the values that an adapter gives, by symbol; rows of B that it says nothing of are those of
+/// the layer, which `values` has. Precondition: there is a place for each predefined symbol.
+void put_adapter(const AdapterShape& adapter, std::span<std::int64_t> values);
+/// The same for what `scaling` knows of one part.
+void put_part(const AdapterShape& adapter, Part part, std::span<std::int64_t> values);
 
 }  // namespace tplora::core

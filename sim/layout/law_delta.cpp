@@ -113,8 +113,8 @@ class DeltaCheck {
   }
 
   void check_in_slot(const Segment& column, std::int64_t slot, std::int64_t b_row) {
-    const std::int64_t due_depth =
-        live_.shape.has(part_of(column.space)) ? live_.shape.lora_rank : 0;
+    const Part part = part_of(column.space);
+    const std::int64_t due_depth = live_.shape.has(part) ? live_.shape.rank_of(part) : 0;
     if (launch_->depth < due_depth) {
       report(ShortContraction{.tp_rank = rank_.build.tp_rank,
                               .delta = delta_,

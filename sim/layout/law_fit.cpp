@@ -35,12 +35,13 @@ PlanFailure wrong_rows(const Scope& scope, const Buffer& buffer, std::int64_t ha
 }  // namespace
 
 std::optional<PlanFailure> check_fit(const Scope& scope, const Contract& contract,
-                                     const RankBuild& build, const RankLoad& load) {
+                                     const AdapterShape& adapter, const RankBuild& build,
+                                     const RankLoad& load) {
   ensure(load.slice_rows.size() == build.b_rows.size() && load.b_maps.size() == build.b_rows.size(),
          "a load has a slice of B for each buffer of the rank");
   ensure(load.a_maps.size() == build.a_rows.size(),
          "a load has rows of A for each buffer of the rank");
-  const std::int64_t lora_rank = scope.value(symbol::r);
+  const std::int64_t lora_rank = adapter.largest_rank();
   const std::int64_t max_lora_rank = scope.value(symbol::R);
   if (lora_rank > max_lora_rank && !build.b_rows.empty()) {
     const Buffer& first = contract.lora_b.buffers.front();

@@ -12,6 +12,7 @@ namespace tplora::core {
 /// may not reach past the end. `scope` is that of the load, for the adapter's lora_rank and the
 /// sentence. Precondition: rank and load have the contract's buffers.
 [[nodiscard]] std::optional<PlanFailure> check_fit(const Scope& scope, const Contract& contract,
+                                                   const AdapterShape& adapter,
                                                    const RankBuild& build, const RankLoad& load);
 
 }  // namespace tplora::core

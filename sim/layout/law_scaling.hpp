@@ -1,4 +1,4 @@
-// Law 8: the factor of an adapter's delta.
+// Law 8: the factor of an adapter's delta. And whose adapter it is.
 #pragma once
 
 #include <span>
@@ -13,5 +13,9 @@ namespace tplora::core {
 /// For one live adapter on one rank; `events` are those of scaling_events, all planned there.
 void check_scaling(const RankState& rank, const LiveAdapter& live, std::span<const int> events,
                    std::vector<Violation>& violations);
+
+/// For one live adapter on one rank: tensors of B that are not of this layer. True: there are some.
+bool check_rows(const QkvGeometry& geometry, const RankState& rank, const LiveAdapter& live,
+                std::vector<Violation>& violations);
 
 }  // namespace tplora::core

@@ -123,20 +123,13 @@ std::optional<PlanFailure> Planner::load(const AdapterShape& adapter, const Rank
     return broken;
   }
   const bool good = copy_b(adapter, load, cut) && copy_a(adapter, build, load, cut) &&
-                    launch(adapter, load) &&
-                    scope_.eval(contract_.scaling_numerator, load.scaling_numerator) &&
-                    scope_.eval(contract_.scaling_denominator, load.scaling_denominator);
+                    launch(adapter, load) && factors(adapter, load);
   if (!good) {
-    return scope_.failure(Verdict::crash);
-  }
-  if (load.scaling_denominator == 0) {
-    scope_.stop([] { return std::string("the scaling's denominator is 0"); },
-                contract_.scaling_denominator.place());
     return scope_.failure(Verdict::crash);
   }
   ensure_checked([&] { return read_buffers(load.launches, contract_); },
                  "a launch reads buffers of the contract");
-  return check_fit(scope_, contract_, build, load);
+  return check_fit(scope_, contract_, adapter, build, load);
 }
 
 bool Planner::copy_b(const AdapterShape& adapter, RankLoad& load, const RankLoad* cut) {
@@ -148,6 +141,7 @@ bool Planner::copy_b(const AdapterShape& adapter, RankLoad& load, const RankLoad
       .geometry = geometry_,
       .tensor = CopyTarget::Tensor::lora_b,
       .order = true_order(geometry_, contract_.lora_b.order, contract_.lora_b.fused_by),
+      .foreign = adapter.part_rows != std::array<std::int64_t, 3>{},
       .past_end = contract_.lora_b.past_end,
       .pieces = load.b_pieces,
       .maps = load.b_maps,
@@ -182,6 +176,39 @@ bool Planner::copy_a(const AdapterShape& adapter, const RankBuild& build, RankLo
   }
   if (cut == nullptr) {
     cache_.keep_a(adapter, load);
+  }
+  return true;
+}
+
+bool Planner::factors(const AdapterShape& adapter, RankLoad& load) {
+  const Formula* root = contract_.scaling_root ? &*contract_.scaling_root : nullptr;
+  const bool of_part = contract_.dependence(contract_.scaling_numerator).part ||
+                       contract_.dependence(contract_.scaling_denominator).part ||
+                       (root != nullptr && contract_.dependence(*root).part);
+  for (const Part part : kParts) {
+    DeltaFactor& factor = load.factors[static_cast<std::size_t>(part)];
+    if (part != Part::q && !of_part) {
+      factor = load.factors.front();
+      continue;
+    }
+    scope_.enter_part(adapter, part);
+    factor = {.numerator = 1, .alpha_unit = adapter.alpha_unit, .denominator = 1, .root = 1};
+    if (!scope_.eval(contract_.scaling_numerator, factor.numerator) ||
+        !scope_.eval(contract_.scaling_denominator, factor.denominator) ||
+        (root != nullptr && !scope_.eval(*root, factor.root))) {
+      return false;
+    }
+    if (factor.denominator == 0) {
+      return scope_.stop([] { return std::string("the scaling's denominator is 0"); },
+                         contract_.scaling_denominator.place());
+    }
+    if (factor.root <= 0) {
+      return scope_.stop(
+          [&] {
+            return fmt::format("the scaling's root is of {}, expected 1 or more", factor.root);
+          },
+          root->place());
+    }
   }
   return true;
 }

@@ -38,6 +38,8 @@ class Planner {
   std::optional<PlanFailure> load(const AdapterShape& adapter, const RankBuild& build,
                                   RankLoad& load, const RankLoad* cut = nullptr);
 
+  /// See Scope::enter_part.
+  void enter_part(const AdapterShape& adapter, Part part) { scope_.enter_part(adapter, part); }
   /// See Scope::describe.
   [[nodiscard]] std::string describe(const Formula& formula) const {
     return scope_.describe(formula);
@@ -49,6 +51,7 @@ class Planner {
   bool copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
               const RankLoad* cut);
   bool launch(const AdapterShape& adapter, RankLoad& load);
+  bool factors(const AdapterShape& adapter, RankLoad& load);
   bool allocate(const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows);
 
   const Contract& contract_;

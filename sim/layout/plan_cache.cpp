@@ -52,7 +52,7 @@ bool is_kept(const std::vector<Kept>& list, const AdapterShape& adapter) {
 }  // namespace
 
 bool LoadCache::find_b(const AdapterShape& adapter, RankLoad& load) const {
-  if (!has_b_ || b_targets_ != adapter.targets) {
+  if (!has_b_ || b_targets_ != adapter.targets || b_rows_ != adapter.part_rows) {
     return false;
   }
   ensure(load.slice_rows.size() == b_slice_rows_.size(), "ranks of a contract have equal buffers");
@@ -92,6 +92,7 @@ void LoadCache::keep_b(const AdapterShape& adapter, const RankLoad& load) {
     b_maps_ = load.b_maps;
     b_slice_rows_ = load.slice_rows;
     b_targets_ = adapter.targets;
+    b_rows_ = adapter.part_rows;
     has_b_ = true;
   }
 }

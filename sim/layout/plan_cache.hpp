@@ -88,6 +88,7 @@ class LoadCache {
   std::optional<bool> b_repeats_, a_repeats_, launches_repeat_;
   bool has_b_ = false;
   std::array<bool, 3> b_targets_ = {};
+  std::array<std::int64_t, 3> b_rows_ = {};
   std::vector<Piece> b_pieces_;
   std::vector<IntervalMap> b_maps_;
   std::vector<std::int64_t> b_slice_rows_;

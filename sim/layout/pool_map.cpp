@@ -93,6 +93,20 @@ void PoolMap::store(const Contract& contract, const AdapterShape& shape, int ada
   }
 }
 
+/// What stored_ puts into the band's columns, where parts have lora_ranks of their own. Zeros for
+/// what an adapter leaves out are as wide as its config's lora_rank.
+void PoolMap::overlay_columns(const AdapterShape& shape, Band& band) const {
+  std::vector<Segment> here;
+  for (const Segment& segment : stored_) {
+    const bool own = segment.space >= 0 && part_of_space(segment.space) != kSharedA;
+    if (band.begin <
+        (own ? shape.rank_of(part_of(part_of_space(segment.space))) : shape.lora_rank)) {
+      here.push_back(segment);
+    }
+  }
+  band.rows.overlay(here);
+}
+
 void PoolMap::load(const Contract& contract, const RankBuild& build, const RankLoad& load,
                    const AdapterShape& shape, int adapter, std::int64_t number) {
   ensure(has_slot(number), "an adapter is loaded into a slot of the pool");
@@ -105,10 +119,10 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
          "a load has a slice for each buffer");
   const bool clear = contract.pool.clear == PoolClear::slot;
   const bool holes = contract.pool.fresh == PoolFresh::nothing;
+  const std::int64_t columns = shape.largest_rank();
   for (std::size_t i = 0; i < slot.b.size(); ++i) {
     auto& bands = slot.b[i];
-    ensure(0 < shape.lora_rank && shape.lora_rank <= max_lora_rank_,
-           "an adapter's columns fit its slot");
+    ensure(0 < columns && columns <= max_lora_rank_, "an adapter's columns fit its slot");
     ensure(load.slice_rows[i] <= build.b_rows[i], "a slice of B fits its buffer");
     if (clear) {
       bands.resize(1);
@@ -116,12 +130,22 @@ void PoolMap::load(const Contract& contract, const RankBuild& build, const RankL
       bands[0].end = max_lora_rank_;
       zero_rows(bands[0].rows, build.b_rows[i]);
     }
+    for (const Part part : kParts) {
+      split(bands, shape.rank_of(part));
+    }
     split(bands, shape.lora_rank);
     store(contract, shape, adapter, load.b_maps[i]);
+    const bool uneven = shape.part_ranks != std::array<std::int64_t, 3>{};
     for (Band& band : bands) {
-      if (band.begin < shape.lora_rank) {
+      if (uneven) {
+        overlay_columns(shape, band);
+      } else if (band.begin < shape.lora_rank) {
         band.rows.overlay(stored_);
-      } else if (contract.pool.clear == PoolClear::tail) {
+      }
+      if (band.begin < columns) {
+        continue;
+      }
+      if (contract.pool.clear == PoolClear::tail) {
         zero_rows(band.rows, build.b_rows[i]);
       }
     }

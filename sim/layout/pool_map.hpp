@@ -69,6 +69,8 @@ class PoolMap {
   void store(const Contract& contract, const AdapterShape& shape, int adapter,
              const IntervalMap& slice);
 
+  void overlay_columns(const AdapterShape& shape, Band& band) const;
+
   std::vector<SlotMap> slots_;
   std::vector<Segment> stored_;
   std::int64_t max_lora_rank_ = 0;

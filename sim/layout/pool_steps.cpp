@@ -27,7 +27,7 @@ std::vector<PoolEvent> pool_events(const std::vector<AdapterShape>& adapters,
     }
     if (step.kind == Kind::rescale) {
       ensure(step.lora_alpha > 0, "an adapter is rescaled to a lora_alpha");
-      shapes[adapter].lora_alpha = step.lora_alpha;
+      rescale(shapes[adapter], step.lora_alpha);
     } else if (step.kind == Kind::load) {
       written[adapter] = -1;
     }
@@ -60,7 +60,7 @@ std::vector<LiveAdapter> live_adapters(const std::vector<AdapterShape>& adapters
       continue;
     }
     if (step.kind == Kind::rescale) {
-      shapes[adapter].lora_alpha = step.lora_alpha;
+      rescale(shapes[adapter], step.lora_alpha);
       for (LiveAdapter& one : live) {
         if (one.adapter == step.adapter) {
           one.shape = shapes[adapter];

@@ -1,6 +1,8 @@
 // What one rank builds and loads: row maps and launches, without the formulas they came from.
 #pragma once
 
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -44,6 +46,20 @@ struct RankBuild {
   std::vector<std::int64_t> a_rows;  ///< rows of each lora_a buffer, one slot
 };
 
+/// A factor: numerator / alpha_unit / denominator / sqrt(root).
+struct DeltaFactor {
+  std::int64_t numerator = 1, alpha_unit = 1, denominator = 1, root = 1;
+
+  /// As an engine computes it, in double, then in fp32. Precondition: there is a factor.
+  [[nodiscard]] float value() const {
+    ensure(denominator != 0 && root > 0, "a load without a factor has failed");
+    const double quotient = static_cast<double>(numerator) / static_cast<double>(alpha_unit) /
+                            static_cast<double>(denominator);
+    return static_cast<float>(quotient / std::sqrt(static_cast<double>(root)));
+  }
+  friend bool operator==(const DeltaFactor&, const DeltaFactor&) = default;
+};
+
 /// What a rank does with one adapter shape.
 struct RankLoad {
   std::vector<Piece> b_pieces, a_pieces;
@@ -52,13 +68,12 @@ struct RankLoad {
       a_maps;  ///< for each buffer: row -> adapter row (space: Part or kSharedA)
   std::vector<std::int64_t> slice_rows;  ///< rows of each buffer's slice, as concatenated
   std::vector<KernelLaunch> launches;
-  std::int64_t scaling_numerator = 1, scaling_denominator = 1;
+  std::array<DeltaFactor, 3> factors = {};  ///< by Part
 
-  /// The factor in the engine's fp32 table. Precondition: the load could be planned.
-  [[nodiscard]] float scaling() const {
-    ensure(scaling_denominator != 0, "a load without a factor has failed");
-    return static_cast<float>(static_cast<double>(scaling_numerator) /
-                              static_cast<double>(scaling_denominator));
+  /// The factor of a part's delta, as in the engine's fp32 table. Precondition: the load could be
+  /// planned.
+  [[nodiscard]] float scaling(Part part) const {
+    return factors[static_cast<std::size_t>(part)].value();
   }
 };
 

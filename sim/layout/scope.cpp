@@ -73,11 +73,7 @@ std::optional<PlanFailure> Scope::enter_rank(std::int64_t tp_rank) {
 std::optional<PlanFailure> Scope::enter_adapter(const AdapterShape& adapter) {
   ensure(adapter.lora_rank > 0, "an adapter has a lora_rank");
   loop_steps_ = 0;
-  values_[symbol::r] = adapter.lora_rank;
-  values_[symbol::alpha] = adapter.lora_alpha;
-  values_[symbol::has_q] = adapter.has(Part::q) ? 1 : 0;
-  values_[symbol::has_k] = adapter.has(Part::k) ? 1 : 0;
-  values_[symbol::has_v] = adapter.has(Part::v) ? 1 : 0;
+  put_adapter(adapter, values_);
   const bool lets = run_lets(Phase::adapter);
   const Formula::Stop why = stop_;
   if (auto broken = run_checks(Check::When::load, Verdict::crash)) {

@@ -31,6 +31,8 @@ class Scope {
   [[nodiscard]] bool failed_on_every_rank() const { return failed_on_every_rank_; }
   /// The same for an adapter on that rank, with the checks of a load.
   std::optional<PlanFailure> enter_adapter(const AdapterShape& adapter);
+  /// Gives the part's symbols their values. Precondition: the adapter was entered.
+  void enter_part(const AdapterShape& adapter, Part part) { put_part(adapter, part, values_); }
 
   /// The formula's value; false where it has none. Precondition: all that it mentions has one.
   bool eval(const Formula& formula, std::int64_t& out) {

@@ -35,6 +35,7 @@ Law law_of(const Violation& violation) {
                                [](const ShortContraction&) { return Law::identity; },
                                [](const UnwantedTerm&) { return Law::residue; },
                                [](const WrittenPastRow&) { return Law::bounds; },
+                               [](const ForeignRows&) { return Law::fit; },
                                [](const NoDelta&) { return Law::identity; },
                                [](const SecondDelta&) { return Law::identity; },
                                [](const DisagreeingReplicas&) { return Law::agreement; },

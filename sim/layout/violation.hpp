@@ -186,6 +186,15 @@ struct WrittenPastRow {
   std::int64_t columns = 0;
   friend auto operator<=>(const WrittenPastRow&, const WrittenPastRow&) = default;
 };
+/// A tensor of B has other rows than the layer's part, and is loaded all the same: its rows have no meaning here.
+struct ForeignRows {
+  std::int64_t tp_rank = 0;
+  Delta delta;
+  Part part = Part::q;
+  std::int64_t rows = 0;
+  std::int64_t due_rows = 0;
+  friend auto operator<=>(const ForeignRows&, const ForeignRows&) = default;
+};
 /// No launch writes these columns.
 struct NoDelta {
   std::int64_t tp_rank = 0;
@@ -212,18 +221,20 @@ struct DisagreeingReplicas {
   std::int64_t kv_head = 0;
   friend auto operator<=>(const DisagreeingReplicas&, const DisagreeingReplicas&) = default;
 };
-/// An adapter's delta has another factor than alpha / lora_rank.
+/// An adapter's delta has another factor than is due: lora_alpha / lora_rank, or with rsLoRA
+/// lora_alpha / sqrt(lora_rank).
 struct WrongScaling {
   std::int64_t tp_rank = 0;
   Delta delta;
+  std::optional<Part> part;  ///< of this part only; nothing: of all that the adapter targets
   friend auto operator<=>(const WrongScaling&, const WrongScaling&) = default;
 };
 
 /// One broken law in one place.
 using Violation = std::variant<HeadsOutside, WrongOwners, UnevenHeads, WrongPairing, WrongBase,
                                SurplusColumns, MissingColumns, WrongLoraB, WrongLoraA, ReadPastSlot,
-                               ShortContraction, UnwantedTerm, WrittenPastRow, NoDelta, SecondDelta,
-                               DisagreeingReplicas, WrongScaling>;
+                               ShortContraction, UnwantedTerm, WrittenPastRow, ForeignRows, NoDelta,
+                               SecondDelta, DisagreeingReplicas, WrongScaling>;
 
 /// Functions of several alternatives as one, for std::visit.
 template <class... Fs>

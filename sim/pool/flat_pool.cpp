@@ -31,17 +31,20 @@ void FlatPool<Element>::clear(SlotTensor<Element>& tensor, std::int64_t slot) {
   std::fill(begin, begin + tensor.rows * tensor.cols, Element{});
 }
 
-// Copies `cols` elements into every slot row the map names.
+// Copies into every slot row that the map names as many elements as rows of its space have; a space
+// below 0 stands for zeros.
 template <class Element>
-template <class RowOf>
+template <class ColumnsOf, class RowOf>
 void FlatPool<Element>::copy(const Contract& contract, const IntervalMap& map,
-                             const AdapterShape& shape, std::int64_t slot, std::int64_t cols,
-                             SlotTensor<Element>& tensor, RowOf row_of) {
+                             const AdapterShape& shape, std::int64_t slot,
+                             const ColumnsOf& columns_of, SlotTensor<Element>& tensor,
+                             RowOf row_of) {
   ensure(end_of(map) <= tensor.rows, "a slice ends before the next slot begins");
-  ensure(cols <= tensor.cols, "an adapter's rows are no longer than the slot's");
   for (const Segment& segment : map.segments()) {
     const bool targeted = segment.space == kSharedA ||
                           (segment.space >= 0 && shape.has(static_cast<Part>(segment.space)));
+    const std::int64_t cols = columns_of(targeted ? segment.space : kZeros);
+    ensure(cols <= tensor.cols, "an adapter's rows are no longer than the slot's");
     const bool zero_fill = segment.space < 0 || contract.pool.absent == PoolAbsent::zero;
     for (std::int64_t i = 0; i < segment.rows; ++i) {
       auto* const to = tensor.memory.data() + tensor.row_begin(slot, segment.at + i);
@@ -62,18 +65,22 @@ void FlatPool<Element>::load(const Contract& contract, const RankLoad& load,
   ensure(load.b_maps.size() == b_.size() && load.a_maps.size() == a_.size(),
          "a load has a slice for each buffer");
   ensure(shape.lora_rank > 0, "an adapter has a lora_rank");
+  const std::int64_t columns = shape.largest_rank();
+  const auto columns_of = [&](std::int32_t space) {
+    return space < 0 ? std::min(shape.lora_rank, columns) : shape.rank_of(part_of(space));
+  };
   const bool clears = contract.pool.clear == PoolClear::slot;
   for (std::size_t i = 0; i < b_.size(); ++i) {
-    ensure(shape.lora_rank <= b_[i].cols, "an adapter's lora_rank fits the pool");
+    ensure(columns <= b_[i].cols, "an adapter's lora_rank fits the pool");
     if (clears) {
       clear(b_[i], slot);
     }
-    copy(contract, load.b_maps[i], shape, slot, shape.lora_rank, b_[i],
+    copy(contract, load.b_maps[i], shape, slot, columns_of, b_[i],
          [&](std::int32_t space, std::int64_t row) { return rows.b_row(space, row); });
     if (contract.pool.clear == PoolClear::tail) {
       for (std::int64_t row = 0; row < b_[i].rows; ++row) {
         const auto begin = b_[i].memory.begin() + b_[i].row_begin(slot, row);
-        std::fill(begin + shape.lora_rank, begin + b_[i].cols, Element{});
+        std::fill(begin + columns, begin + b_[i].cols, Element{});
       }
     }
   }
@@ -81,8 +88,9 @@ void FlatPool<Element>::load(const Contract& contract, const RankLoad& load,
     if (clears) {
       clear(a_[i], slot);
     }
-    copy(contract, load.a_maps[i], shape, slot, a_[i].cols, a_[i],
-         [&](std::int32_t space, std::int64_t row) { return rows.a_row(space, row); });
+    copy(
+        contract, load.a_maps[i], shape, slot, [&](std::int32_t) { return a_[i].cols; }, a_[i],
+        [&](std::int32_t space, std::int64_t row) { return rows.a_row(space, row); });
   }
 }
 

@@ -32,7 +32,8 @@ class AdapterRows {
   virtual ~AdapterRows() = default;
   /// A row `row` of `space` (a Part or kSharedA): [a_cols] elements.
   [[nodiscard]] virtual const Element* a_row(std::int32_t space, std::int64_t row) const = 0;
-  /// B row `row` of part `space`: [lora_rank] elements, as the engine stores them.
+  /// B row `row` of part `space`: as many elements as the part has lora_rank, as the engine stores
+  /// them.
   [[nodiscard]] virtual const Element* b_row(std::int32_t space, std::int64_t row) const = 0;
 };
 
@@ -87,9 +88,10 @@ class FlatPool {
     return b_[number];
   }
   static void clear(SlotTensor<Element>& tensor, std::int64_t slot);
-  template <class RowOf>
+  template <class ColumnsOf, class RowOf>
   static void copy(const Contract& contract, const IntervalMap& map, const AdapterShape& shape,
-                   std::int64_t slot, std::int64_t cols, SlotTensor<Element>& tensor, RowOf row_of);
+                   std::int64_t slot, const ColumnsOf& columns_of, SlotTensor<Element>& tensor,
+                   RowOf row_of);
 
   std::int64_t slots_;
   std::vector<SlotTensor<Element>> a_, b_;

@@ -11,19 +11,27 @@ namespace {
 /// B rows packed at a time: enough to amortise a call, small enough for the cache.
 constexpr std::int64_t kExpandRows = 256;
 
+/// The factor of each part, in fp32.
+using PartFactors = std::array<float, 3>;
+
+PartFactors factors_of(const RankLoad& load) {
+  return {load.scaling(Part::q), load.scaling(Part::k), load.scaling(Part::v)};
+}
+
 /// An adapter's values as the engine stores them: B passes through the program's load stage, once
 /// for each of `scalings`.
 class StoredAdapter final : public AdapterRows<float> {
  public:
   StoredAdapter(const Adapter& adapter, const Arithmetic& arithmetic,
-                std::span<const float> scalings)
+                std::span<const PartFactors> scalings)
       : adapter_(adapter) {
     for (const Part part : kParts) {
-      auto& stored = b_[static_cast<std::size_t>(part)];
+      const auto number = static_cast<std::size_t>(part);
+      auto& stored = b_[number];
       stored.assign(adapter.b(part).begin(), adapter.b(part).end());
       for (float& value : stored) {
-        for (const float scaling : scalings) {
-          value = apply(arithmetic.program->load_b, value, scaling, arithmetic.dtype);
+        for (const PartFactors& scaling : scalings) {
+          value = apply(arithmetic.program->load_b, value, scaling[number], arithmetic.dtype);
         }
       }
     }
@@ -31,13 +39,14 @@ class StoredAdapter final : public AdapterRows<float> {
   [[nodiscard]] const float* a_row(std::int32_t space, std::int64_t row) const override {
     const Part part = space == kSharedA ? Part::q : part_of(space);
     const auto& a = adapter_.a(part);
-    ensure_checked([&] { return 0 <= row && row < adapter_.spec().lora_rank && !a.empty(); },
+    const std::int64_t lora_rank = adapter_.spec().rank_of(part);
+    ensure_checked([&] { return 0 <= row && row < lora_rank && !a.empty(); },
                    "a row of an adapter's A is loaded");
-    return a.data() + row * static_cast<std::int64_t>(a.size()) / adapter_.spec().lora_rank;
+    return a.data() + row * static_cast<std::int64_t>(a.size()) / lora_rank;
   }
   [[nodiscard]] const float* b_row(std::int32_t space, std::int64_t row) const override {
     const auto& b = b_[static_cast<std::size_t>(part_of(space))];
-    const std::int64_t begin = row * adapter_.spec().lora_rank;
+    const std::int64_t begin = row * adapter_.spec().rank_of(part_of(space));
     ensure_checked([&] { return 0 <= row && begin < static_cast<std::int64_t>(b.size()); },
                    "a row of an adapter's B is loaded");
     return b.data() + begin;
@@ -98,11 +107,12 @@ void TpGroup::load_adapters(std::span<const Adapter> adapters) {
     }
     const auto number = static_cast<std::size_t>(one.adapter);
     ensure(number < adapters.size() && adapters[number].spec().lora_rank == one.shape.lora_rank &&
+               adapters[number].spec().part_ranks == one.shape.part_ranks &&
                adapters[number].spec().targets == one.shape.targets,
            "an event loads one of the adapters, of the shape analysed");
-    std::vector<float> scalings;
+    std::vector<PartFactors> scalings;
     for (const int each : scaling_events(contract_.pool.scale, analysis_.events, event, event)) {
-      scalings.push_back(analysis_.ranks.front().load(each).scaling());
+      scalings.push_back(factors_of(analysis_.ranks.front().load(each)));
     }
     const StoredAdapter stored(adapters[number], arithmetic_, scalings);
     for (std::size_t rank = 0; rank < pools_.size(); ++rank) {
@@ -215,10 +225,26 @@ void TpGroup::expand(std::size_t rank, const LiveAdapter& live,
                      std::span<const std::int64_t> tokens,
                      const std::vector<std::vector<float>>& u) {
   const RankLoad& load = analysis_.ranks[rank].load(live.event);
-  const float scaling = analysis_.ranks[rank].load(live.scaled).scaling();
+  const PartFactors factors = factors_of(analysis_.ranks[rank].load(live.scaled));
+  const bool same = factors[0] == factors[1] && factors[0] == factors[2];
   for (const KernelLaunch& one : load.launches) {
     ensure(static_cast<std::size_t>(one.a) < u.size(), "a launch reads a shrink output");
-    launch(rank, live, scaling, tokens, one, u[static_cast<std::size_t>(one.a)]);
+    const auto& u_of_launch = u[static_cast<std::size_t>(one.a)];
+    if (same) {
+      launch(rank, live, factors[0], tokens, one, u_of_launch);
+      continue;
+    }
+    // Columns of each part have their own factor.
+    analysis_.ranks[rank].build.columns.visit(
+        one.out, one.out + one.rows, [&](const Segment& columns) {
+          KernelLaunch of_part = one;
+          of_part.out = columns.at;
+          of_part.b_at += columns.at - one.out;
+          of_part.rows = columns.rows;
+          const std::size_t part =
+              columns.space < 0 ? 0 : static_cast<std::size_t>(part_of(columns.space));
+          launch(rank, live, factors[part], tokens, of_part, u_of_launch);
+        });
   }
 }
 

@@ -294,7 +294,7 @@ nlohmann::json write_adapters(const std::filesystem::path& folder, ScalarType dt
       }
     }
     written.push_back(
-        {{"lora_rank", spec.lora_rank}, {"scaling", spec.scaling()}, {"targets", targets}});
+        {{"lora_rank", spec.lora_rank}, {"scaling", spec.scaling(Part::q)}, {"targets", targets}});
   }
   return written;
 }

@@ -24,13 +24,13 @@ struct FailureEffect {
   friend auto operator<=>(const FailureEffect&, const FailureEffect&) = default;
 };
 
-/// The factor of an adapter on a rank as an event of the pool leaves it. As a float: equal factors
-/// are equal however they are written.
+/// The factors of an adapter on a rank, by Part, as an event of the pool leaves them. As floats:
+/// equal factors are equal however they are written.
 struct Factor {
   std::int64_t tp_rank = 0;
   int adapter = 0;
   int event = 0;
-  float factor = 0;
+  std::array<float, 3> factors = {};
   friend auto operator<=>(const Factor&, const Factor&) = default;
 };
 
@@ -80,8 +80,12 @@ std::optional<Effects> effects_of(const Contract& contract, const LayoutCase& in
       for (const LiveAdapter& live : analysis.live) {
         for (const int event :
              scaling_events(contract.pool.scale, analysis.events, live.event, live.scaled)) {
+          const RankLoad& load = rank.load(event);
           effects.factors.insert(
-              {scaling->tp_rank, live.adapter, event, rank.load(event).scaling()});
+              {scaling->tp_rank,
+               live.adapter,
+               event,
+               {load.scaling(Part::q), load.scaling(Part::k), load.scaling(Part::v)}});
         }
       }
     }
@@ -271,7 +275,9 @@ std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
           break;
         }
       }
-      spots.push_back(std::move(spot));
+      if (!spot.nearest.empty()) {  // else the engine has the bug
+        spots.push_back(std::move(spot));
+      }
     }
   }
   return spots;

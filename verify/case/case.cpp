@@ -30,24 +30,17 @@ std::vector<AdapterSpec> adapters_after_steps(const Case& one) {
   std::vector<AdapterSpec> adapters = one.adapters;
   for (const PoolStep& step : one.steps) {
     if (step.kind == PoolStep::Kind::rescale) {
-      adapters[static_cast<std::size_t>(step.adapter)].lora_alpha = step.lora_alpha;
+      rescale(adapters[static_cast<std::size_t>(step.adapter)], step.lora_alpha);
     }
   }
   return adapters;
-}
-
-AdapterShape shape_of(const AdapterSpec& adapter) {
-  return {.lora_rank = adapter.lora_rank,
-          .lora_alpha = adapter.lora_alpha,
-          .targets = adapter.targets,
-          .shared_a = adapter.shared_a};
 }
 
 std::vector<AdapterShape> shapes_of(const std::vector<AdapterSpec>& adapters) {
   std::vector<AdapterShape> shapes;
   shapes.reserve(adapters.size());
   for (const AdapterSpec& spec : adapters) {
-    shapes.push_back(shape_of(spec));
+    shapes.push_back(spec);
   }
   return shapes;
 }

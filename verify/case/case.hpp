@@ -64,8 +64,7 @@ void set_standard_scenario(Case& one, std::int64_t first_lora_rank, std::int64_t
 /// The adapters as the last rescale leaves them.
 [[nodiscard]] std::vector<AdapterSpec> adapters_after_steps(const Case& one);
 
-/// An adapter, and all of them, as contracts see them.
-[[nodiscard]] AdapterShape shape_of(const AdapterSpec& adapter);
+/// The adapters as contracts see them.
 [[nodiscard]] std::vector<AdapterShape> shapes_of(const std::vector<AdapterSpec>& adapters);
 
 /// The integer side of the case, for one layer's geometry.

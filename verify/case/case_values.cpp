@@ -14,6 +14,8 @@ namespace tplora::core {
 namespace {
 
 constexpr std::int64_t kMaxAlpha = 1 << 20;
+constexpr std::size_t kMaxDecimals = 6;
+constexpr std::int64_t kMaxForeignRows = std::int64_t{1} << 32;
 constexpr std::int64_t kMaxTokens = 4096;
 constexpr std::int64_t kMaxAdapters = 256;
 constexpr std::int64_t kMaxSteps = 4096;
@@ -112,6 +114,97 @@ Result<void> parse_targets(const std::string& text, AdapterSpec& spec) {
                          : Result<void>();
 }
 
+/// A lora_alpha before the adapter's unit is known.
+struct Decimal {
+  std::int64_t digits = 0;  ///< the number without its point
+  std::int64_t unit = 1;    ///< a power of ten
+};
+
+/// "32" or "22.5": up to kMaxDecimals decimals, the last of which is not 0.
+Result<Decimal> parse_alpha(const std::string& key, const std::string& text) {
+  const std::size_t point = text.find('.');
+  const std::string decimals = point == std::string::npos ? "" : text.substr(point + 1);
+  const bool good =
+      point == std::string::npos ||
+      (!decimals.empty() && decimals.size() <= kMaxDecimals && decimals.back() != '0' &&
+       std::all_of(decimals.begin(), decimals.end(), [](char c) { return '0' <= c && c <= '9'; }));
+  const auto whole = parse_decimal(text.substr(0, point), decimals.empty() ? 1 : 0, kMaxAlpha);
+  if (!good || !whole) {
+    return fail(
+        fmt::format("case line: {}={}: expected a decimal number above 0, at most {}, with "
+                    "at most {} decimals",
+                    excerpt(key), excerpt(text), kMaxAlpha, kMaxDecimals));
+  }
+  Decimal value{.digits = *whole, .unit = 1};
+  for (const char digit : decimals) {
+    value.digits = 10 * value.digits + (digit - '0');
+    value.unit *= 10;
+  }
+  return value;
+}
+
+/// What an adapter's config says beyond r, lora_alpha and targets: "rslora", and of one part "q_r8"
+/// (rank_pattern), "q_alpha4" (alpha_pattern) and "q_rows64" (the rows of its tensor of B).
+class Extras {
+ public:
+  Extras(AdapterSpec& spec, std::array<Decimal, 4>& alphas) : spec_(spec), alphas_(alphas) {}
+
+  Result<void> parse(const std::string& text) {
+    const std::size_t begin = place_;
+    if (text == "rslora" && place_ == 0) {
+      spec_.rslora = true;
+      place_ = 1;
+      return {};
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::string part(1, "qkv"[i]);
+      for (const auto& [what, kind] : {std::pair{"_rows", 3}, {"_r", 1}, {"_alpha", 2}}) {
+        if (!text.starts_with(part + what)) {
+          continue;
+        }
+        place_ = 3 * i + static_cast<std::size_t>(kind) + 1;
+        if (!spec_.targets[i] || spec_.shared_a || place_ <= begin) {
+          return refuse(text);
+        }
+        return value(part + what, text.substr(part.size() + std::string_view(what).size()), i,
+                     kind);
+      }
+    }
+    return refuse(text);
+  }
+
+ private:
+  [[nodiscard]] Result<void> refuse(const std::string& text) const {
+    return fail(fmt::format(
+        "case line: adapter {}: found \"{}\", expected rslora, then of each of the parts that it "
+        "targets on their own, in their order, <part>_r<lora_rank>, <part>_alpha<lora_alpha> and "
+        "<part>_rows<rows of B>",
+        excerpt(spec_.name), excerpt(text)));
+  }
+
+  Result<void> value(const std::string& what, const std::string& text, std::size_t part, int kind) {
+    const std::string key = what + " of " + spec_.name;
+    if (kind == 2) {
+      const auto alpha = parse_alpha(key, text);
+      if (!alpha) {
+        return fail(alpha.error());
+      }
+      alphas_[part + 1] = *alpha;
+      return {};
+    }
+    const auto number = parse_number(key, text, 1, kind == 1 ? kMaxLoraRank : kMaxForeignRows);
+    if (!number) {
+      return fail(number.error());
+    }
+    (kind == 1 ? spec_.part_ranks : spec_.part_rows)[part] = *number;
+    return {};
+  }
+
+  AdapterSpec& spec_;
+  std::array<Decimal, 4>& alphas_;  ///< the adapter's, then of q, k and v
+  std::size_t place_ = 0;           ///< of the last one read, in the order that is expected
+};
+
 Result<AdapterSpec> parse_adapter(const std::string& text) {
   const auto fields = split(text, ':');
   AdapterSpec spec;
@@ -119,7 +212,7 @@ Result<AdapterSpec> parse_adapter(const std::string& text) {
   const bool named = !spec.name.empty() &&
                      std::all_of(spec.name.begin(), spec.name.end(),
                                  [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
-  if (!named || fields.size() != 4 || !fields[1].starts_with("r") ||
+  if (!named || fields.size() < 4 || !fields[1].starts_with("r") ||
       !fields[2].starts_with("alpha")) {
     return fail(
         fmt::format("case line: adapter \"{}\": expected name:r<lora_rank>:alpha<lora_alpha>:<q, "
@@ -128,14 +221,27 @@ Result<AdapterSpec> parse_adapter(const std::string& text) {
   }
   const auto lora_rank =
       parse_number("lora_rank of " + spec.name, fields[1].substr(1), 1, kMaxLoraRank);
-  const auto alpha = parse_number("lora_alpha of " + spec.name, fields[2].substr(5), 1, kMaxAlpha);
+  const auto alpha = parse_alpha("lora_alpha of " + spec.name, fields[2].substr(5));
   if (!lora_rank || !alpha) {
     return fail(lora_rank ? alpha.error() : lora_rank.error());
   }
   spec.lora_rank = *lora_rank;
-  spec.lora_alpha = *alpha;
   if (auto targets = parse_targets(fields[3], spec); !targets) {
     return fail(targets.error());
+  }
+  std::array<Decimal, 4> alphas = {*alpha};
+  Extras extras(spec, alphas);
+  for (std::size_t i = 4; i < fields.size(); ++i) {
+    if (auto extra = extras.parse(fields[i]); !extra) {
+      return fail(extra.error());
+    }
+  }
+  for (const Decimal& one : alphas) {
+    spec.alpha_unit = std::max(spec.alpha_unit, one.unit);
+  }
+  spec.lora_alpha = alphas[0].digits * (spec.alpha_unit / alphas[0].unit);
+  for (std::size_t i = 0; i < 3; ++i) {
+    spec.part_alphas[i] = alphas[i + 1].digits * (spec.alpha_unit / alphas[i + 1].unit);
   }
   return spec;
 }
@@ -145,8 +251,19 @@ std::string print_adapter(const AdapterSpec& spec) {
   for (std::size_t part = 0; part < 3 && !spec.shared_a; ++part) {
     targets += spec.targets[part] ? std::string(1, "qkv"[part]) : "";
   }
-  return fmt::format("{}:r{}:alpha{}:{}", spec.name, spec.lora_rank, spec.lora_alpha,
-                     targets.empty() ? "none" : targets);
+  std::string text = fmt::format("{}:r{}:alpha{}:{}{}", spec.name, spec.lora_rank,
+                                 alpha_text(spec.lora_alpha, spec.alpha_unit),
+                                 targets.empty() ? "none" : targets, spec.rslora ? ":rslora" : "");
+  for (std::size_t i = 0; i < 3; ++i) {
+    const char part = "qkv"[i];
+    text += spec.part_ranks[i] == 0 ? "" : fmt::format(":{}_r{}", part, spec.part_ranks[i]);
+    text +=
+        spec.part_alphas[i] == 0
+            ? ""
+            : fmt::format(":{}_alpha{}", part, alpha_text(spec.part_alphas[i], spec.alpha_unit));
+    text += spec.part_rows[i] == 0 ? "" : fmt::format(":{}_rows{}", part, spec.part_rows[i]);
+  }
+  return text;
 }
 
 /// load:name[@slot], activate:name[@slot], evict:name, use:name or rescale:name:alphaN

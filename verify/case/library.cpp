@@ -34,10 +34,10 @@ Result<void> check_program(const Contract& contract) {
 Result<void> check_adapters(const Case& one, const Contract& contract) {
   for (const AdapterSpec& adapter : one.adapters) {
     if (adapter.shared_a != contract.takes_fused_adapters()) {
-      return fail(fmt::format("adapter {}: engine {} takes {} adapters, expected {}:r{}:alpha{}:{}",
-                              adapter.name, contract.name, adapter.shared_a ? "separate" : "fused",
-                              adapter.name, adapter.lora_rank, adapter.lora_alpha,
-                              adapter.shared_a ? "qkv" : "fused"));
+      return fail(fmt::format(
+          "adapter {}: engine {} takes {} adapters, expected {}:r{}:alpha{}:{}", adapter.name,
+          contract.name, adapter.shared_a ? "separate" : "fused", adapter.name, adapter.lora_rank,
+          alpha_text(adapter.lora_alpha, adapter.alpha_unit), adapter.shared_a ? "qkv" : "fused"));
     }
   }
   return {};

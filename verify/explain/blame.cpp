@@ -76,7 +76,8 @@ class Blamer {
     const Symptoms target = Symptoms::of(violation);
     const int adapter = delta == nullptr ? -1 : delta->adapter;
     std::vector<Found> found;
-    if (blames_.size() < kMostRoots) {
+    // No formula is wrong about another model's adapter: what is missing is a check.
+    if (blames_.size() < kMostRoots && !std::holds_alternative<ForeignRows>(violation)) {
       // A place that explained something already explains this too, if it can.
       for (const Blame& blame : blames_) {
         if (!blame.suspects.empty()) {

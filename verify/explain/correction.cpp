@@ -94,9 +94,9 @@ bool Corrector::everywhere(const Corrections& way) const {
 }
 
 bool Corrector::knows_adapter(std::size_t site) const {
-  return sites_[site].latest == Phase::adapter &&
+  return sites_[site].latest >= Phase::adapter &&
          (sites_[site].role != FormulaRole::let ||
-          contract_.lets[sites_[site].entry].phase == Phase::adapter);
+          contract_.lets[sites_[site].entry].phase >= Phase::adapter);
 }
 
 /// A factor that is 1 for loads of adapters of the same shape and 0 for others.
@@ -105,10 +105,15 @@ std::string Corrector::condition_on_adapter(std::size_t site, int adapter) const
     return "";
   }
   const AdapterShape& shape = input_.adapters[static_cast<std::size_t>(adapter)];
+  std::string parts;
+  if (shape.part_ranks != std::array<std::int64_t, 3>{}) {
+    parts = fmt::format(" and r_q == {} and r_k == {} and r_v == {}", shape.rank_of(Part::q),
+                        shape.rank_of(Part::k), shape.rank_of(Part::v));
+  }
   return fmt::format(
-      "(r == {} and alpha == {} and has_q == {:d} and has_k == {:d} and has_v == {:d})*",
-      shape.lora_rank, shape.lora_alpha, shape.has(Part::q), shape.has(Part::k),
-      shape.has(Part::v));
+      "(r == {} and alpha == {} and has_q == {:d} and has_k == {:d} and has_v == {:d}{}{})*",
+      shape.lora_rank, shape.lora_alpha, shape.has(Part::q), shape.has(Part::k), shape.has(Part::v),
+      shape.rslora ? " and rslora" : "", parts);
 }
 
 }  // namespace tplora::core

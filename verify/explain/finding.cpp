@@ -14,7 +14,15 @@ namespace tplora::core {
 namespace {
 
 /// Factors that a sentence on scaling shows: a case may have thousands.
-constexpr std::size_t kMaxFactors = 16;
+constexpr std::size_t kMaxFactors = 8;
+
+Part first_target(const AdapterShape& shape) {
+  return shape.has(Part::q) ? Part::q : shape.has(Part::k) ? Part::k : Part::v;
+}
+
+std::string_view factor_text(const AdapterShape& shape) {
+  return shape.rslora ? "alpha / sqrt(lora_rank)" : "alpha / lora_rank";
+}
 
 /// Makes findings of violations and of what is to blame for them; can evaluate formulas on a rank
 /// again.
@@ -43,6 +51,9 @@ class Narrator {
     give_cause(blame, finding);
     if (const auto* scaling = std::get_if<WrongScaling>(&violation)) {
       finding.cause = factors(*scaling);
+    } else if (std::holds_alternative<ForeignRows>(violation)) {
+      finding.cause = "nothing that the engine asserts stops it";
+      finding.cause_place = contract_.place_of("/checks");
     } else {
       const auto [told, is_new] = causes_.try_emplace(
           {&blame, finding.tp_rank, finding.delta ? finding.delta->adapter : -1});
@@ -110,6 +121,9 @@ class Narrator {
                           [&](const DisagreeingReplicas& v) { heads(v.part, v.kv_head, 1); },
                           [&](const SurplusColumns& v) { columns(v.column, v.columns); },
                           [&](const WrittenPastRow& v) { columns(v.column, v.columns); },
+                          [&](const ForeignRows& v) {
+                            heads(v.part, 0, v.due_rows / input_.geometry.rows_per_head(v.part));
+                          },
                           [](const auto&) {}},
                violation);
   }
@@ -125,26 +139,39 @@ class Narrator {
     return *found;
   }
 
+  /// " / sqrt(...)" where there is a root to be seen.
+  [[nodiscard]] std::string root_text(const DeltaFactor& factor) const {
+    return factor.root == 1
+               ? ""
+               : fmt::format(" / sqrt({})", planner_.describe(*contract_.scaling_root));
+  }
+
   [[nodiscard]] std::string factors(const WrongScaling& v) {
     planner_.build(v.tp_rank, build_);
     const LiveAdapter& one = live(v.delta.adapter);
     const auto events =
         scaling_events(contract_.pool.scale, analysis_.events, one.event, one.scaled);
+    const AdapterShape& shape = one.shape;
+    const Part part = v.part.value_or(first_target(shape));
     std::string factors;
     for (const int event : std::span(events).first(std::min(events.size(), kMaxFactors))) {
       plan_event(planner_, contract_, analysis_.events, event, build_, load_);
-      factors += fmt::format("{}({}) / ({})", factors.empty() ? "" : " times ",
+      planner_.enter_part(analysis_.events[static_cast<std::size_t>(event)].shape, part);
+      factors += fmt::format("{}({}) / ({}){}", factors.empty() ? "" : " times ",
                              planner_.describe(contract_.scaling_numerator),
-                             planner_.describe(contract_.scaling_denominator));
+                             planner_.describe(contract_.scaling_denominator),
+                             root_text(load_.factors[static_cast<std::size_t>(part)]));
     }
     factors += events.size() > kMaxFactors ? " times ..." : "";
     const std::string again =
         events.size() > 1 ? fmt::format(", once for each of its {} uses since it was read [{}]",
                                         events.size(), contract_.place_of("/pool/scale"))
                           : "";
-    return fmt::format("adapter {} is scaled by {}{}, expected alpha / lora_rank = {} / {}",
-                       name(v.delta.adapter), factors, again, one.shape.lora_alpha,
-                       one.shape.lora_rank);
+    return fmt::format("adapter {} is scaled by {}{}, expected {} = {} / {}", name(v.delta.adapter),
+                       factors, again, factor_text(shape),
+                       alpha_text(shape.alpha_of(part), shape.alpha_unit),
+                       fmt::format("{}{}{}", shape.rslora ? "sqrt(" : "", shape.rank_of(part),
+                                   shape.rslora ? ")" : ""));
   }
 
   /// The place to blame, with its values on the violation's rank.

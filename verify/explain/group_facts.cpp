@@ -74,11 +74,11 @@ Sources::Sources(const QkvGeometry& geometry, FusedOrder order, FusedBy fused_by
   }
 }
 
-Sources::Sources(std::int64_t lora_rank) {
+Sources::Sources(const AdapterShape& shape) {
   for (const Part part : kParts) {
-    own_[static_cast<std::size_t>(part)].append(0, lora_rank, space_of(part), 0);
+    own_[static_cast<std::size_t>(part)].append(0, shape.rank_of(part), space_of(part), 0);
   }
-  fused_.append(0, lora_rank, kSharedA, 0);
+  fused_.append(0, shape.lora_rank, kSharedA, 0);
 }
 
 GroupFacts::GroupFacts(const Contract& of_contract, const LayoutCase& of_input,
@@ -88,7 +88,7 @@ GroupFacts::GroupFacts(const Contract& of_contract, const LayoutCase& of_input,
       shape(shape_of(of_input, adapter)),
       base(of_input.geometry, of_contract.weight.order, of_contract.weight.fused_by),
       lora_b(of_input.geometry, of_contract.lora_b.order, of_contract.lora_b.fused_by),
-      lora_a(shape.lora_rank) {
+      lora_a(shape) {
   for (std::int64_t rank = 0; rank < input.deployment.tp_size; ++rank) {
     ranks.emplace_back();
     ranks.back().trace = trace_rank(contract, input, rank, shape);
@@ -124,7 +124,7 @@ void GroupFacts::fill(std::size_t rank, const Analysis& analysis) {
       // Of a gathered A this rank holds the rows behind those of the ranks before it.
       const auto buffer = static_cast<std::size_t>(entry.a);
       Segment rows{.at = turn.a_at - begin[buffer],
-                   .rows = std::min(turn.depth, shape.lora_rank),
+                   .rows = std::min(turn.depth, shape.rank_of(*part)),
                    .space = shape.shared_a ? kSharedA : space_of(*part),
                    .from = 0};
       const std::int64_t cut = std::max<std::int64_t>(0, -rows.at);

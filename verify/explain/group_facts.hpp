@@ -21,7 +21,7 @@ class Sources {
  public:
   Sources(const QkvGeometry& geometry, FusedOrder order, FusedBy fused_by);
   /// Of an adapter's A.
-  explicit Sources(std::int64_t lora_rank);
+  explicit Sources(const AdapterShape& shape);
   /// Row of the tensor -> row of a part (A: lora_rank index).
   [[nodiscard]] const IntervalMap& of(Source source) const {
     return source == Source::fused || source == Source::shared

@@ -10,8 +10,8 @@ namespace {
 /// An adapter every element of which says where it stands.
 class LabelledAdapter final : public AdapterRows<Label> {
  public:
-  LabelledAdapter(int number, std::int64_t lora_rank)
-      : number_(number), b_(static_cast<std::size_t>(lora_rank)) {}
+  LabelledAdapter(int number, const AdapterShape& shape)
+      : number_(number), b_(static_cast<std::size_t>(shape.largest_rank())) {}
 
   [[nodiscard]] const Label* a_row(std::int32_t space, std::int64_t row) const override {
     a_ = Label::of(number_, space, row, 0);
@@ -37,8 +37,8 @@ FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
   for (int event = 0; event < static_cast<int>(events.size()); ++event) {
     const PoolEvent& one = events[static_cast<std::size_t>(event)];
     if (one.slot >= 0) {
-      pool.load(contract, rank.load(event), one.shape,
-                LabelledAdapter(one.adapter, one.shape.lora_rank), one.slot);
+      pool.load(contract, rank.load(event), one.shape, LabelledAdapter(one.adapter, one.shape),
+                one.slot);
     }
   }
   return pool;
@@ -144,7 +144,7 @@ class Tracer {
   [[nodiscard]] std::optional<Read> wrong_read(const KernelLaunch& launch, std::int64_t column,
                                                std::int32_t space, std::int64_t row) const {
     const bool targeted = live_.shape.has(static_cast<Part>(space));
-    const std::int64_t wanted = targeted ? live_.shape.lora_rank : 0;
+    const std::int64_t wanted = targeted ? live_.shape.rank_of(static_cast<Part>(space)) : 0;
     const std::int64_t b_row = launch.b_at + column - launch.out;
     const std::int64_t slot_rows = rank_.build.b_rows[static_cast<std::size_t>(launch.b)];
     const std::int64_t steps = slot_rows == 0 ? slots_ : b_row / slot_rows;

@@ -13,7 +13,8 @@ constexpr std::int64_t kFar = std::int64_t{1} << 40;
 
 class Tracer {
  public:
-  Tracer(const Contract& contract, RankTrace& trace) : contract_(contract), trace_(trace) {}
+  Tracer(const Contract& contract, const AdapterShape& adapter, RankTrace& trace)
+      : contract_(contract), adapter_(adapter), trace_(trace) {}
 
   void run() {
     for (const Let& let : contract_.lets) {
@@ -37,8 +38,13 @@ class Tracer {
     for (std::size_t i = 0; i < contract_.kernel.size(); ++i) {
       launches(i);
     }
-    trace_.scaling_numerator = value_of(contract_.scaling_numerator);
-    trace_.scaling_denominator = value_of(contract_.scaling_denominator);
+    for (const Part part : kParts) {
+      put_part(adapter_, part, trace_.values);
+      FactorTrace& factor = trace_.factors[static_cast<std::size_t>(part)];
+      factor.numerator = value_of(contract_.scaling_numerator);
+      factor.denominator = value_of(contract_.scaling_denominator);
+      factor.root = contract_.scaling_root ? value_of(*contract_.scaling_root) : 1;
+    }
   }
 
  private:
@@ -101,6 +107,7 @@ class Tracer {
   }
 
   const Contract& contract_;
+  const AdapterShape& adapter_;
   RankTrace& trace_;
   std::size_t turns_ = 0;
 };
@@ -116,12 +123,8 @@ RankTrace trace_rank(const Contract& contract, const LayoutCase& input, std::int
   const SymbolValues given = symbol_values(input.geometry, input.deployment);
   std::copy(given.begin(), given.end(), trace.values.begin());
   trace.values[symbol::tp_rank] = trace.values[symbol::t] = tp_rank;
-  trace.values[symbol::r] = adapter.lora_rank;
-  trace.values[symbol::alpha] = adapter.lora_alpha;
-  trace.values[symbol::has_q] = adapter.has(Part::q) ? 1 : 0;
-  trace.values[symbol::has_k] = adapter.has(Part::k) ? 1 : 0;
-  trace.values[symbol::has_v] = adapter.has(Part::v) ? 1 : 0;
-  Tracer(contract, trace).run();
+  put_adapter(adapter, trace.values);
+  Tracer(contract, adapter, trace).run();
   return trace;
 }
 

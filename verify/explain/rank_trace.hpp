@@ -2,6 +2,7 @@
 // them went wrong.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -28,6 +29,11 @@ struct LaunchTurn {
   std::int64_t a_at = 0, b_at = 0, out = 0, rows = 0, depth = 0;
 };
 
+/// What a part's delta is multiplied by.
+struct FactorTrace {
+  std::optional<std::int64_t> numerator, denominator, root;
+};
+
 /// What one rank does with one adapter. What has no value is left out.
 struct RankTrace {
   std::int64_t tp_rank = 0;
@@ -36,7 +42,7 @@ struct RankTrace {
   std::vector<CopyTurn> weight, b, a;
   std::vector<std::int64_t> b_rows, a_rows;  ///< of the buffers
   std::vector<LaunchTurn> launches;
-  std::optional<std::int64_t> scaling_numerator, scaling_denominator;
+  std::array<FactorTrace, 3> factors;  ///< by Part
 };
 
 /// Evaluates the contract's formulas, in their order. Turns are followed as far as kMostTurns.

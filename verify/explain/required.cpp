@@ -183,7 +183,8 @@ void require_directly(Ways& ways, std::size_t site) {
     case kernel_rows:
     case kernel_depth: require_of_kernel(ways, site); break;
     case scaling_numerator:
-    case scaling_denominator: require_of_scaling(ways, site); break;
+    case scaling_denominator:
+    case scaling_root: require_of_scaling(ways, site); break;
     default: break;  // lets come later; of checks and loops no law requires a number
   }
 }

@@ -5,6 +5,52 @@
 namespace tplora::core {
 namespace {
 
+/// a * b / c where that is a whole number.
+std::optional<std::int64_t> quotient(std::int64_t a, std::int64_t b, std::int64_t c) {
+  std::int64_t product = 0;
+  if (c == 0 || __builtin_mul_overflow(a, b, &product) || product % c != 0) {
+    return std::nullopt;
+  }
+  return product / c;
+}
+
+/// What numerator, denominator or root must be for the factor to be alpha / lora_rank, or with
+/// rslora alpha / sqrt(lora_rank), the other two being as they are. Nothing: no whole number.
+std::optional<std::int64_t> required_of_factor(FormulaRole role, const FactorTrace& now,
+                                               std::int64_t alpha, std::int64_t lora_rank,
+                                               bool rslora) {
+  if (!now.numerator || !now.denominator || !now.root) {
+    return std::nullopt;
+  }
+  // numerator / (denominator * sqrt(root)) = alpha / (whole * sqrt(under))
+  const std::int64_t whole = rslora ? 1 : lora_rank;
+  const std::int64_t under = rslora ? lora_rank : 1;
+  if (role == FormulaRole::scaling_root) {
+    const auto squared = quotient(*now.numerator, whole, *now.denominator);
+    const auto root = squared ? quotient(*squared, 1, alpha) : std::nullopt;
+    std::int64_t square = 0;
+    return root && !__builtin_mul_overflow(*root, *root, &square) ? quotient(square, under, 1)
+                                                                  : std::nullopt;
+  }
+  // A root that is another is made up for only where the quotient of the two is a square.
+  for (std::int64_t ratio = 1; ratio <= 64; ++ratio) {
+    const std::int64_t square = ratio * ratio;
+    const bool more = *now.root == under * square;  // sqrt(root) = ratio * sqrt(under)
+    const bool less = under == *now.root * square;
+    if (!more && !less) {
+      continue;
+    }
+    const bool numerator = role == FormulaRole::scaling_numerator;
+    const auto plain = numerator ? quotient(*now.denominator, alpha, whole)
+                                 : quotient(*now.numerator, whole, alpha);
+    if (!plain || ratio == 1) {
+      return plain;
+    }
+    return numerator == more ? quotient(*plain, ratio, 1) : quotient(*plain, 1, ratio);
+  }
+  return std::nullopt;
+}
+
 std::optional<std::int32_t> space_at(const IntervalMap& map, std::int64_t row) {
   std::optional<std::int32_t> space;
   map.visit(row, row + 1, [&](const Segment& piece) {
@@ -163,21 +209,27 @@ void require_of_buffer(Ways& ways, std::size_t site) {
 
 void require_of_scaling(Ways& ways, std::size_t site) {
   const GroupFacts& facts = ways.facts();
-  const bool numerator = ways.site(site).role == FormulaRole::scaling_numerator;
-  const auto current = [&](const RankFacts& f) {
-    return numerator ? f.trace.scaling_numerator : f.trace.scaling_denominator;
-  };
-  ways.one(site, current, [&](const RankFacts& f) -> std::optional<std::int64_t> {
-    const auto other = numerator ? f.trace.scaling_denominator : f.trace.scaling_numerator;
-    std::int64_t product = 0;
-    const std::int64_t up = numerator ? facts.shape.lora_alpha : facts.shape.lora_rank;
-    const std::int64_t down = numerator ? facts.shape.lora_rank : facts.shape.lora_alpha;
-    if (!other || down == 0 || __builtin_mul_overflow(*other, up, &product) ||
-        product % down != 0) {
-      return std::nullopt;
+  const AdapterShape& shape = facts.shape;
+  const FormulaRole role = ways.site(site).role;
+  for (const Part part : kParts) {
+    if (!shape.has(part)) {
+      continue;
     }
-    return product / down;
-  });
+    const auto of = [part](const RankFacts& f) -> const FactorTrace& {
+      return f.trace.factors[static_cast<std::size_t>(part)];
+    };
+    ways.one(
+        site,
+        [&](const RankFacts& f) {
+          return role == FormulaRole::scaling_numerator     ? of(f).numerator
+                 : role == FormulaRole::scaling_denominator ? of(f).denominator
+                                                            : of(f).root;
+        },
+        [&](const RankFacts& f) {
+          return required_of_factor(role, of(f), shape.alpha_of(part), shape.rank_of(part),
+                                    shape.rslora);
+        });
+  }
 }
 
 }  // namespace tplora::core

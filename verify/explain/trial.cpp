@@ -20,7 +20,13 @@ void Symptoms::add(const Violation& violation) {
       Overloaded{
           [&](const SurplusColumns& v) { put(What::base, -1, v.column, v.columns); },
           [&](const WrittenPastRow& v) { put(What::delta, v.delta.adapter, v.column, v.columns); },
-          [&](const WrongScaling& v) { put(What::scaling, v.delta.adapter, 0, 1); },
+          [&](const WrongScaling& v) {
+            put(What::scaling, v.delta.adapter, v.part ? static_cast<std::int64_t>(*v.part) : 0,
+                v.part ? 1 : 3);
+          },
+          [&](const ForeignRows& v) {
+            put(What::foreign, v.delta.adapter, static_cast<std::int64_t>(v.part), 1);
+          },
           [](const DisagreeingReplicas&) {}, [&](const auto&) { put(What::heads, -1, 0, 1); }},
       violation);
 }

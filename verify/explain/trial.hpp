@@ -13,7 +13,7 @@ namespace tplora::core {
 
 /// What goes wrong where, without what stands there: two violations of one cell are one symptom.
 struct SymptomKind {
-  enum class What { failure, heads, base, delta, scaling };
+  enum class What { failure, heads, base, delta, scaling, foreign };
   What what = What::failure;
   std::int64_t tp_rank = 0;
   int adapter = -1;  ///< of delta and scaling

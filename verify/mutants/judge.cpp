@@ -52,9 +52,32 @@ std::vector<IntervalMap> without_zeros(const std::vector<IntervalMap>& maps) {
   return result;
 }
 
+/// What a slice holds where kernels look for rows of parts that the adapter targets, in the order
+/// of the output columns. Elsewhere rows of B meet no row of A but zeros.
+std::vector<Segment> rows_in_use(const RankState& rank, const RankLoad& load,
+                                 const AdapterShape& shape) {
+  std::vector<Segment> rows;
+  for (const KernelLaunch& one : working(load.launches)) {
+    rank.due.visit(one.out, one.out + one.rows, [&](const Segment& column) {
+      if (column.space < 0 || !shape.has(part_of(column.space))) {
+        return;
+      }
+      const std::int64_t begin = one.b_at + (column.at - one.out);
+      load.b_maps[static_cast<std::size_t>(one.b)].visit(begin, begin + column.rows,
+                                                         [&](Segment piece) {
+                                                           piece.at += column.at - begin;
+                                                           rows.push_back(piece);
+                                                         });
+    });
+  }
+  return rows;
+}
+
 /// The worst difference between two consistent plans of a rank. Where A is gathered, which rank
-/// holds which of its rows reaches no output: that the gathered rows are right is law 2.
-Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gathered) {
+/// holds which of its rows reaches no output: that the gathered rows are right is law 2. `zeros`:
+/// parts that an adapter leaves out have rows of zeros.
+Judge::Sentence difference(const Analysis& of_a, const RankState& a, const RankState& b,
+                           bool a_gathered, bool zeros) {
   const RankBuild& x = a.build;
   const RankBuild& y = b.build;
   if (x.columns != y.columns || x.first_q != y.first_q || x.q_heads != y.q_heads ||
@@ -73,9 +96,13 @@ Judge::Sentence difference(const RankState& a, const RankState& b, bool a_gather
     const RankLoad& q = b.load(event);
     const bool a_differs = without_zeros(p.a_maps) != without_zeros(q.a_maps);
     spare(a_differs && a_gathered, "which rank holds which rows of a gathered A");
-    if (without_zeros(p.b_maps) != without_zeros(q.b_maps) || (a_differs && !a_gathered)) {
+    const AdapterShape& shape = of_a.events[static_cast<std::size_t>(event)].shape;
+    const bool b_differs = without_zeros(p.b_maps) != without_zeros(q.b_maps);
+    const bool in_use = !zeros || rows_in_use(a, p, shape) != rows_in_use(b, q, shape);
+    if ((b_differs && in_use) || (a_differs && !a_gathered)) {
       return {Fate::survived, "the rows of a slice"};
     }
+    spare(b_differs, "rows of B that meet only zeros of A");
     if (!same_places(p, q)) {
       return {Fate::survived, "the place of a kernel launch"};
     }
@@ -203,6 +230,7 @@ Judge::Sentence Judge::compare_plans(const Contract& mutant) const {
   Analyser of_mutant(Detail::verdicts);
   Analyser of_original(Detail::verdicts);
   const bool gathered = contract_.lora_a.gather == Gather::tp && mutant.lora_a.gather == Gather::tp;
+  const bool zeros = contract_.pool.absent == PoolAbsent::zero && contract_.pool == mutant.pool;
   Sentence worst{Fate::equivalent, ""};
   for (const Point& point : points_) {
     if (point.verdict != Verdict::consistent) {
@@ -212,7 +240,7 @@ Judge::Sentence Judge::compare_plans(const Contract& mutant) const {
     const Analysis& b = of_mutant.run(mutant, point.input);
     for (std::size_t rank = 0; rank < static_cast<std::size_t>(point.input.deployment.tp_size);
          ++rank) {
-      Sentence found = difference(a.ranks[rank], b.ranks[rank], gathered);
+      Sentence found = difference(a, a.ranks[rank], b.ranks[rank], gathered, zeros);
       if (found.fate > worst.fate) {
         worst = std::move(found);
       }

@@ -50,7 +50,7 @@ void Reference::finish() {
 
 TokenTiles Reference::shrink(std::span<const std::int64_t> tokens, const Adapter& adapter,
                              Part part) const {
-  const std::int64_t lora_rank = adapter.spec().lora_rank;
+  const std::int64_t lora_rank = adapter.spec().rank_of(part);
   const std::int64_t hidden = input_.geometry.hidden_size;
   const auto count = static_cast<std::int64_t>(tokens.size());
   std::vector<float> x;
@@ -65,7 +65,7 @@ TokenTiles Reference::shrink(std::span<const std::int64_t> tokens, const Adapter
   dot_rows(input_.lora_accumulator,
            TokenTiles({.values = x.data(), .tokens = count, .cols = hidden, .row_stride = hidden}),
            panel, {.rows = lora_rank, .out_stride = lora_rank}, u.data());
-  const float scaling = adapter.spec().scaling();
+  const float scaling = adapter.spec().scaling(part);
   for (float& value : u) {
     value = apply(input_.program->shrink, value, 1.0F, input_.dtype);
     value = apply(input_.program->expand_input, value, scaling, input_.dtype);
@@ -77,9 +77,9 @@ TokenTiles Reference::shrink(std::span<const std::int64_t> tokens, const Adapter
 void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
                            const Adapter& adapter) {
   const RoundingProgram& program = *input_.program;
-  const float scaling = adapter.spec().scaling();
+  const float scaling = adapter.spec().scaling(part);
   const std::int64_t width = input_.geometry.rows(part);
-  const std::int64_t lora_rank = adapter.spec().lora_rank;
+  const std::int64_t lora_rank = adapter.spec().rank_of(part);
   const bool targeted = adapter.spec().targets[static_cast<std::size_t>(part)];
   std::vector<float> deltas(tokens.size() * static_cast<std::size_t>(width));
   if (targeted) {

@@ -46,6 +46,9 @@ class Words {
             [](const WrittenPastRow&) {
               return std::string("a delta behind the end of the output row");
             },
+            [](const ForeignRows& v) {
+              return fmt::format("a tensor of {} {} rows", v.rows, part_name(v.part));
+            },
             [](const NoDelta&) { return std::string("no delta at all"); },
             [](const SecondDelta&) { return std::string("a second delta on the same columns"); },
             [](const DisagreeingReplicas&) { return std::string("other rows"); },
@@ -79,7 +82,11 @@ class Words {
                          "the same bits as on tp_rank {}, which owns the same KV head",
                          v.other_tp_rank);
                    },
-                   [](const WrongScaling&) { return std::string("alpha / lora_rank"); },
+                   [](const WrongScaling&) { return std::string("lora_alpha / lora_rank"); },
+                   [](const ForeignRows& v) {
+                     return fmt::format("the layer's {} {} rows: the adapter is of another model",
+                                        v.due_rows, part_name(v.part));
+                   },
                    [&](const auto& v) {
                      return fmt::format("adapter {}'s {}", name(v.delta.adapter),
                                         rows(v.due.part, v.due.first_row, v.due.rows));

@@ -56,7 +56,12 @@ CaseOutcome outcome_of(const LayerReport& laws) {
 
 bool runs_numbers(const LayerReport& laws) {
   const Verdict verdict = laws.analysis.verdict;
-  return laws.item.numbers && laws.item.geometry && !laws.item.spec.tokens.empty() &&
+  // PEFT puts no other model's adapter on a layer: there is no reference.
+  const auto& adapters = laws.item.spec.adapters;
+  const bool foreign = std::any_of(adapters.begin(), adapters.end(), [](const AdapterSpec& one) {
+    return one.part_rows != std::array<std::int64_t, 3>{};
+  });
+  return !foreign && laws.item.numbers && laws.item.geometry && !laws.item.spec.tokens.empty() &&
          (verdict == Verdict::consistent || verdict == Verdict::silent);
 }
 

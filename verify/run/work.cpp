@@ -31,7 +31,7 @@ NumericWork reference_work(const PreparedCase& item) {
   const auto tokens = static_cast<double>(item.spec.tokens.size());
   double adapters = 0;
   for (const AdapterSpec& adapter : item.spec.adapters) {
-    adapters += static_cast<double>(adapter.lora_rank) * (3 * hidden + 2 * rows);
+    adapters += static_cast<double>(adapter.largest_rank()) * (3 * hidden + 2 * rows);
   }
   // It keeps its outputs with and without deltas.
   return {.multiplications = rows * hidden * tokens,
@@ -59,7 +59,7 @@ NumericWork numeric_work(const LayerReport& laws) {
     const PoolEvent& one = analysis.events[static_cast<std::size_t>(event)];
     const auto factors =
         scaling_events(item.contract->pool.scale, analysis.events, event, event).size();
-    const auto lora_rank = static_cast<double>(one.shape.lora_rank);
+    const auto lora_rank = static_cast<double>(one.shape.largest_rank());
     staged +=
         one.slot < 0
             ? 0

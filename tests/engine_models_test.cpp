@@ -66,6 +66,12 @@ std::string layer_difference(const Json& layer, const QkvGeometry& geometry) {
 }
 
 std::string difference(const Outcome& engine, const Analysis& ours) {
+  if (engine.ends == "not wrapped") {  // the adapter is loaded, and the layer knows nothing of it
+    return ours.verdict == Verdict::silent
+               ? ""
+               : fmt::format("the engine leaves the layer without LoRA, the contract says {}",
+                             verdict_name(ours.verdict));
+  }
   const bool loaded = engine.ends == "loaded";
   if (loaded != ours.failures.empty()) {
     return fmt::format("the engine ends with {} ({}), the contract with {} ({})", engine.ends,

@@ -4,7 +4,7 @@
     tests/engines/dump_sglang_models.py --release 0.5.23 tests/engines/models/sglang-0.5.23.json
 
 Needs what dump_sglang.py needs. Of each config the release's own code is run, on the meta device, so that no weight takes memory: its
-get_config reads the file (with transformers' class, or its own), its registry says which class serves it, that class's constructor builds
+get_config reads the file (with transformers' class, or its own), ModelConfig derives the head's width, its registry says which class serves it, that class's constructor builds
 the model with its attention and QKVParallelLinear, LoRAManager wraps the layers that the class lets it (should_apply_lora), LoRAMemoryPool
 sizes the buffers by the class's get_hidden_dim or by the default where it has none, and an adapter of lora_rank 1 with the module names that
 the published checkpoint has is checked, normalised, sliced and copied into a slot. Recorded: how that ends, rows of the buffer and of the
@@ -44,7 +44,7 @@ FILL = {
     "vocab_size": 256, "pad_token_id": None, "intermediate_size": 512, "rms_norm_eps": 1e-6, "layer_norm_epsilon": 1e-6,
     "layer_norm_eps": 1e-6, "hidden_act": "silu", "max_position_embeddings": 2048, "tie_word_embeddings": False, "rope_theta": 1e4,
     "rope_scaling": None, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}, "attention_bias": False, "seq_length": 2048,
-    "moe_layer_freq": 1, "scoring_func": "sigmoid", "topk_method": "noaux_tc", "encoder_only": False, "language_only": False,
+    "moe_layer_freq": 1, "scoring_func": "sigmoid", "topk_method": "noaux_tc", "encoder_only": False, "language_only": False, "language_model_only": False,
     "full_attention_interval": 4, "use_qk_norm": False, "bos_token_id": 0, "eos_token_id": 0, "norm_topk_prob": True,
     "residual_multiplier": 1.0, "n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0, "first_k_dense_replace": 0,
     "partial_rotary_factor": 1.0, "rope_local_base_freq": 1e4, "image_token_id": 0, "vision_start_token_id": 0, "n_shared_experts": 1,
@@ -52,7 +52,8 @@ FILL = {
     "mlp_bias": False, "no_bias": True, "model_max_length": 2048, "scale_emb": 1, "scale_depth": 1.0, "dim_model_base": 256,
     "decoder_sparse_step": 1, "mlp_only_layers": [], "num_experts_per_tok": 2, "moe_intermediate_size": 512, "use_dual_chunk": False,
     "shared_expert_intermediate_size": 512, "linear_conv_kernel_dim": 4, "bias": False, "embedding_multiplier": 1.0,
-    "logits_scaling": 1.0, "embedding_dropout": 0.0, "layernorm_epsilon": 1e-6, "output_dropout": 0.0, "use_qkv_bias": False, "attention_multiplier": 1.0, "seq_len": 2048, "rotary_dim": 32, "rotary_pct": 1.0,
+    "logits_scaling": 1.0, "embedding_dropout": 0.0, "layernorm_epsilon": 1e-6, "output_dropout": 0.0, "use_qkv_bias": False, "use_bias": False,
+    "sliding_window_size": 128, "swa_rope_theta": 1e4, "attention_multiplier": 1.0, "seq_len": 2048, "rotary_dim": 32, "rotary_pct": 1.0,
 }
 SCALED = ("vocab_size", "intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size", "ffn_hidden_size", "n_inner",
           "moe_shared_expert_intermediate_size", "intermediate_size_mlp", "ffn_dim", "dense_intermediate_size", "vocab_size_per_layer_input",
@@ -227,7 +228,7 @@ def of_class(config):
         config.block_configs = [SimpleNamespace(attention=SimpleNamespace(**block["attention"]),
                                                 ffn=SimpleNamespace(no_op=False, ffn_mult=1.0)) for block in config.block_configs]
     if isinstance(getattr(config, "vision_config", None), dict):
-        config.vision_config = SimpleNamespace(**config.vision_config)
+        config.vision_config = SimpleNamespace(**{"torch_dtype": None} | config.vision_config)
 
 
 def has(config, key):
@@ -238,11 +239,19 @@ def has(config, key):
         return False
 
 
+def derive_shapes(config):
+    """What ModelConfig then writes into the config: head_dim and v_head_dim where there are none."""
+    from sglang.srt.configs import model_config
+    shapes = model_config.ModelConfig.__new__(model_config.ModelConfig)
+    shapes.hf_config, shapes.hf_text_config = config, model_config.get_hf_text_config(config)
+    shapes._derive_model_shapes()
+
+
 def complete(config, tp_size):
     for one in configs_in(config):
         of_class(one)
         for key, value in FILL.items():
-            if not has(one, key):
+            if not has(one, key) or key == "rope_parameters" and not getattr(one, key):
                 setattr(one, key, value)
         for key in SCALED:
             old = getattr(one, key, None)
@@ -250,6 +259,7 @@ def complete(config, tp_size):
                 setattr(one, key, [256 * tp_size] * len(old))
             elif old:
                 setattr(one, key, 256 * tp_size)
+    derive_shapes(config)
 
 
 # ---- one model at one tp_size ----

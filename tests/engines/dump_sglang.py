@@ -160,7 +160,7 @@ def config_of(case):
     config.hidden_size, config.num_hidden_layers, config.vocab_size, config.intermediate_size = HIDDEN, 1, 16, 16
     config.num_attention_heads = case.get("config_H", case["H"])
     config.attn_output_gate, config.full_attention_interval = case["gate"] == 2, 1
-    config.rope_parameters = {"rope_type": "default", "rope_theta": 1e4}
+    config.rope_parameters, config.partial_rotary_factor = {"rope_type": "default", "rope_theta": 1e4}, 1.0
     if case.get("config_KV", case["KV"]):
         config.num_key_value_heads = case.get("config_KV", case["KV"])
     if case.get("config_D", case["D"]):
@@ -335,6 +335,8 @@ def run_case(shape):
                 frames = traceback.extract_tb(error.__traceback__)  # a config that is asked for what it has not raises in its own package
                 where = [frame for frame in frames if "/transformers/" not in frame.filename][-1]
                 assert "sglang/srt/" in where.filename, where
+                ours = isinstance(error, AttributeError) and "num_key_value_heads" not in str(error)
+                assert not ours, f"the config made here lacks something: {error}"
                 in_pool = any("lora/mem_pool" in frame.filename for frame in traceback.extract_tb(error.__traceback__))
                 refused = isinstance(error, (ValueError, AssertionError)) and not serving and not in_pool
                 text = " ".join(f"{type(error).__name__}: {str(error) or where.line}".split())[:160]

@@ -52,12 +52,12 @@ FILL = {
     "mlp_bias": False, "no_bias": True, "model_max_length": 2048, "scale_emb": 1, "scale_depth": 1.0, "dim_model_base": 256,
     "decoder_sparse_step": 1, "mlp_only_layers": [], "num_experts_per_tok": 2, "moe_intermediate_size": 512, "use_dual_chunk": False,
     "shared_expert_intermediate_size": 512, "linear_conv_kernel_dim": 4, "bias": False, "embedding_multiplier": 1.0,
-    "logits_scaling": 1.0, "embedding_dropout": 0.0, "layernorm_epsilon": 1e-6, "output_dropout": 0.0, "use_qkv_bias": False, "use_bias": False,
+    "logits_scaling": 1.0, "embedding_dropout": 0.0, "layernorm_epsilon": 1e-6, "output_dropout": 0.0, "use_qkv_bias": False, "use_bias": False, "spatial_merge_size": 2,
     "sliding_window_size": 128, "swa_rope_theta": 1e4, "attention_multiplier": 1.0, "seq_len": 2048, "rotary_dim": 32, "rotary_pct": 1.0,
 }
 SCALED = ("vocab_size", "intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size", "ffn_hidden_size", "n_inner",
           "moe_shared_expert_intermediate_size", "intermediate_size_mlp", "ffn_dim", "dense_intermediate_size", "vocab_size_per_layer_input",
-          "shared_intermediate_size", "padded_vocab_size", "moe_ffn_hidden_size", "moe_latent_size")
+          "shared_intermediate_size", "padded_vocab_size", "n_groups", "mamba_num_heads", "moe_ffn_hidden_size", "moe_latent_size")
 # Classes that published configs name where transformers' maps have none.
 PUBLISHED = {"bailing_moe_v2": ["BailingMoeV2ForCausalLM"], "qwen3_omni_moe": ["Qwen3OmniMoeForConditionalGeneration"]}
 TOWERS = ("Vision", "Visual", "Audio", "Projector", "PatchMerger", "Siglip", "Clip", "CLIP", "Pixtral", "Whisper", "ConformerEncoder",
@@ -213,9 +213,22 @@ def configs_in(config):
     return [config] if text is config or isinstance(text, dict) else [config, text]
 
 
-# What a copy leaves out and no one value fills for all classes.
+# FILL for some classes only.
+FILL_OF = {
+    "nemotron_h": {"n_groups": 32, "mamba_num_heads": 128, "mamba_head_dim": 64, "ssm_state_size": 128, "conv_kernel": 4, "chunk_size": 128,
+                   "mamba_hidden_act": "silu", "use_conv_bias": True, "use_mamba_bias": False, "mlp_hidden_act": "relu2",
+                   "layer_norm_epsilon": 1e-5, "rms_norm": True, "n_routed_experts": 8, "moe_shared_expert_intermediate_size": 512},
+    "bailing_moe_v2": {"num_experts": 64, "num_shared_experts": 1, "use_qk_norm": True, "score_function": "sigmoid", "rotary_dim": 64,
+                       "moe_router_enable_expert_bias": True, "moe_shared_expert_intermediate_size": 512},
+}
+
+
 def of_class(config):
+    """What a copy leaves out and no one value fills for all classes."""
     model_type = getattr(config, "model_type", "")
+    for key, value in FILL_OF.get(model_type, {}).items():
+        if not has(config, key):
+            setattr(config, key, value)
     if "gemma2" in model_type:
         config.hidden_act = "gelu_pytorch_tanh"
     if model_type == "exaone4" and isinstance(getattr(config, "sliding_window_pattern", None), int):
@@ -228,7 +241,7 @@ def of_class(config):
         config.block_configs = [SimpleNamespace(attention=SimpleNamespace(**block["attention"]),
                                                 ffn=SimpleNamespace(no_op=False, ffn_mult=1.0)) for block in config.block_configs]
     if isinstance(getattr(config, "vision_config", None), dict):
-        config.vision_config = SimpleNamespace(**{"torch_dtype": None} | config.vision_config)
+        config.vision_config = SimpleNamespace(**{"torch_dtype": None, "image_size": 224, "patch_size": 14} | config.vision_config)
 
 
 def has(config, key):

@@ -187,33 +187,9 @@ def releases():
     return lines + [f"- {what} ({', '.join(sorted(set(of)))})" for what, of in stubbed.items()] + [""]
 
 
-def measure(program, dump):
-    """How often a contract, with the variant of the model's class, ends as the engine's own class did; tests/engine_models_test.cpp also
-    compares rows, and fails where one differs. (compared, different, reason -> how many not compared)"""
-    jobs, reasons = [], collections.Counter()
-    for model, item in dump["models"].items():
-        engine = dump["contract"] + ("" if "," in item["modules"] else "_fused")
-        for layer in item["layers"]:
-            reasons["another part of the model refuses the tp_size"] += len(item["elsewhere"])
-            jobs += [(model, engine, layer["kind"], *row[:2]) for row in layer["tp"]]
-
-    def one(job):
-        model, engine, kind, tp_size, ends = job
-        report = json.loads(call(program, "layout", "--model", model, "--engine", engine, "--tp", str(tp_size), "--json"))
-        layer = next(layer for layer in report["layers"] if layer["kind"] == kind)
-        if not layer["claimed"]:
-            return None
-        ours = layer["verdict"]
-        return ours == "silent" if ends == "not wrapped" else (ends == "loaded") == (ours in ("consistent", "silent"))
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        same = list(pool.map(one, jobs))
-    reasons["outside the contract's claims"] += same.count(None)
-    return len(same) - same.count(None), same.count(False), reasons
-
-
-def classes(program):
-    """The measure over the models whose classes were run."""
+def classes():
+    """The measure over the models whose classes were run, counted by tests/engine_models_test.cpp."""
+    measures = json.loads((ROOT / "tests/engines/measure.json").read_text())
     lines = ["## Held against the engines' model classes", "",
              "For every model of `configs/models` and every tp_size from 1 to 32 the release's own class was built on the meta device, wrapped "
              "by its own LoRA code and given an adapter of the modules that the published checkpoint has: does it end as the contract says, "
@@ -223,11 +199,11 @@ def classes(program):
     for path in sorted((ROOT / "tests/engines/models").glob("*.json")):
         dump = json.loads(path.read_text())
         release = f"{dump['package']} {dump['release']}"
-        compared, different, reasons = measure(program, dump)
+        counted = measures[path.stem]
         served = {item["architecture"] for item in dump["models"].values()}
-        lines.append(f"| {dump['contract']} | {release} | {len(dump['models'])} | {len(served)} | {compared} | {different} |")
+        lines.append(f"| {dump['contract']} | {release} | {len(dump['models'])} | {len(served)} | {counted['compared']} | {counted['different']} |")
         rest += ["", f"{release}, not compared:", ""]
-        rest += [f"- {count} pairs: {reason}" for reason, count in sorted(reasons.items()) if count]
+        rest += [f"- {count} pairs: {reason}" for reason, count in sorted(counted["not_compared"].items())]
         left_out = collections.defaultdict(list)
         for model, why in dump["left_out"].items():
             left_out[why.split(":")[0] if why.startswith("not built") else why].append(model)
@@ -265,7 +241,7 @@ def main():
     sizes = [int(size) for size in options.tp.split(",")]
     proofs = json.loads(call(program, "prove", "--json"))["proofs"]
     models, found = sweep(program, [proof["engine"] for proof in proofs], sizes)
-    text = page(proofs, models, found, sizes, classes(program))
+    text = page(proofs, models, found, sizes, classes())
     if options.check:
         same = PAGE.exists() and PAGE.read_text() == text
         print("docs/engines.md is up to date" if same else "docs/engines.md is out of date: run scripts/make_engines_doc.py")

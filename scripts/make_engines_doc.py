@@ -7,6 +7,7 @@ Proves every contract of configs/engines, then plans every model of configs/mode
 tp_size (skipped, and said so, when there are no models). --check writes nothing and fails where the page is out of date."""
 
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
@@ -170,18 +171,49 @@ def releases():
     lines = ["## Held against published releases", "",
              "Scripts in `tests/engines` ran the slicing and loading code of these releases on a CPU, with adapters whose values are row "
              "labels. In every case below the contract puts every row of the base weight, of B and of A where the release put it, or ends "
-             "as the release ended; the tests replay them. What was stubbed stands in the dumps. TensorRT-LLM's releases could not be had "
+             "as the release ended; the tests replay them. TensorRT-LLM's releases could not be had "
              "(the package index has no code of theirs), nor were LoRAX, SGLang-JAX and llama.cpp run.", "",
              "| contract | release | cases | loaded | refused | crash |", "|---|---|---|---|---|---|"]
+    stubbed = collections.defaultdict(list)
     for path in sorted((ROOT / "tests/engines/dumps").glob("*.json")):
         dump = json.loads(path.read_text())
+        release = f"{dump['package']} {dump['release']}"
         ends = [case["ends"] for case in dump["cases"]]
-        lines.append(f"| {dump['contract'].removesuffix('.json').split('/')[-1]} | {dump['package']} {dump['release']} | {len(ends)} | "
+        lines.append(f"| {dump['contract'].removesuffix('.json').split('/')[-1]} | {release} | {len(ends)} | "
                      + " | ".join(str(ends.count(end)) for end in ("loaded", "refused", "crash")) + " |")
-    return lines + [""]
+        for what in dump["stubbed"]:
+            stubbed[what].append(release)
+    lines += ["", "Replaced while they ran:", ""]
+    return lines + [f"- {what} ({', '.join(sorted(set(of)))})" for what, of in stubbed.items()] + [""]
 
 
-def page(proofs, models, found, sizes):
+def classes():
+    """The measure over the models whose classes were run, counted by tests/engine_models_test.cpp."""
+    measures = json.loads((ROOT / "tests/engines/measure.json").read_text())
+    lines = ["## Held against the engines' model classes", "",
+             "For every model of `configs/models` and every tp_size from 1 to 32 the release's own class was built on the meta device, wrapped "
+             "by its own LoRA code and given an adapter of the modules that the published checkpoint has: does it end as the contract says, "
+             "and are the buffer and the slice as long as it says? Counted are pairs of a layer kind with a qkv projection and a tp_size.", "",
+             "| contract | release | models | classes | compared | different |", "|---|---|---|---|---|---|"]
+    rest = []
+    for path in sorted((ROOT / "tests/engines/models").glob("*.json")):
+        dump = json.loads(path.read_text())
+        release = f"{dump['package']} {dump['release']}"
+        counted = measures[path.stem]
+        served = {item["architecture"] for item in dump["models"].values()}
+        lines.append(f"| {dump['contract']} | {release} | {len(dump['models'])} | {len(served)} | {counted['compared']} | {counted['different']} |")
+        rest += ["", f"{release}, not compared:", ""]
+        rest += [f"- {count} pairs: {reason}" for reason, count in sorted(counted["not_compared"].items())]
+        left_out = collections.defaultdict(list)
+        for model, why in dump["left_out"].items():
+            left_out[why.split(":")[0] if why.startswith("not built") else why].append(model)
+        words = {"not built": "the class cannot be built from the copy of the config (the dump says why)"}
+        rest += [f"- {len(group)} models, {words.get(why, why)}: {names(group)}" for why, group in sorted(left_out.items())]
+        rest += ["", f"{release}, replaced while it ran:", ""] + [f"- {what}" for what in dump["stubbed"]]
+    return lines + rest + [""]
+
+
+def page(proofs, models, found, sizes, held):
     limits = proofs[0]["range"]
     lines = ["# What each engine does", "",
              "Made by `scripts/make_engines_doc.py`; do not edit. Every line follows from a contract in `configs/engines`, a transcription "
@@ -193,7 +225,7 @@ def page(proofs, models, found, sizes):
     lines += [row(proof) for proof in proofs] + [""]
     lines += [f"{len(models)} published models at tp_size {', '.join(map(str, sizes))}, planned with a batch of four tokens, or of a multiple of tp_size where a contract looks at tokens." if models else
               "No models were there when this page was made: run the script again with `configs/models`.", ""]
-    lines += releases()
+    lines += releases() + held
     for proof in proofs:
         lines += section(proof, models, found, sizes)
     return "\n".join(lines).rstrip() + "\n"
@@ -209,7 +241,7 @@ def main():
     sizes = [int(size) for size in options.tp.split(",")]
     proofs = json.loads(call(program, "prove", "--json"))["proofs"]
     models, found = sweep(program, [proof["engine"] for proof in proofs], sizes)
-    text = page(proofs, models, found, sizes)
+    text = page(proofs, models, found, sizes, classes())
     if options.check:
         same = PAGE.exists() and PAGE.read_text() == text
         print("docs/engines.md is up to date" if same else "docs/engines.md is out of date: run scripts/make_engines_doc.py")

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "sim/base/json.hpp"
+#include "sim/contract/variants.hpp"
 #include "tests/support.hpp"
 
 using namespace tplora;
@@ -107,7 +108,11 @@ std::string rank_difference(const Json& dumped, const RankState& rank) {
   return difference;
 }
 
-std::string difference(const Contract& contract, const Json& item) {
+std::string difference(const ContractSet& contracts, const Json& item) {
+  // A case that names a class is judged by that class's rules.
+  const ModelTraits traits{
+      .model_type = item.value("model_type", std::string()), .architecture = {}, .modules = {}};
+  const Contract& contract = *contracts.of(traits);
   const Analysis analysis = Analyser().run(contract, layout_case(item));
   const auto ends = item.at("ends").get<std::string>();
   const std::string ours = analysis.failures.empty()              ? "loaded"
@@ -138,11 +143,11 @@ struct Outcome {
   std::vector<std::string> differences;
 };
 
-Outcome replay(const Json& dump, const Contract& contract) {
+Outcome replay(const Json& dump, const ContractSet& contracts) {
   Outcome outcome;
   for (const Json& item : dump.at("cases")) {
     ++outcome.ends[item.at("ends").get<std::string>()];
-    if (const auto found = difference(contract, item); !found.empty()) {
+    if (const auto found = difference(contracts, item); !found.empty()) {
       outcome.differences.push_back(
           fmt::format("H={} KV={} D={} Dv={} gate={} tp={} r={} R={} {}: {}", item.at("H").dump(),
                       item.at("KV").dump(), item.at("D").dump(), item.at("Dv").dump(),
@@ -162,8 +167,12 @@ TEST_CASE("contracts put every row where the engine's own code put it", "[engine
     const Json dump = read_dump(file);
     const auto name = dump.at("contract").get<std::string>();
     const bool path = name.find('/') != std::string::npos;
-    const Contract contract = test::contract(path ? TPLORA_SOURCE_DIR "/" + name : name);
-    const Outcome outcome = replay(dump, contract);
+    const auto contracts =
+        load_contract_set(path ? TPLORA_SOURCE_DIR "/" + name : name, test::configs().root);
+    if (!contracts) {
+      FAIL(contracts.error().text());
+    }
+    const Outcome outcome = replay(dump, *contracts);
     INFO(file.filename().string());
     CHECK(outcome.ends.at("loaded") > 0);
     for (const std::string& one : outcome.differences) {

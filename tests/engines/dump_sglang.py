@@ -12,10 +12,11 @@ Triton kernels of the backend `triton` in Triton's interpreter, with the labels 
 output column c gets row c of B and the A row of its own part. Where the buffer is shorter than the output (before #24420), the
 last columns get the first rows of the next slot, and that is asserted. Last, an adapter of a smaller lora_rank takes the slot over,
 and it is asserted what stays.
-Where q holds a gate, Qwen3.5's attention layer makes the QKVParallelLinear in its own constructor, which is left after that.
-Stubbed: the tensor-parallel group (rank and size are given); the model around the layer, which has nothing but qkv_proj, and its
-get_hidden_dim: Qwen3.5's own function where q holds a gate, the layer's own widths where the config says other numbers than the
-layer, else there is none, as in Llama; pinned memory; the packages of STUBS, of which nothing runs.
+Where q holds a gate, the attention layer of Qwen3.5 or of Qwen3-Next makes the QKVParallelLinear in its own constructor, which is left
+after that. Qwen3.5's class has a get_hidden_dim, which is run; Qwen3-Next's has none, nor has Llama's, so that the pool runs its default:
+also where the config says other numbers than the layer. `model_type` says of which class a case is, where that makes a difference.
+Stubbed: the tensor-parallel group (rank and size are given); the model around the layer, which has nothing but qkv_proj; pinned memory;
+the packages of STUBS, of which nothing runs. Whole model classes are run by dump_sglang_models.py.
 
 --contract says which: `sglang-24420` before pull request #24420 (0.5.11 is the last such release), else `sglang`; `sglang_fused`
 for adapters of a fused qkv_proj.
@@ -107,13 +108,16 @@ def tensor_parallel(rank, size):
 
 # ---- cases ----
 
+QWEN35 = {"model_type": "qwen3_5"}
+
+
 def fused_geometries():
     for (heads, kv), tp, gate in itertools.product([(8, 1), (8, 2), (8, 4), (4, 4), (6, 3), (16, 2)], [1, 2, 3, 4, 8], [1, 2]):
-        yield heads, kv, 4, 4, gate, tp, 2, 4, "fused", {}
+        yield heads, kv, 4, 4, gate, tp, 2, 4, "fused", QWEN35 if gate == 2 else {}
 
 
 def geometries():
-    """(H, KV, D, Dv, gate, tp, r, R, targets, what the config says instead), small ones first."""
+    """(H, KV, D, Dv, gate, tp, r, R, targets, what the config says instead and the class), small ones first."""
     for heads in [1, 2, 3, 4, 5, 6, 7, 8, 12, 16]:
         for kv in [n for n in range(1, heads + 1) if heads % n == 0]:
             for tp in range(1, 9):
@@ -122,24 +126,25 @@ def geometries():
         yield 16, kv, 2, 2, 1, 16, 2, 4, "qkv", {}
     for (heads, kv), tp in itertools.product([(8, 1), (8, 2), (8, 4), (4, 4), (6, 3)], [1, 2, 3, 4, 8]):
         yield heads, kv, 2, 2, 1, tp, 2, 2, "qkv", {}
-        yield heads, kv, 4, 4, 2, tp, 2, 4, "qkv", {}
+        yield heads, kv, 4, 4, 2, tp, 2, 4, "qkv", QWEN35
+        yield heads, kv, 4, 4, 2, tp, 2, 4, "qkv", {"model_type": "qwen3_next"}
     for (heads, kv), tp, v_dim in itertools.product([(8, 1), (8, 2), (4, 4), (6, 3)], [1, 2, 3, 4, 8], [2, 6]):
         yield heads, kv, 4, v_dim, 1, tp, 2, 2, "qkv", {}
     for tp in [1, 2, 4]:
         for targets in ["q", "k", "v", "qk", "qv", "kv"]:
             yield 8, 2, 4, 4, 1, tp, 2, 4, targets, {}
-        yield 8, 2, 4, 4, 2, tp, 2, 4, "qv", {}
+        yield 8, 2, 4, 4, 2, tp, 2, 4, "qv", QWEN35
         yield 8, 2, 4, 6, 1, tp, 2, 4, "qv", {}
         yield 8, 2, 4, 4, 1, tp, 4, 2, "qkv", {}
         yield 8, 2, 4, 4, 1, tp, 1, 1, "qkv", {}
     for tp in [1, 2, 4, 8]:
         for config in [{"config_KV": 0}, {"config_KV": 1}, {"config_KV": 8}, {"config_D": 0}, {"config_D": 2},
                        {"config_D": 0, "config_H": 4}]:
-            yield 8, 2, 4, 4, 1, tp, 2, 4, "qkv", config
+            yield 8, 2, 4, 4, 1, tp, 2, 4, "qkv", config | {"model_type": "llama"}
     real = [(16, 2, 256, 256, 2), (64, 8, 128, 128, 1), (28, 4, 128, 128, 1), (8, 1, 256, 256, 1), (32, 8, 128, 128, 1),
             (40, 8, 128, 128, 1), (14, 2, 64, 64, 1), (64, 4, 192, 128, 1), (24, 2, 256, 256, 2)]
     for shape, tp in itertools.product(real, [2, 4, 8, 16]):
-        yield *shape, tp, 4, 8, "qkv", {}
+        yield *shape, tp, 4, 8, "qkv", QWEN35 if shape[-1] == 2 else {}
 
 
 def case_of(shape):
@@ -155,7 +160,7 @@ def config_of(case):
     config.hidden_size, config.num_hidden_layers, config.vocab_size, config.intermediate_size = HIDDEN, 1, 16, 16
     config.num_attention_heads = case.get("config_H", case["H"])
     config.attn_output_gate, config.full_attention_interval = case["gate"] == 2, 1
-    config.rope_parameters = {"rope_type": "default", "rope_theta": 1e4}
+    config.rope_parameters, config.partial_rotary_factor = {"rope_type": "default", "rope_theta": 1e4}, 1.0
     if case.get("config_KV", case["KV"]):
         config.num_key_value_heads = case.get("config_KV", case["KV"])
     if case.get("config_D", case["D"]):
@@ -167,14 +172,17 @@ class Enough(Exception):
     pass
 
 
-def gated_layer(config):
-    """The qkv_proj that Qwen3.5's attention layer makes itself, after its own checks; its constructor ends there."""
-    from sglang.srt.models import qwen3_5
+def gated_layer(config, model_type):
+    """The qkv_proj that the class's attention layer makes itself, after its own checks; its constructor ends there."""
+    from sglang.srt.models import qwen3_5, qwen3_next
+    module, name = ((qwen3_5, "Qwen3_5AttentionDecoderLayer") if model_type == "qwen3_5"
+                    else (qwen3_next, "Qwen3HybridAttentionDecoderLayer"))
 
     def enough(*args, **kwargs):
         raise Enough
-    qwen3_5.get_rope, qwen3_5.RowParallelLinear = (lambda **kwargs: None), enough
-    attention = qwen3_5.Qwen3_5AttentionDecoderLayer.__new__(qwen3_5.Qwen3_5AttentionDecoderLayer)
+    module.get_rope, module.RowParallelLinear = (lambda **kwargs: None), enough
+    cls = getattr(module, name)
+    attention = cls.__new__(cls)
     with contextlib.suppress(Enough):
         attention.__init__(config, 0, prefix="model.layers.0.self_attn")
     return attention.qkv_proj
@@ -192,11 +200,10 @@ def build(case):
     model = Model()
     model.config = config_of(case)
     if case["gate"] == 2:
-        Model.get_hidden_dim = Qwen3_5ForCausalLM.get_hidden_dim
-        layer = gated_layer(model.config)
+        if case["model_type"] == "qwen3_5":
+            Model.get_hidden_dim = Qwen3_5ForCausalLM.get_hidden_dim
+        layer = gated_layer(model.config, case["model_type"])
     else:
-        if any(key.startswith("config") for key in case):
-            Model.get_hidden_dim = lambda self, module, layer: (HIDDEN, sum(part_rows(case).values()))
         layer = QKVParallelLinear(HIDDEN, case["D"], case["H"], case["KV"], bias=False, params_dtype=torch.float32,
                                   v_head_size=case["Dv"], prefix=NAME)
     inner = model
@@ -325,8 +332,11 @@ def run_case(shape):
                 serving = True  # the adapter is accepted; the first batch that wants it loads it into a slot
                 manager.fetch_new_loras({"a"})
             except Exception as error:  # what the engine says is what is wanted
-                where = traceback.extract_tb(error.__traceback__)[-1]
+                frames = traceback.extract_tb(error.__traceback__)  # a config that is asked for what it has not raises in its own package
+                where = [frame for frame in frames if "/transformers/" not in frame.filename][-1]
                 assert "sglang/srt/" in where.filename, where
+                ours = isinstance(error, AttributeError) and "num_key_value_heads" not in str(error)
+                assert not ours, f"the config made here lacks something: {error}"
                 in_pool = any("lora/mem_pool" in frame.filename for frame in traceback.extract_tb(error.__traceback__))
                 refused = isinstance(error, (ValueError, AssertionError)) and not serving and not in_pool
                 text = " ".join(f"{type(error).__name__}: {str(error) or where.line}".split())[:160]
@@ -362,7 +372,9 @@ def main():
            "sglang/srt/lora/mem_pool.py LoRAMemoryPool, get_lora_B_shape, load_lora_weight_to_buffer",
            "sglang/srt/lora/layers.py QKVParallelLinearWithLoRA, slice_lora_a_weights, slice_lora_b_weights",
            "sglang/srt/models/qwen3_5.py Qwen3_5AttentionDecoderLayer up to its qkv_proj, Qwen3_5ForCausalLM.get_hidden_dim, where "
-           "q holds a gate",
+           "model_type is qwen3_5",
+           "sglang/srt/models/qwen3_next.py Qwen3HybridAttentionDecoderLayer up to its qkv_proj, where model_type is qwen3_next",
+           "sglang/srt/lora/utils.py get_hidden_dim, get_default_hidden_dim elsewhere",
            "the Triton kernels of the backend triton, in Triton's interpreter, asserts only"],
           ["the tensor-parallel group: rank and size are given", "the model around the layer", "pinned memory"], cases)
 

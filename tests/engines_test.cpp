@@ -42,7 +42,7 @@ struct Row {
 
 TEST_CASE("engines come out as their sources were read, at KV = 2", "[engines]") {
   constexpr const char* kGood = "consistent";
-  const std::array<Row, 14> rows = {{
+  const std::array<Row, 16> rows = {{
       {"sglang", {kGood, kGood, kGood, kGood}},
       {"sglang_fused", {kGood, kGood, kGood, kGood}},
       {"sglang_jax", {kGood, kGood, kGood, kGood}},
@@ -57,6 +57,8 @@ TEST_CASE("engines come out as their sources were read, at KV = 2", "[engines]")
       {"tpu_inference", {kGood, kGood, "silent", "silent"}},
       {"lorax", {kGood, kGood, "refused", "refused"}},
       {"llama_cpp", {kGood, kGood, "crash", "crash"}},
+      {"padded_heads", {kGood, kGood, kGood, kGood}},
+      {"uneven_ranks", {kGood, kGood, kGood, kGood}},
   }};
   CHECK(rows.size() == list_contracts(test::configs().root, "engines").size());
   for (const Row& row : rows) {
@@ -78,6 +80,20 @@ TEST_CASE("an uneven split in units of KV heads keeps every law", "[engines]") {
   // Three of a head's size: ceil chunks end on a head there, and leave the last rank empty.
   CHECK(verdict_name(outcome("hf_tp_peft", "H=4,KV=4,D=1,hidden=64", 3).verdict) == "consistent");
   CHECK(verdict_name(outcome("hf_tp_peft", "H=6,KV=3,D=16,hidden=64", 2).verdict) == "crash");
+}
+
+TEST_CASE("where tp_size divides no heads, ranks own what comes out", "[engines]") {
+  // 12 query heads on 8 ranks: four ranks for each KV head, of two, two, two and no heads.
+  CHECK(verdict_name(outcome("padded_heads", "H=12,KV=2,D=1,hidden=16", 8).verdict) ==
+        "consistent");
+  CHECK(verdict_name(outcome("padded_heads", "H=12,KV=2,D=1,hidden=16", 3).verdict) == "refused");
+  for (const std::int64_t tp_size : {1, 2, 3, 5, 7, 8, 12, 13}) {
+    for (const char* model : {"H=12,KV=4,D=3,hidden=32", "H=5,KV=5,D=2,hidden=32,gate=2",
+                              "H=7,KV=1,D=4,hidden=32,bias=1"}) {
+      CAPTURE(tp_size, model);
+      CHECK(verdict_name(outcome("uneven_ranks", model, tp_size).verdict) == "consistent");
+    }
+  }
 }
 
 TEST_CASE("under dp attention layers and buffers are built on the attention group", "[engines]") {

@@ -208,6 +208,52 @@ TEST_CASE("latent attention has no qkv projection", "[model]") {
   CHECK(kind_of(mixed, "linear_attention").indices == Indices{0});
 }
 
+TEST_CASE("query heads may be counted layer by layer", "[model]") {
+  const std::string start = R"({"model_type": "laguna", "hidden_size": 2048,
+      "num_attention_heads": 48, "num_hidden_layers": 4)";
+  const Model alike = model_of(start + "}");
+  REQUIRE(alike.layer_kinds.size() == 1);
+  CHECK(alike.layer_kinds[0].geometry->num_attention_heads == 48);
+  CHECK(alike.layer_kinds[0].geometry->num_key_value_heads == 8);
+  CHECK(alike.layer_kinds[0].geometry->head_dim == 128);
+  const Model model = model_of(start + R"(, "num_attention_heads_per_layer": [48, 64, 64, 48]})");
+  CHECK(kind_of(model, "heads_48_kv_8").indices == Indices{0, 3});
+  const QkvGeometry wide = *kind_of(model, "heads_64_kv_8").geometry;
+  CHECK(wide.num_attention_heads == 64);
+  CHECK(wide.config_num_attention_heads == 48);
+  CHECK(wide.q_multiplier == 1);  // the gate is a projection of its own
+  CHECK(has(error_of(start + R"(, "num_attention_heads_per_layer": [48, 60, 60, 48]})"),
+            "60 query heads, expected a multiple of the 8 KV heads"));
+}
+
+TEST_CASE("decoders of wrappers without keys of their own", "[model]") {
+  const auto asr = geometry_of(R"({"model_type": "qwen3_asr", "text_config": {}})");
+  CHECK(asr.hidden_size == 2048);
+  CHECK(asr.num_attention_heads == 16);
+  CHECK(asr.num_key_value_heads == 8);
+  CHECK(asr.head_dim == 128);
+  const Model v46 = model_of(R"({"model_type": "minicpmv4_6", "text_config": {}})");
+  const QkvGeometry full = *kind_of(v46, "full_attention").geometry;
+  CHECK(full.num_key_value_heads == 4);
+  CHECK(full.q_multiplier == 2);
+  CHECK(geometry_of(R"({"model_type": "locateanything", "text_config": {"hidden_size": 2048,
+      "num_attention_heads": 16, "num_key_value_heads": 2, "num_hidden_layers": 36}})")
+            .qkv_bias);
+  const std::string flat =
+      R"({"model_type": "minicpmv", "hidden_size": 3584, "num_hidden_layers": 28,
+      "num_attention_heads": 28, "num_key_value_heads": 4)";
+  CHECK(geometry_of(flat + R"(, "version": 2.6})").qkv_bias);
+  CHECK_FALSE(geometry_of(flat + R"(, "version": 2.5})").qkv_bias);
+  CHECK(has(error_of(flat + "}"), "follows from `version`"));
+  // MiMo-V2.5 writes its config as MiMo-V2-Flash does.
+  CHECK(kind_of(model_of(R"({"model_type": "mimo_v2", "hidden_size": 4096, "num_hidden_layers": 2,
+      "num_attention_heads": 64, "num_key_value_heads": 4, "head_dim": 192, "v_head_dim": 128,
+      "swa_num_attention_heads": 64, "swa_num_key_value_heads": 8, "swa_head_dim": 192,
+      "swa_v_head_dim": 128, "hybrid_layer_pattern": [0, 1]})"),
+                "sliding_attention")
+            .geometry->num_key_value_heads == 8);
+}
+
 TEST_CASE("sliding layers may have heads of their own", "[model]") {
   const std::string start = R"("hidden_size": 4096, "num_hidden_layers": 3,
       "num_attention_heads": 64, "head_dim": 128)";

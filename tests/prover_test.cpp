@@ -212,6 +212,36 @@ TEST_CASE("dp attention is proved on the attention group", "[prover]") {
   CHECK(proof.coverage[2].held == alone.coverage[2].held);
 }
 
+TEST_CASE("a contract that is wrong for other numbers alone is found to be", "[prover]") {
+  const test::TemporaryFolder folder;
+  const std::string engine = (test::configs().root / "engines/sglang.json").string();
+  const auto proof = [&](const std::string& edits, bool holds) {
+    const auto contract = read_contract(folder.write(
+        "m.json", fmt::format(R"({{"extends": "{}", "replace": {{{}}}}})", engine, edits)));
+    REQUIRE(contract);
+    const Proof found = prove(*contract, {.max_heads = 8, .max_tp_size = 8, .head_dims = {3}}, 1);
+    CHECK(found.holds() == holds);
+    CHECK(found.claimed.silent == 0);
+    CHECK(found.other_adapters.silent == 0);
+    return found;
+  };
+  const Proof plain = proof(R"("/scaling/den": "r")", true);
+  CHECK(plain.other_numbers.consistent > 0);
+  CHECK(plain.other_numbers.crash > 0);
+  // K's rows from the config's head count: right where that is the layer's.
+  const Proof config = proof(
+      R"json("/lora_b/copies/1/from": "Q + (KV_config == 0 or KV_config == KV ? g0*D : 0)")json",
+      false);
+  REQUIRE(config.other_numbers.smallest_silent);
+  CHECK(config.other_numbers.smallest_silent->config != ConfigNumbers::of_layer);
+  // LoRA cut for the first rank under dp: right without.
+  const Proof global =
+      proof(R"("/lora_b/copies/0/from": "(dp_size == 1 ? t : 0)*h*gate*D")", false);
+  REQUIRE(global.other_numbers.smallest_silent);
+  CHECK(global.other_numbers.smallest_silent->dp_size == 2);
+  CHECK(global.other_numbers.smallest_silent->config == ConfigNumbers::of_layer);
+}
+
 TEST_CASE("a proof counts every point of its range once", "[prover]") {
   const Proof proof = prove(test::contract("vllm"), {.max_heads = 6, .max_tp_size = 5}, 1);
   // Divisors of 1..6: 14 pairs; 3 head sizes, 2 of V, 2 gates, 5 tp sizes, 2 lora_ranks.

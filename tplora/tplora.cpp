@@ -266,14 +266,16 @@ Result<ProofResult> prove(const Engine& engine, const ProofRange& range, int job
   if (!report) {
     return fail(report.error());
   }
-  return ProofResult{
-      .claimed = plain(report->proof.claimed),
-      .unclaimed = plain(report->proof.unclaimed),
-      .other_adapters = plain(report->proof.other_adapters),
-      .holds = report->proof.holds(),
-      .counterexample = report_on(report->broken ? report->broken : report->other_broken),
-      .smallest_crash = report_on(report->crash),
-      .text = core::proof_text(*report)};
+  return ProofResult{.claimed = plain(report->proof.claimed),
+                     .unclaimed = plain(report->proof.unclaimed),
+                     .other_adapters = plain(report->proof.other_adapters),
+                     .other_numbers = plain(report->proof.other_numbers),
+                     .holds = report->proof.holds(),
+                     .counterexample = report_on(report->broken         ? report->broken
+                                                 : report->other_broken ? report->other_broken
+                                                                        : report->numbers_broken),
+                     .smallest_crash = report_on(report->crash),
+                     .text = core::proof_text(*report)};
 }
 
 }  // namespace tplora

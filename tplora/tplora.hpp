@@ -191,6 +191,7 @@ struct ProofCounts {
 struct ProofResult {
   ProofCounts claimed, unclaimed;
   ProofCounts other_adapters;  ///< claimed points with adapters of other shapes (ProofRange)
+  ProofCounts other_numbers;   ///< claimed points with other config numbers or dp_size (ProofRange)
   /// No claimed point is silent, with whatever adapter, and something is consistent.
   bool holds = false;
   /// The smallest claimed point that is silent; where there is none, of those of other adapters.

@@ -8,11 +8,32 @@
 
 namespace tplora::core {
 
+namespace {
+
+/// Makes the config's numbers of a layer those that `config` says.
+void put_config(ConfigNumbers config, QkvGeometry& g) {
+  switch (config) {
+    case ConfigNumbers::of_layer: break;
+    case ConfigNumbers::no_kv_heads: g.config_num_key_value_heads = 0; break;
+    case ConfigNumbers::one_kv_head: g.config_num_key_value_heads = 1; break;
+    case ConfigNumbers::twice_kv_heads: g.config_num_key_value_heads *= 2; break;
+    case ConfigNumbers::no_head_dim: g.config_head_dim = 0; break;
+    case ConfigNumbers::twice_all_heads:
+      g.config_num_attention_heads *= 2;
+      g.config_num_key_value_heads *= 2;
+      break;
+    case ConfigNumbers::other_head_dim: ++g.config_head_dim; break;
+  }
+}
+
+}  // namespace
+
 void place_point(const ProofPoint& point, LayoutCase& input) {
   QkvGeometry& g = input.geometry;
   g.num_attention_heads = g.config_num_attention_heads = point.H;
   g.num_key_value_heads = g.config_num_key_value_heads = point.KV;
   g.head_dim = g.config_head_dim = point.D;
+  put_config(point.config, g);
   g.v_head_dim = point.Dv;
   g.q_multiplier = point.gate;
   input.deployment.tp_size = point.tp_size;
@@ -61,6 +82,43 @@ void for_each_deployment(const ProofRange& range, std::int64_t H, std::int64_t K
       }
     }
   }
+}
+
+void for_each_other_adapter(const Contract& contract, ProofPoint point,
+                            const std::function<void(const ProofPoint&)>& body) {
+  const std::int64_t most = point.max_lora_rank - 2;  // the two above are done
+  const bool every = point.tp_size <= kMaxTpOfEveryRank;
+  for (point.lora_rank = every ? 1 : point.tp_size;
+       point.lora_rank <= (every ? most : point.tp_size); ++point.lora_rank) {
+    body(point);
+  }
+  point.lora_rank = point.max_lora_rank - 1;
+  for (unsigned parts = 1; parts < 7 && !contract.takes_fused_adapters(); ++parts) {
+    point.targets = {(parts & 1U) != 0, (parts & 2U) != 0, (parts & 4U) != 0};
+    body(point);
+  }
+}
+
+void for_each_other_number(const OtherNumbers& numbers, ProofPoint point,
+                           const std::function<void(const ProofPoint&)>& body) {
+  point.lora_rank = point.max_lora_rank - 1;
+  for (const ConfigNumbers config : kConfigNumbers) {
+    if (numbers.of_config) {
+      point.config = config;
+      body(point);
+    }
+  }
+  point.config = ConfigNumbers::of_layer;
+  point.dp_size *= 2;
+  if (numbers.of_dp && point.tp_size % point.dp_size == 0) {
+    body(point);
+  }
+}
+
+OtherNumbers other_numbers(const Contract& contract) {
+  return {.of_config = contract.mentions(symbol::H_config) ||
+                       contract.mentions(symbol::KV_config) || contract.mentions(symbol::D_config),
+          .of_dp = contract.mentions(symbol::dp_size)};
 }
 
 void for_each_heads(

@@ -35,6 +35,19 @@ void keep_smaller(std::optional<ProofPoint>& kept, const ProofPoint& point);
 void for_each_deployment(const ProofRange& range, std::int64_t H, std::int64_t KV,
                          const std::function<void(ProofPoint&)>& body);
 
+/// Calls `body` for the adapters of other shapes at a point's deployment, see ProofRange.
+void for_each_other_adapter(const Contract& contract, ProofPoint point,
+                            const std::function<void(const ProofPoint&)>& body);
+
+/// Which numbers beside the layer's a contract looks at.
+struct OtherNumbers {
+  bool of_config = false, of_dp = false;
+};
+[[nodiscard]] OtherNumbers other_numbers(const Contract& contract);
+/// Calls `body` for the other numbers at a point, see ProofRange.
+void for_each_other_number(const OtherNumbers& numbers, ProofPoint point,
+                           const std::function<void(const ProofPoint&)>& body);
+
 /// Calls `body` for all heads of the range, several at once; it locks the mutex for what it shares.
 /// `progress` is told the share done, from 0 to 1, from one thread at a time.
 void for_each_heads(

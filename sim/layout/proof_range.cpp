@@ -14,7 +14,7 @@ constexpr std::int64_t kMaxHeadDim = 4096;
 auto order(const ProofPoint& p) {
   const auto left_out = std::count(p.targets.begin(), p.targets.end(), false);
   return std::make_tuple(p.size(), p.tp_size, p.H, p.KV, p.D, p.Dv, p.gate, left_out, p.targets,
-                         p.lora_rank);
+                         p.lora_rank, p.config, p.dp_size);
 }
 
 Result<void> within(const char* name, std::int64_t value, std::int64_t most) {

@@ -16,7 +16,10 @@ namespace tplora {
 ///
 /// Inside a contract's claims, with D the one in the middle of head_dims, adapters of other shapes
 /// too: every lora_rank from 1 on at tp_size up to kMaxTpOfEveryRank, lora_rank tp_size at any, and
-/// every other set of parts with lora_rank R-1.
+/// every other set of parts with lora_rank R-1. And, with an adapter of q, k and v and lora_rank
+/// R-1, other numbers: where the contract looks at the config's numbers, configs that say others
+/// than the layer's (kConfigNumbers), and where it looks at dp_size, twice the dp_size wherever it
+/// divides tp_size. What a contract does not look at changes nothing.
 struct ProofRange {
   std::int64_t max_heads = 64;
   std::int64_t max_tp_size = 64;
@@ -26,6 +29,20 @@ struct ProofRange {
 
 /// See ProofRange.
 inline constexpr std::int64_t kMaxTpOfEveryRank = 4;
+
+/// What a config says beside the layer: of the layer itself, or a way to differ from it.
+enum class ConfigNumbers {
+  of_layer,
+  no_kv_heads,      ///< the key num_key_value_heads is absent
+  one_kv_head,      ///< it says 1
+  twice_kv_heads,   ///< it says twice as many as the layer has
+  no_head_dim,      ///< the key head_dim is absent
+  twice_all_heads,  ///< both counts are twice the layer's
+  other_head_dim,   ///< head_dim is one more than the layer's
+};
+inline constexpr std::array<ConfigNumbers, 6> kConfigNumbers = {
+    ConfigNumbers::no_kv_heads, ConfigNumbers::one_kv_head,     ConfigNumbers::twice_kv_heads,
+    ConfigNumbers::no_head_dim, ConfigNumbers::twice_all_heads, ConfigNumbers::other_head_dim};
 
 /// A range beyond this would not be finished by any machine.
 inline constexpr std::int64_t kMaxProofSize = 256;
@@ -43,9 +60,10 @@ struct ProofPoint {
   std::int64_t tp_size = 1, dp_size = 1;
   std::int64_t lora_rank = 1, max_lora_rank = 2;
   std::array<bool, 3> targets = {true, true, true};  ///< of that adapter, by Part
+  ConfigNumbers config = ConfigNumbers::of_layer;
 
   /// Rows of q, k and v together plus tp_size: what "smallest" goes by. Ties go to the smaller
-  /// tp_size, then H, KV, D, Dv, gate, more targets, lora_rank.
+  /// tp_size, then H, KV, D, Dv, gate, more targets, lora_rank, config numbers, dp_size.
   [[nodiscard]] std::int64_t size() const { return (H * gate + KV) * D + KV * Dv + tp_size; }
   friend bool operator==(const ProofPoint&, const ProofPoint&) = default;
 };

@@ -29,7 +29,10 @@ void add(Comparison& sum, const Comparison& part) {
 class Pair {
  public:
   Pair(const Contract& base, const Contract& contract)
-      : base_(base), contract_(contract), input_(proof_case(contract, {})) {}
+      : base_(base),
+        contract_(contract),
+        numbers_(either(other_numbers(base), other_numbers(contract))),
+        input_(proof_case(contract, {})) {}
 
   Comparison run(const ProofRange& range, std::int64_t H, std::int64_t KV) {
     for_each_deployment(range, H, KV, [&](ProofPoint& point) {
@@ -37,11 +40,20 @@ class Pair {
            ++point.lora_rank) {
         at(point);
       }
+      if (point.D == head_dim_of_other_adapters(range)) {
+        const auto look = [&](const ProofPoint& other) { at(other); };
+        for_each_other_adapter(contract_, point, look);
+        for_each_other_number(numbers_, point, look);
+      }
     });
     return comparison_;
   }
 
  private:
+  static OtherNumbers either(const OtherNumbers& a, const OtherNumbers& b) {
+    return {.of_config = a.of_config || b.of_config, .of_dp = a.of_dp || b.of_dp};
+  }
+
   void at(const ProofPoint& point) {
     place_point(point, input_);
     const auto claimed = inside_claims(base_, input_.geometry, input_.deployment);
@@ -62,6 +74,7 @@ class Pair {
 
   const Contract& base_;
   const Contract& contract_;
+  OtherNumbers numbers_;
   LayoutCase input_;
   Analyser before_{Detail::verdicts}, after_{Detail::verdicts};
   Comparison comparison_;

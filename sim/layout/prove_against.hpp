@@ -36,8 +36,9 @@ struct Comparison {
   [[nodiscard]] std::int64_t better() const;
 };
 
-/// Checks every point under both. The thread count changes nothing in the result; `progress` as by
-/// prove. Preconditions: the range is valid; both take adapters of the same form.
+/// Checks every point under both, those of other adapters and other numbers too. The thread count
+/// changes nothing in the result; `progress` as by prove. Preconditions: the range is valid; both
+/// take adapters of the same form.
 [[nodiscard]] Comparison prove_against(const Contract& base, const Contract& contract,
                                        const ProofRange& range, int jobs,
                                        const std::function<void(double)>& progress = {});

@@ -31,6 +31,7 @@ class Worker {
   Worker(const Contract& contract, const ProofRange& range)
       : contract_(contract),
         range_(range),
+        numbers_(tplora::core::other_numbers(contract)),
         input_(proof_case(contract, {})),
         analyser_(Detail::verdicts) {}
 
@@ -63,21 +64,23 @@ class Worker {
     // Behind a refusal no adapter is looked at.
     if (claimed == true && point.D == head_dim_of_other_adapters(range_) &&
         !analyser_.last().failed_before_adapters) {
-      other_adapters(point);
+      for_each_other_adapter(contract_, point,
+                             [&](const ProofPoint& other) { try_adapter(other); });
+      for_each_other_number(numbers_, point, [&](const ProofPoint& other) { try_numbers(other); });
     }
   }
 
-  void other_adapters(ProofPoint point) {
-    const std::int64_t most = point.max_lora_rank - 2;  // the two above are done
-    const bool every = point.tp_size <= kMaxTpOfEveryRank;
-    for (point.lora_rank = every ? 1 : point.tp_size;
-         point.lora_rank <= (every ? most : point.tp_size); ++point.lora_rank) {
-      try_adapter(point);
+  void try_numbers(const ProofPoint& point) {
+    place_point(point, input_);
+    const auto claimed = inside_claims(contract_, input_.geometry, input_.deployment);
+    if (claimed == false) {
+      return;
     }
-    point.lora_rank = point.max_lora_rank - 1;
-    for (unsigned parts = 1; parts < 7 && !contract_.takes_fused_adapters(); ++parts) {
-      point.targets = {(parts & 1U) != 0, (parts & 2U) != 0, (parts & 4U) != 0};
-      try_adapter(point);
+    const Analysis& analysis = analyser_.run(contract_, input_);
+    if (!claimed || analysis.bad_contract) {
+      keep_smaller(proof_.bad_point, point);
+    } else {
+      count(point, analysis, proof_.other_numbers);
     }
   }
 
@@ -139,6 +142,7 @@ class Worker {
 
   const Contract& contract_;
   const ProofRange& range_;
+  OtherNumbers numbers_;
   LayoutCase input_;
   Analyser analyser_;
   Proof proof_;
@@ -171,6 +175,7 @@ void add(Proof& sum, Proof& part) {
   add(sum.claimed, part.claimed);
   add(sum.unclaimed, part.unclaimed);
   add(sum.other_adapters, part.other_adapters);
+  add(sum.other_numbers, part.other_numbers);
   for (std::size_t i = 0; i < sum.of_targets.size(); ++i) {
     sum.of_targets[i].points += part.of_targets[i].points;
     sum.of_targets[i].consistent += part.of_targets[i].consistent;

@@ -46,8 +46,9 @@ struct Tally {
 struct Proof {
   Tally claimed, unclaimed;
   Tally other_adapters;  ///< claimed points with adapters of other shapes, see ProofRange
-  /// Of these, those of each set of parts (bit 0: q, 1: k, 2: v): how many, and how many of them
-  /// are consistent.
+  Tally other_numbers;   ///< claimed points with other numbers, see ProofRange
+  /// Of other_adapters, those of each set of parts (bit 0: q, 1: k, 2: v): how many, and how many
+  /// of them are consistent.
   struct OfTargets {
     std::int64_t points = 0, consistent = 0;
   };
@@ -59,7 +60,7 @@ struct Proof {
   /// No claimed point is silent, and something is consistent.
   [[nodiscard]] bool holds() const {
     return !bad_point && claimed.silent == 0 && other_adapters.silent == 0 &&
-           claimed.consistent > 0;
+           other_numbers.silent == 0 && claimed.consistent > 0;
   }
 };
 

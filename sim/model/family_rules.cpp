@@ -22,15 +22,16 @@ constexpr CheckpointForm conv1d(std::string_view tensor) {
 
 constexpr FamilyRule kRules[] = {
     // Separate projections, grouped heads, a bias by flag.
-    {.model_types = "llama arcee aria_text apertus bitnet chameleon cohere cohere2 cohere2_moe "
-                    "cohere_compass_text cosmos3_edge_text deepseek deepseek_ocr2_text diffllama "
-                    "doge dots1 emu3_text_model falcon_h1 flex_olmo flint afmoe gemma gemma2 "
-                    "gemma3_text gemma3n_text vaultgemma glm4 glm4_moe granite granite_swa "
-                    "granitemoe granitemoe_swa granitemoeshared granite_docling_text "
-                    "granite4_vision_text helium hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl_text "
-                    "hy_v3 hyperclovax internlm3 iquestcoder llama4_text mellum minicpm nanochat "
-                    "nemotron olmo olmo2 olmo3 olmoe orion phimoe qwen3 qwen3_moe qwen3_vl_text "
-                    "qwen3_vl_moe_text qwen3_omni_moe_text smollm3 solar solar_open Yi",
+    {.model_types =
+         "llama arcee aria_text apertus bitnet chameleon cohere cohere2 cohere2_moe "
+         "cohere_compass_text cosmos3_edge_text deepseek deepseek_ocr2_text diffllama "
+         "doge dots1 emu3_text_model falcon_h1 flex_olmo flint afmoe gemma gemma2 "
+         "gemma3_text gemma3n_text vaultgemma glm4 glm4_moe granite granite_swa "
+         "granitemoe granitemoe_swa granitemoeshared granite_docling_text "
+         "granite4_vision_text helium hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl_text "
+         "hy_v3 hyperclovax internlm3 iquestcoder llama4_text mellum minicpm nanochat "
+         "nemotron olmo olmo2 olmo3 olmoe orion phimoe qwen3 qwen3_asr_text qwen3_moe "
+         "qwen3_vl_text qwen3_vl_moe_text qwen3_omni_moe_text smollm3 solar solar_open Yi",
      .bias = kAttentionBias},
     {.model_types = "glm glm4v_moe_text glm_image_text gpt_oss jais2 mimo seed_oss",
      .bias = kAttentionBiasByDefault},
@@ -123,7 +124,9 @@ constexpr FamilyRule kRules[] = {
     {.model_types = "gemma4_text gemma4_unified_text",
      .layers = global_with_other_head_dim,
      .bias = kAttentionBias},
-    {.model_types = "mimo_v2_flash",
+    {.model_types = "laguna", .layers = query_heads_by_layer, .bias = kAttentionBias},
+    {.model_types = "minicpmv", .layers = decoder_by_version},
+    {.model_types = "mimo_v2 mimo_v2_flash",
      .layers = sliding_with_swa_keys,
      .bias = kAttentionBias,
      .v_head_dim_key = "v_head_dim"},

@@ -267,6 +267,52 @@ Result<std::vector<LayerKind>> heads_by_layer(const ConfigContext& context) {
   });
 }
 
+Result<std::vector<LayerKind>> query_heads_by_layer(const ConfigContext& context) {
+  const auto g = base_geometry(context);
+  if (!g) {
+    return fail(g.error());
+  }
+  if (!context.config.find_not_null("num_attention_heads_per_layer")) {
+    return all_layers_alike(context);
+  }
+  std::map<std::string, HeadCounts> known;
+  const auto words =
+      numbered_words(context, "num_attention_heads_per_layer", [&](const JsonView& entry) {
+        return entry.positive_integer().map([&](std::int64_t heads) {
+          return heads_word({.heads = heads, .kv_heads = g->num_key_value_heads}, known);
+        });
+      });
+  if (!words) {
+    return fail(words.error());
+  }
+  return kinds_by_word(
+      context, *words, [&](const std::string& word, const JsonView& place) -> Result<LayerKind> {
+        QkvGeometry layer = *g;
+        layer.num_attention_heads = known.at(word).heads;
+        if (layer.num_attention_heads % layer.num_key_value_heads != 0) {
+          return place.error(fmt::format("{} query heads, expected a multiple of the {} KV heads",
+                                         layer.num_attention_heads, layer.num_key_value_heads));
+        }
+        return kind_with(context, layer, context.rule->form);
+      });
+}
+
+Result<std::vector<LayerKind>> decoder_by_version(const ConfigContext& context) {
+  const auto view = context.config.find_not_null("version");
+  const auto g = base_geometry(context);
+  if (!g) {
+    return fail(g.error());
+  }
+  if (!view || !view->json().is_number()) {
+    return (view ? *view : context.config)
+        .error("the decoder's class follows from `version`, expected 2, 2.5, 2.6, 4 or 4.5");
+  }
+  QkvGeometry layer = *g;
+  layer.qkv_bias = view->json().get<double>() == 2.6;  // the one that is built on Qwen2
+  auto kind = kind_with(context, layer, context.rule->form);
+  return kind ? one_kind(context, std::move(*kind)) : fail(kind.error());
+}
+
 Result<std::vector<LayerKind>> kv_heads_by_layer(const ConfigContext& context) {
   if (!context.config.find_not_null("num_key_value_heads_per_layer")) {
     return attention_by_block_config(context);

@@ -59,6 +59,10 @@ namespace tplora::core {
 [[nodiscard]] Result<std::vector<LayerKind>> heads_by_layer(const ConfigContext& context);
 /// num_key_value_heads_per_layer.
 [[nodiscard]] Result<std::vector<LayerKind>> kv_heads_by_layer(const ConfigContext& context);
+/// num_attention_heads_per_layer beside one num_key_value_heads; without the list all are alike.
+[[nodiscard]] Result<std::vector<LayerKind>> query_heads_by_layer(const ConfigContext& context);
+/// A decoder whose class, and with it the bias, follows from the key `version`.
+[[nodiscard]] Result<std::vector<LayerKind>> decoder_by_version(const ConfigContext& context);
 /// attn_type_list (1 softmax, 0 lightning) or layer_types; a lightning layer has one fused
 /// projection in which every head has its own q, k, v.
 [[nodiscard]] Result<std::vector<LayerKind>> softmax_and_lightning(const ConfigContext& context);

@@ -29,6 +29,7 @@ std::function<void(double)> progress_of(const std::string& engine) {
 /// Adapters of other shapes may crash: an engine need not take every set of parts.
 int proof_exit_code(const Proof& proof, const std::string& fail_on) {
   const bool failed = proof.claimed.silent > 0 || proof.other_adapters.silent > 0 ||
+                      proof.other_numbers.silent > 0 ||
                       (fail_on == "crash" && proof.claimed.crash > 0);
   return failed ? 1 : proof.claimed.consistent == 0 ? 3 : 0;
 }

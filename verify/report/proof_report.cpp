@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sim/base/json.hpp"
+#include "sim/layout/proof_points.hpp"
 #include "verify/explain/story.hpp"
 #include "verify/report/finding_text.hpp"
 #include "verify/report/text.hpp"
@@ -25,7 +26,9 @@ std::string counts(const Tally& tally) {
 std::string range_text(const ProofRange& range) {
   return fmt::format(
       "H up to {}, KV dividing H, D in {{{}}}, Dv in {{D, D+1}}, gate 1 and 2, tp_size "
-      "up to {}{}, R = 2*tp_size, r = R-1 and R",
+      "up to {}{}, R = 2*tp_size, r = R-1 and R, lora_alpha = 2*r and no rsLoRA, slots with a "
+      "history "
+      "and fresh ones",
       range.max_heads, fmt::join(range.head_dims, ", "), range.max_tp_size,
       range.dp_size == 1 ? "" : fmt::format(" under dp_size {}", range.dp_size));
 }
@@ -81,6 +84,21 @@ std::string other_adapters(const ProofReport& report) {
                      report.engine.contract().takes_fused_adapters()
                          ? ""
                          : ", each set of q, k and v with r = R-1");
+}
+
+/// What other numbers there are; empty: none.
+std::string other_numbers_tried(const ProofReport& report) {
+  if (report.proof.other_numbers.points() == 0) {
+    return "";
+  }
+  const OtherNumbers numbers = other_numbers(report.engine.contract());
+  return fmt::format("at D = {}, r = R-1: {}{}{}", head_dim_of_other_adapters(report.range),
+                     numbers.of_config
+                         ? "num_key_value_heads absent, 1 or twice the layer's, head_dim absent or "
+                           "one more, all heads twice"
+                         : "",
+                     numbers.of_config && numbers.of_dp ? "; " : "",
+                     numbers.of_dp ? fmt::format("dp_size {}", 2 * report.range.dp_size) : "");
 }
 
 std::string indented(const std::string& text, const char* by) {
@@ -148,6 +166,24 @@ std::string other_adapters_text(const ProofReport& report) {
   if (report.other_broken) {
     text += report.broken ? one_line("smallest of other adapters", *report.other_broken)
                           : "  smallest counterexample:\n" + counterexample(*report.other_broken);
+  }
+  return text;
+}
+
+std::string other_numbers_text(const ProofReport& report) {
+  const std::string which = other_numbers_tried(report);
+  if (which.empty()) {
+    return "";
+  }
+  std::string text =
+      fmt::format("  other numbers ({}): {}\n", which, counts(report.proof.other_numbers));
+  if (report.numbers_crash) {
+    text += one_line("smallest crash of other numbers", *report.numbers_crash);
+  }
+  if (report.numbers_broken) {
+    text += report.broken || report.other_broken
+                ? one_line("smallest of other numbers", *report.numbers_broken)
+                : "  smallest counterexample:\n" + counterexample(*report.numbers_broken);
   }
   return text;
 }
@@ -220,6 +256,10 @@ Json report_json(const ProofReport& report) {
           {"smallest_crash", point_json(report.crash)},
           {"outside_counterexample", point_json(report.unclaimed_broken)},
           {"other_adapters_tried", other_adapters(report)},
+          {"other_numbers", tally_json(report.proof.other_numbers)},
+          {"other_numbers_tried", other_numbers_tried(report)},
+          {"other_numbers_counterexample", point_json(report.numbers_broken)},
+          {"other_numbers_crash", point_json(report.numbers_crash)},
           {"other_adapters_counterexample", point_json(report.other_broken)},
           {"other_adapters_crash", point_json(report.other_crash)},
           {"outside_crash", point_json(report.unclaimed_crash)},
@@ -250,6 +290,13 @@ std::string proof_text(const ProofReport& report) {
         "  with an adapter of q, k and v, r = R-1 and R: {}\n",
         report.engine.argument, law_name(first_broken_law(*report.other_broken)),
         proof.other_adapters.silent, proof.other_adapters.points(), counts(proof.claimed));
+  } else if (!report.broken && report.numbers_broken) {
+    text = fmt::format(
+        "{}: law {} is broken for other numbers: {} of {} cases are silently wrong\n"
+        "  with the layer's numbers in the config and dp_size {}: {}\n",
+        report.engine.argument, law_name(first_broken_law(*report.numbers_broken)),
+        proof.other_numbers.silent, proof.other_numbers.points(), report.range.dp_size,
+        counts(proof.claimed));
   } else if (report.broken) {
     text = fmt::format(
         "{}: law {} is broken: {} of {} cases are silently wrong, {} consistent, {} "
@@ -275,6 +322,7 @@ std::string proof_text(const ProofReport& report) {
   }
   text += coverage_text(proof);
   text += other_adapters_text(report);
+  text += other_numbers_text(report);
   if (report.crash) {
     text += one_line("smallest crash", *report.crash);
   }
@@ -304,7 +352,8 @@ std::string comparison_text(const ComparisonReport& report) {
   std::string text =
       fmt::format("{} against {}: {} of {} cases got worse, {} better\n", report.engine.argument,
                   report.base.argument, found.worse(), found.points, found.better());
-  text += fmt::format("  range: {}\n", range_text(report.range));
+  text += fmt::format("  range: {}; other adapters and numbers as `prove` tries them\n",
+                      range_text(report.range));
   for (const Claim& claim : report.base.contract().claims) {
     text += fmt::format("  of what {} claims: {}: {}\n", report.base.argument, claim.that.text(),
                         claim.say);

@@ -69,6 +69,8 @@ Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& r
         std::pair{&proof.claimed.smallest_crash, &report.crash},
         std::pair{&proof.other_adapters.smallest_silent, &report.other_broken},
         std::pair{&proof.other_adapters.smallest_crash, &report.other_crash},
+        std::pair{&proof.other_numbers.smallest_silent, &report.numbers_broken},
+        std::pair{&proof.other_numbers.smallest_crash, &report.numbers_crash},
         std::pair{&proof.unclaimed.smallest_silent, &report.unclaimed_broken},
         std::pair{&proof.unclaimed.smallest_crash, &report.unclaimed_crash}}) {
     if (!*point) {

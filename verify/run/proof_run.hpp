@@ -23,6 +23,8 @@ struct ProofReport {
   std::optional<LayerReport> crash;         ///< smallest crash inside the claims
   std::optional<LayerReport> other_broken;  ///< smallest silent one of other adapters
   std::optional<LayerReport> other_crash;
+  std::optional<LayerReport> numbers_broken;  ///< smallest silent one of other numbers
+  std::optional<LayerReport> numbers_crash;
   std::optional<LayerReport> unclaimed_broken;  ///< smallest silent point outside
   std::optional<LayerReport> unclaimed_crash;
 };

@@ -124,6 +124,7 @@ class Rank {
   std::set<int> unknown;  // lets that have no value
   std::int64_t T = 1, t = 0, q0 = 0, qn = 0, k0 = 0, kn = 0;
   Cells columns;
+  std::vector<std::int64_t> view;  // columns in the order in which attention looks at them
   std::vector<std::int64_t> b_rows, a_rows;
   std::map<std::tuple<int, std::int64_t>, std::vector<Cells>> b;  // (buffer, slot): [row][col]
   std::map<std::tuple<int, std::int64_t>, Cells> a;               // (buffer, slot): [row]
@@ -204,6 +205,18 @@ class Rank {
            out, extent, Verdict::refused, nullptr, false);
     columns = out[0];
     columns.resize(static_cast<std::size_t>(extent[0]));
+    for (const ViewCopy& copy : c.view.copies) {
+      loops(copy.loops, 0, Verdict::refused, [&] {
+        const std::int64_t from = eval(copy.from, Verdict::refused);
+        const std::int64_t rows = eval(copy.rows, Verdict::refused);
+        if (from < 0 || rows < 0 || from > kFar || rows > kFar) {
+          throw Stop{Verdict::refused, Law::check, from < 0 || rows < 0};
+        }
+        for (std::int64_t i = 0; i < rows; ++i) {
+          view.push_back(from + i);
+        }
+      });
+    }
     if (T < 1 || t < 0 || t >= T) {
       throw Stop{Verdict::refused, Law::check, false};
     }
@@ -621,14 +634,34 @@ class Group {
     return cells;
   }
 
+  /// Cells by place in attention's order -> cells by column.
+  Cells by_column(const Rank& r, const Cells& by_place) const {
+    if (c_.view.copies.empty()) {
+      return by_place;
+    }
+    Cells cells(by_place.size());
+    std::size_t place = 0;
+    for (const std::int64_t column : r.view) {
+      cells.resize(std::max(cells.size(), static_cast<std::size_t>(column) + 1));
+      if (place < by_place.size()) {
+        cells[static_cast<std::size_t>(column)] = by_place[place];
+      }
+      ++place;
+    }
+    for (; place < by_place.size(); ++place) {
+      cells[place] = by_place[place];
+    }
+    return cells;
+  }
+
   /// What must stand in each rank's columns; what lies behind the last rank's is its own to miss.
   void set_due() {
-    const Cells all = fused(g_, c_.view.order);
+    const Cells all = by_column(*ranks_.front(), fused(g_, c_.view.order));
     std::size_t begin = 0;
     for (const Rank* r : ranks_) {
       Cells& due = due_[r];
       if (c_.view.gather == ViewGather::none) {
-        due = local_view(*r);
+        due = by_column(*r, local_view(*r));
       } else {
         const std::size_t end = r == ranks_.back() ? all.size() : begin + r->columns.size();
         due.assign(all.begin() + static_cast<std::ptrdiff_t>(std::min(begin, all.size())),
@@ -656,7 +689,7 @@ class Group {
     for (const Rank* r : ranks_) {
       all.insert(all.end(), r->columns.begin(), r->columns.end());
     }
-    if (all != fused(g_, c_.view.order)) {
+    if (all != by_column(*ranks_.front(), fused(g_, c_.view.order))) {
       broken_.insert(Law::cover);
     }
   }
@@ -863,8 +896,25 @@ BruteResult brute_force(const Contract& contract, const LayoutCase& input) {
   }
   for (std::size_t first = 0; first < ranks.size(); first += static_cast<std::size_t>(T)) {
     std::vector<Rank*> group;
+    std::size_t width = 0;
     for (std::size_t i = first; i < first + static_cast<std::size_t>(T); ++i) {
       group.push_back(&ranks[i]);
+      width += ranks[i].columns.size();
+    }
+    for (const Rank* rank : group) {
+      std::vector<std::int64_t> view = rank->view;
+      std::sort(view.begin(), view.end());
+      bool whole =
+          view.size() == (contract.view.gather == ViewGather::all ? width : rank->columns.size());
+      for (std::size_t i = 0; i < view.size(); ++i) {
+        whole = whole && view[i] == static_cast<std::int64_t>(i);
+      }
+      whole = whole && (contract.view.gather == ViewGather::none || rank->view == group[0]->view);
+      if (!contract.view.copies.empty() && !whole) {
+        result.verdict = Verdict::refused;
+        result.bad_contract = true;
+        return result;
+      }
     }
     Group(contract, input, group, result.broken)
         .check(live_adapters(input.adapters, input.steps, contract.pool.lookup));

@@ -347,3 +347,42 @@ TEST_CASE("interval laws and labels in flat memory find the same wrong cells", "
   CHECK(planned > 500);
   CHECK(silent > 100);
 }
+
+TEST_CASE("columns that are moved before attention looks are followed", "[layout]") {
+  const test::TemporaryFolder folder;
+  const auto verdict = [&](const std::string& copies, const std::string& gather,
+                           std::int64_t tp_size) {
+    const Contract contract =
+        edited(folder, "vllm",
+               fmt::format(R"("view": {{"gather": "{}", "order": "blocks", "copies": [{}]}})",
+                           gather, copies));
+    return Analyser().run(contract, scenario(test::geometry({4, 4, 2}), tp_size, 2, 2, false));
+  };
+  const std::string as_it_stands = R"({"from": "0", "rows": "3*h*D"})";
+  CHECK(verdict(as_it_stands, "none", 2).verdict == Verdict::consistent);
+  // K and V change places.
+  const std::string swapped = R"({"from": "0", "rows": "h*D"}, {"from": "2*h*D", "rows": "h*D"},
+                                 {"from": "h*D", "rows": "h*D"})";
+  const Analysis wrong = verdict(swapped, "none", 2);
+  CHECK(wrong.verdict == Verdict::silent);
+  CHECK(std::any_of(wrong.violations.begin(), wrong.violations.end(), [](const Violation& one) {
+    const auto* base = std::get_if<WrongBase>(&one);
+    return base != nullptr && base->due.part == Part::k && base->due.column == 8 &&
+           base->found == Content(BaseRows{.part = Part::v, .first_row = 0});
+  }));
+  // All ranks' q, then their k, then their v.
+  const std::string sorted = R"({"for": {"c": "3", "p": "T"}, "from": "p*3*h*D + c*h*D",
+                                 "rows": "h*D"})";
+  for (const std::int64_t tp_size : {1, 2, 4}) {
+    CHECK(verdict(sorted, "all", tp_size).verdict == Verdict::consistent);
+  }
+  CHECK(verdict(R"({"from": "0", "rows": "3*H*D"})", "all", 2).verdict == Verdict::silent);
+  // Not each column once: the description is at fault.
+  for (const char* copies :
+       {R"({"from": "0", "rows": "3*h*D - 1"})", R"({"from": "1", "rows": "3*h*D"})",
+        R"({"from": "0", "rows": "3*h*D"}, {"from": "0", "rows": "1"})",
+        R"({"from": "0", "rows": "0 - 1"})"}) {
+    CAPTURE(copies);
+    CHECK(verdict(copies, "none", 2).bad_contract);
+  }
+}

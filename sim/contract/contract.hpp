@@ -210,9 +210,18 @@ struct PoolSection {
   friend bool operator==(const PoolSection&, const PoolSection&) = default;
 };
 
+/// Columns [from, from+rows) of what attention looks at, as the next ones in its order.
+struct ViewCopy {
+  Formula from;
+  Formula rows;
+  std::vector<Loop> loops;
+  std::string place;  ///< file and JSON pointer
+};
+
 struct ViewSection {
   ViewGather gather = ViewGather::none;
   FusedOrder order = FusedOrder::blocks;
+  std::vector<ViewCopy> copies;  ///< empty: columns are looked at as they stand
 };
 
 /// What a formula's value may change with, lets looked through. All false: a deployment has one.

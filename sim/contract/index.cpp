@@ -113,6 +113,11 @@ std::vector<Formula*> formulas_of(Contract& contract) {
       list.push_back(formula);
     }
   }
+  for (ViewCopy& copy : contract.view.copies) {
+    add_loops(copy.loops, list);
+    list.push_back(&copy.from);
+    list.push_back(&copy.rows);
+  }
   list.push_back(&contract.scaling_numerator);
   list.push_back(&contract.scaling_denominator);
   if (contract.scaling_root) {

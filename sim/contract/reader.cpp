@@ -64,11 +64,38 @@ void read_pool(const Fields& root, FirstError& errors, Contract& contract) {
   }
 }
 
-void read_view(const Fields& root, FirstError& errors, Contract& contract) {
-  if (const auto section = root.find("view")) {
-    const Fields fields(*section, errors, {"gather", "order"});
-    contract.view = {.gather = fields.word("gather", words::kViewGather, ViewGather::none),
-                     .order = fields.word("order", words::kOrder, FusedOrder::blocks)};
+void read_view(const Fields& root, FormulaReader& formulas, Contract& contract) {
+  const auto section = root.find("view");
+  if (!section) {
+    return;
+  }
+  FirstError& errors = formulas.errors();
+  const Fields fields(*section, errors, {"gather", "order", "copies"});
+  contract.view = {.gather = fields.word("gather", words::kViewGather, ViewGather::none),
+                   .order = fields.word("order", words::kOrder, FusedOrder::blocks),
+                   .copies = {}};
+  if (!fields.find("copies", Need::optional)) {
+    return;
+  }
+  const auto formula = [&](const Fields& entry, std::string_view key) {
+    const auto field = entry.find(key);
+    return field ? formulas.read_before_load(*field,
+                                             "what attention looks at cannot depend on an "
+                                             "adapter")
+                 : Formula();
+  };
+  for (const JsonView& view : fields.entries("copies")) {
+    const Fields entry(view, errors, {"from", "rows", "for"});
+    ViewCopy copy;
+    copy.place = formulas.place(view);
+    copy.loops = formulas.open_loops(entry);
+    copy.from = formula(entry, "from");
+    copy.rows = formula(entry, "rows");
+    formulas.close_loops(copy.loops);
+    contract.view.copies.push_back(std::move(copy));
+    if (!errors.none()) {
+      return;
+    }
   }
 }
 
@@ -126,7 +153,7 @@ Result<Contract> read_sections(const ContractDocument& document) {
   read_lora_a(root, formulas, contract);
   read_kernel(root, formulas, contract);
   read_pool(root, errors, contract);
-  read_view(root, errors, contract);
+  read_view(root, formulas, contract);
   read_scaling(root, formulas, contract);
   refuse_part_symbols(contract, errors);
   contract.value_count = formulas.value_count();

@@ -51,6 +51,13 @@ class FormulaLister {
         put(fmt::format("/kernel/{}/{}", i, field), role, i, Phase::adapter);
       }
     }
+    for (std::size_t i = 0; i < contract_.view.copies.size(); ++i) {
+      for (std::size_t k = 0; k < contract_.view.copies[i].loops.size(); ++k) {
+        put(fmt::format("/view/copies/{}/for", i), FormulaRole::view_loop, i, Phase::tp_rank);
+      }
+      put(fmt::format("/view/copies/{}/from", i), FormulaRole::view_from, i, Phase::tp_rank);
+      put(fmt::format("/view/copies/{}/rows", i), FormulaRole::view_rows, i, Phase::tp_rank);
+    }
     put("/scaling/num", FormulaRole::scaling_numerator, 0, Phase::part);
     put("/scaling/den", FormulaRole::scaling_denominator, 0, Phase::part);
     if (contract_.scaling_root) {

@@ -249,6 +249,20 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
   for (std::int64_t first = 0; first < ranks; first += group_size) {
     const std::span<RankState> group(analysis_.ranks.data() + first,
                                      static_cast<std::size_t>(group_size));
+    for (const RankState& rank : group) {
+      if (!view_is_whole(contract, group, rank.build)) {
+        analysis_.failures.push_back(
+            {.verdict = Verdict::refused,
+             .tp_rank = rank.build.tp_rank,
+             .sentence = fmt::format("the view's copies on tp_rank {} are not each column that "
+                                     "attention looks at, once",
+                                     rank.build.tp_rank),
+             .place = contract.place_of("/view/copies"),
+             .undefined = true});
+        analysis_.violations.clear();
+        return;
+      }
+    }
     check_group(contract, input.geometry, group, analysis_.violations);
     gathered_.resize(analysis_.live.size());
     for (std::size_t i = 0; i < gathered_.size(); ++i) {

@@ -46,16 +46,17 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
   build.width = 0;
   build.b_rows.clear();
   build.a_rows.clear();
+  build.view.clear();
   if (auto broken = scope_.enter_rank(tp_rank)) {
     return broken;
   }
   build.group_size = scope_.value(symbol::T);
   build.group_rank = scope_.value(symbol::t);
   const Owns& owns = contract_.owns;
-  const bool good = scope_.eval(owns.first_q, build.first_q) &&
-                    scope_.eval(owns.q_heads, build.q_heads) &&
-                    scope_.eval(owns.first_kv, build.first_kv) &&
-                    scope_.eval(owns.kv_heads, build.kv_heads) && copy_weight(build);
+  const bool good =
+      scope_.eval(owns.first_q, build.first_q) && scope_.eval(owns.q_heads, build.q_heads) &&
+      scope_.eval(owns.first_kv, build.first_kv) && scope_.eval(owns.kv_heads, build.kv_heads) &&
+      copy_weight(build) && copy_view(build);
   if (!good) {
     return scope_.failure(Verdict::refused);
   }
@@ -86,6 +87,35 @@ bool Planner::copy_weight(RankBuild& build) {
                     .maps = {&build.columns, 1},
                     .extents = {&build.width, 1}};
   return copy_rows(scope_, weight.copies, target);
+}
+
+bool Planner::copy_view(RankBuild& build) {
+  for (const ViewCopy& copy : contract_.view.copies) {
+    const bool good = scope_.for_each_index(copy.loops, [&] {
+      ColumnRun run;
+      if (!scope_.eval(copy.from, run.from) || !scope_.eval(copy.rows, run.rows)) {
+        return false;
+      }
+      if (run.from < 0 || run.rows < 0 || run.from > kMaxRows || run.rows > kMaxRows) {
+        return scope_.stop(
+            [&] {
+              return fmt::format(
+                  "attention looks at {} columns from {} on, expected counts from 0 "
+                  "on",
+                  run.rows, run.from);
+            },
+            copy.place, run.from < 0 || run.rows < 0);
+      }
+      if (run.rows > 0) {
+        build.view.push_back(run);
+      }
+      return true;
+    });
+    if (!good) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool Planner::allocate(const std::vector<Buffer>& buffers, std::vector<std::int64_t>& rows) {

@@ -47,6 +47,7 @@ class Planner {
 
  private:
   bool copy_weight(RankBuild& build);
+  bool copy_view(RankBuild& build);
   bool copy_b(const AdapterShape& adapter, RankLoad& load, const RankLoad* cut);
   bool copy_a(const AdapterShape& adapter, const RankBuild& build, RankLoad& load,
               const RankLoad* cut);

@@ -33,6 +33,12 @@ struct KernelLaunch {
   std::int64_t a_at = 0, b_at = 0, out = 0, rows = 0, depth = 0;
 };
 
+/// Columns [from, from + rows).
+struct ColumnRun {
+  std::int64_t from = 0, rows = 0;
+  friend bool operator==(const ColumnRun&, const ColumnRun&) = default;
+};
+
 /// What a rank is before any adapter: its group, its heads, its base weight, its buffers.
 struct RankBuild {
   std::int64_t tp_rank = 0;
@@ -44,6 +50,8 @@ struct RankBuild {
   std::int64_t width = 0;  ///< local output columns
   std::vector<std::int64_t> b_rows;  ///< rows of each lora_b buffer, one slot
   std::vector<std::int64_t> a_rows;  ///< rows of each lora_a buffer, one slot
+  /// Where the contract's view has copies: columns of what attention looks at, in its order.
+  std::vector<ColumnRun> view;
 };
 
 /// A factor: numerator / alpha_unit / denominator / sqrt(root).

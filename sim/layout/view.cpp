@@ -36,6 +36,42 @@ void local_view(const QkvGeometry& geometry, const RankBuild& build, FusedOrder 
   ensure(at == end_of(due), "each column that attention reads has a row");
 }
 
+std::int64_t width_of(std::span<const RankState> group) {
+  std::int64_t width = 0;
+  for (const RankState& rank : group) {
+    width += rank.build.width;
+  }
+  return width;
+}
+
+/// Rows by place in attention's order -> rows by column, where the view has copies. Places behind
+/// the last column keep their number.
+IntervalMap by_column(const std::vector<ColumnRun>& view, const IntervalMap& by_place) {
+  std::vector<Segment> pieces;
+  std::int64_t place = 0;
+  for (const ColumnRun& run : view) {
+    by_place.visit(place, place + run.rows, [&](Segment piece) {
+      if (piece.space >= 0) {
+        piece.at += run.from - place;
+        pieces.push_back(piece);
+      }
+    });
+    place += run.rows;
+  }
+  by_place.visit(place, std::max(place, end_of(by_place)), [&](const Segment& piece) {
+    if (piece.space >= 0) {
+      pieces.push_back(piece);
+    }
+  });
+  std::sort(pieces.begin(), pieces.end(),
+            [](const Segment& a, const Segment& b) { return a.at < b.at; });
+  IntervalMap map;
+  for (const Segment& piece : pieces) {
+    map.append(piece);
+  }
+  return map;
+}
+
 /// The rows that are due in all outputs of a group together.
 std::int64_t due_rows(std::span<const RankState> group) {
   std::int64_t rows = 0;
@@ -72,6 +108,28 @@ HeadRange due_kv_heads(const QkvGeometry& geometry, const RankBuild& build) {
   return {first, (*end - 1) / run + 1 - first};
 }
 
+bool view_is_whole(const Contract& contract, std::span<const RankState> group,
+                   const RankBuild& build) {
+  if (contract.view.copies.empty()) {
+    return true;
+  }
+  const bool gathered = contract.view.gather == ViewGather::all;
+  if (gathered && build.view != group.front().build.view) {
+    return false;  // all ranks look at the same
+  }
+  std::vector<ColumnRun> runs = build.view;
+  std::sort(runs.begin(), runs.end(),
+            [](const ColumnRun& a, const ColumnRun& b) { return a.from < b.from; });
+  std::int64_t reached = 0;
+  for (const ColumnRun& run : runs) {
+    if (run.from != reached) {
+      return false;
+    }
+    reached += run.rows;
+  }
+  return reached == (gathered ? width_of(group) : build.width);
+}
+
 bool owes_nothing(const Contract& contract, const RankBuild& build) {
   return contract.view.gather == ViewGather::none && build.q_heads == 0;
 }
@@ -87,6 +145,9 @@ void set_due_columns(const Contract& contract, const QkvGeometry& geometry,
     for (RankState& rank : group) {
       rank.due.clear();
       local_view(geometry, rank.build, contract.view.order, rank.due);
+      if (!contract.view.copies.empty()) {
+        rank.due = by_column(rank.build.view, rank.due);
+      }
       ensure_checked([&] { return rows_exist(geometry, rank.due); },
                      "the rows that attention reads exist");
     }
@@ -94,13 +155,16 @@ void set_due_columns(const Contract& contract, const QkvGeometry& geometry,
   }
   IntervalMap all;
   append_fused(geometry, contract.view.order, 0, geometry.total_rows(), 0, all);
+  if (!contract.view.copies.empty()) {
+    all = by_column(group.front().build.view, all);
+  }
   std::int64_t begin = 0;
   for (RankState& rank : group) {
     ensure(rank.build.width >= 0, "a rank has no fewer than no columns");
     const bool last = &rank == &group.back();
     const std::int64_t end = begin + rank.build.width;
     rank.due.clear();
-    all.visit(begin, last ? std::max(end, geometry.total_rows()) : end, [&](Segment segment) {
+    all.visit(begin, last ? std::max(end, end_of(all)) : end, [&](Segment segment) {
       if (segment.space >= 0) {
         segment.at -= begin;
         rank.due.append(segment);

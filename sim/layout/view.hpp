@@ -29,9 +29,15 @@ struct HeadRange {
 /// ranks), and its output is not gathered.
 [[nodiscard]] bool owes_nothing(const Contract& contract, const RankBuild& build);
 
+/// Whether the columns that the view's copies name are each of those that attention looks at once:
+/// the rank's own, or where outputs are gathered those of all ranks of the group. True where the
+/// view has no copies.
+[[nodiscard]] bool view_is_whole(const Contract& contract, std::span<const RankState> group,
+                                 const RankBuild& build);
+
 /// Sets `due` on each rank of an attention group (ranks in t order). Where outputs are gathered,
 /// the last rank's reaches to the end of the layer, however few columns the rank has. Precondition:
-/// the query heads that ranks own exist.
+/// the query heads that ranks own exist, and the view is whole on each.
 void set_due_columns(const Contract& contract, const QkvGeometry& geometry,
                      std::span<RankState> group);
 

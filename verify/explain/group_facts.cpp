@@ -169,7 +169,8 @@ std::int64_t GroupFacts::group_size() const {
 /// that ranks before it are too wide is no reason for this one to be wrong.
 IntervalMap GroupFacts::due_columns(std::size_t rank, const Analysis& analysis) const {
   const QkvGeometry& geometry = input.geometry;
-  if (contract.view.gather == ViewGather::all && geometry.total_rows() % group_size() == 0) {
+  if (contract.view.gather == ViewGather::all && contract.view.copies.empty() &&
+      geometry.total_rows() % group_size() == 0) {
     const std::int64_t share = geometry.total_rows() / group_size();
     IntervalMap all;
     IntervalMap due;

@@ -194,6 +194,9 @@ void Search::formula(std::size_t site) {
     case weight_loop:
     case b_loop:
     case a_loop:
+    case view_loop:
+    case view_from:
+    case view_rows:
     case kernel_loop: guess(site); break;  // no law counts turns
     default: break;
   }

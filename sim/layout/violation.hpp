@@ -186,7 +186,8 @@ struct WrittenPastRow {
   std::int64_t columns = 0;
   friend auto operator<=>(const WrittenPastRow&, const WrittenPastRow&) = default;
 };
-/// A tensor of B has other rows than the layer's part, and is loaded all the same: its rows have no meaning here.
+/// A tensor of B has other rows than the layer's part, and is loaded all the same: its rows have no
+/// meaning here.
 struct ForeignRows {
   std::int64_t tp_rank = 0;
   Delta delta;

@@ -4,45 +4,17 @@
 #include <map>
 #include <set>
 
-#include "tests/support.hpp"
+#include "tests/case_support.hpp"
 #include "verify/reference/reference.hpp"
-#include "verify/run/runner.hpp"
 
 using namespace tplora;
 using namespace tplora::core;
 
 namespace {
 
-PreparedCase prepared(const std::string& line) {
-  auto one = parse_case(line);
-  if (!one) {
-    FAIL(one.error().text());
-  }
-  auto item = prepare(*one, test::configs());
-  if (!item) {
-    FAIL(item.error().text());
-  }
-  item->numbers = true;
-  return *item;
-}
-
-CaseOutcome run(const std::string& line) {
-  auto outcomes = run_cases({prepared(line)}, {});
-  if (!outcomes) {
-    FAIL(outcomes.error().text());
-  }
-  return outcomes->front();
-}
-
-/// A contract of the repository with edits, as a file.
-std::string edited(const test::TemporaryFolder& folder, const std::string& engine,
-                   const std::string& edits) {
-  return folder
-      .write("edited.json",
-             fmt::format(R"({{"extends": "{}", {}}})",
-                         (test::configs().root / ("engines/" + engine + ".json")).string(), edits))
-      .string();
-}
+using test::edited;
+using test::prepared;
+using test::run;
 
 constexpr const char* kAdapters =
     " R=8 slots=2 adapters=a:r4:alpha8:qkv,b:r8:alpha8:qkv tokens=a,b,-,a";

@@ -4,43 +4,22 @@
 #include <random>
 
 #include "tests/brute_force.hpp"
-#include "tests/support.hpp"
+#include "tests/case_support.hpp"
 #include "verify/case/case_values.hpp"
 #include "verify/report/finding_text.hpp"
-#include "verify/run/runner.hpp"
 
 using namespace tplora;
 using namespace tplora::core;
 
 namespace {
 
-std::string edited(const test::TemporaryFolder& folder, const std::string& engine,
-                   const std::string& edits) {
-  return folder
-      .write(engine + "-edited.json",
-             fmt::format(R"({{"format": "tplora-contract/1", "extends": "{}", {}}})",
-                         (test::configs().root / ("engines/" + engine + ".json")).string(), edits))
-      .string();
-}
+using test::edited;
 
 CaseOutcome run(const std::string& engine, const std::string& adapters) {
   const char* second = adapters.find(",b:") == std::string::npos ? "a" : "b";
-  const auto one = parse_case(
+  return test::run(
       fmt::format("model=H=4,KV=2,D=4,hidden=16 engine={} tp=2 R=8 adapters={} tokens=a,{},a,-",
                   engine, adapters, second));
-  if (!one) {
-    FAIL(one.error().text());
-  }
-  auto item = prepare(*one, test::configs());
-  if (!item) {
-    FAIL(item.error().text());
-  }
-  item->numbers = true;
-  auto outcomes = run_cases({*item}, {});
-  if (!outcomes) {
-    FAIL(outcomes.error().text());
-  }
-  return outcomes->front();
 }
 
 /// The verdict, which the numbers bear out.

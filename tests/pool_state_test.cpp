@@ -4,46 +4,25 @@
 #include <random>
 
 #include "tests/brute_force.hpp"
-#include "tests/support.hpp"
+#include "tests/case_support.hpp"
 #include "verify/report/finding_text.hpp"
-#include "verify/run/runner.hpp"
 
 using namespace tplora;
 using namespace tplora::core;
 
 namespace {
 
-/// The engine with words of its pool section changed.
-std::string edited(const test::TemporaryFolder& folder, const std::string& engine,
-                   const std::string& edits) {
-  return folder
-      .write(engine + "-edited.json",
-             fmt::format(R"({{"format": "tplora-contract/1", "extends": "{}", {}}})",
-                         (test::configs().root / ("engines/" + engine + ".json")).string(), edits))
-      .string();
-}
+using test::edited;
 
 CaseOutcome run(const std::string& engine, const std::string& rest) {
-  const auto one =
-      parse_case("model=H=4,KV=2,D=2,hidden=16 engine=" + engine + " tp=4 R=4 " + rest);
-  if (!one) {
-    FAIL(one.error().text());
-  }
-  auto item = prepare(*one, test::configs());
-  if (!item) {
-    FAIL(item.error().text());
-  }
-  item->numbers = true;
-  auto outcomes = run_cases({*item}, {});
-  if (!outcomes) {
-    FAIL(outcomes.error().text());
-  }
+  const CaseOutcome outcome =
+      test::run("model=H=4,KV=2,D=2,hidden=16 engine=" + engine + " tp=4 R=4 " + rest);
   // The numbers are an independent witness: they differ exactly where a law is broken.
   using State = NumericOutcome::State;
-  const State state = outcomes->front().numbers.state;
-  CHECK((state == State::different) == (outcomes->front().verdict == Verdict::silent));
+  const State state = outcome.numbers.state;
+  CHECK((state == State::different) == (outcome.verdict == Verdict::silent));
   CHECK(state != State::vacuous);
-  return outcomes->front();
+  return outcome;
 }
 
 std::string told(const CaseOutcome& outcome) {

@@ -152,38 +152,21 @@ std::string targets_text(const Proof& proof) {
   return text.empty() ? "" : "    consistent with " + text + "\n";
 }
 
-std::string other_adapters_text(const ProofReport& report) {
-  const std::string which = other_adapters(report);
+/// What came of other adapters or other numbers: the points tried, what is to be said of them, the
+/// smallest that crashes and the smallest that is silent, in full where it is the first told.
+std::string others_text(const char* what, const std::string& which, const Tally& tally,
+                        const std::string& more, const std::optional<LayerReport>& crash,
+                        const std::optional<LayerReport>& broken, bool first) {
   if (which.empty()) {
     return "";
   }
-  std::string text =
-      fmt::format("  other adapters ({}): {}\n", which, counts(report.proof.other_adapters));
-  text += targets_text(report.proof);
-  if (report.other_crash) {
-    text += one_line("smallest crash of other adapters", *report.other_crash);
+  std::string text = fmt::format("  {} ({}): {}\n{}", what, which, counts(tally), more);
+  if (crash) {
+    text += one_line(fmt::format("smallest crash of {}", what).c_str(), *crash);
   }
-  if (report.other_broken) {
-    text += report.broken ? one_line("smallest of other adapters", *report.other_broken)
-                          : "  smallest counterexample:\n" + counterexample(*report.other_broken);
-  }
-  return text;
-}
-
-std::string other_numbers_text(const ProofReport& report) {
-  const std::string which = other_numbers_tried(report);
-  if (which.empty()) {
-    return "";
-  }
-  std::string text =
-      fmt::format("  other numbers ({}): {}\n", which, counts(report.proof.other_numbers));
-  if (report.numbers_crash) {
-    text += one_line("smallest crash of other numbers", *report.numbers_crash);
-  }
-  if (report.numbers_broken) {
-    text += report.broken || report.other_broken
-                ? one_line("smallest of other numbers", *report.numbers_broken)
-                : "  smallest counterexample:\n" + counterexample(*report.numbers_broken);
+  if (broken) {
+    text += first ? "  smallest counterexample:\n" + counterexample(*broken)
+                  : one_line(fmt::format("smallest of {}", what).c_str(), *broken);
   }
   return text;
 }
@@ -321,8 +304,11 @@ std::string proof_text(const ProofReport& report) {
         variants.size());
   }
   text += coverage_text(proof);
-  text += other_adapters_text(report);
-  text += other_numbers_text(report);
+  text += others_text("other adapters", other_adapters(report), proof.other_adapters,
+                      targets_text(proof), report.other_crash, report.other_broken, !report.broken);
+  text += others_text("other numbers", other_numbers_tried(report), proof.other_numbers, "",
+                      report.numbers_crash, report.numbers_broken,
+                      !report.broken && !report.other_broken);
   if (report.crash) {
     text += one_line("smallest crash", *report.crash);
   }

@@ -103,7 +103,10 @@ def merged(name):
     """The keys a reader of the page wants, with `extends` followed."""
     contract = json.loads((ROOT / "configs" / "engines" / f"{name}.json").read_text())
     if "extends" in contract:
-        contract = {**merged(contract["extends"]), **contract}
+        below = merged(contract["extends"])
+        if "/variants" in contract.get("remove", []):
+            below.pop("variants", None)
+        contract = {**below, **contract}
     return contract
 
 

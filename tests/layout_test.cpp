@@ -385,4 +385,10 @@ TEST_CASE("columns that are moved before attention looks are followed", "[layout
     CAPTURE(copies);
     CHECK(verdict(copies, "none", 2).bad_contract);
   }
+  const auto empty = read_contract(folder.write(
+      "empty.json", fmt::format(R"({{"extends": "{}", "view": {{"copies": []}}}})",
+                                (test::configs().root / "engines/vllm.json").string())));
+  REQUIRE_FALSE(empty);
+  CHECK(empty.error().text().find("#/view/copies: found [], expected at least one copy") !=
+        std::string::npos);
 }

@@ -165,6 +165,13 @@ TEST_CASE("another model's adapter must not be served", "[peft]") {
       says(told(clipped),
            "found a tensor of 16 k rows, expected the layer's 8 k rows: the adapter is of another "
            "model; law fit"));
+  // No published bug is about that, even if it comes to the same.
+  const auto laws = check_laws(test::prepared(
+      "model=H=4,KV=2,D=4,hidden=16 engine=vllm tp=2 R=8 adapters=a:r4:alpha8:qkv:v_rows4 "
+      "tokens=a,-"));
+  REQUIRE(laws);
+  CHECK(laws->analysis.verdict == Verdict::silent);
+  CHECK(name_faults(*laws, FaultNames(test::configs())).same_as.empty());
   CHECK_FALSE(says(told(clipped), "adapter b"));
   CHECK(run("vllm", "a:r4:alpha8:qkv:k_rows8").verdict == Verdict::consistent);
   // Where the engine asserts shapes it ends there.

@@ -77,6 +77,11 @@ void read_view(const Fields& root, FormulaReader& formulas, Contract& contract) 
   if (!fields.find("copies", Need::optional)) {
     return;
   }
+  const auto list = fields.find("copies");
+  if (list && list->json().is_array() && list->json().empty()) {
+    errors.refuse(list->expected("at least one copy"));
+    return;
+  }
   const auto formula = [&](const Fields& entry, std::string_view key) {
     const auto field = entry.find(key);
     return field ? formulas.read_before_load(*field,

@@ -93,9 +93,12 @@ std::optional<Effects> effects_of(const Contract& contract, const LayoutCase& in
   return effects;
 }
 
+/// Whether the contract takes the case's adapters, and they are the layer's own: what becomes of
+/// another model's is no fault of formulas, so that equal outcomes say nothing.
 bool takes_case(const Contract& contract, const Case& one) {
   return std::all_of(one.adapters.begin(), one.adapters.end(), [&](const AdapterSpec& adapter) {
-    return adapter.shared_a == contract.takes_fused_adapters();
+    return adapter.shared_a == contract.takes_fused_adapters() &&
+           adapter.part_rows == std::array<std::int64_t, 3>{};
   });
 }
 

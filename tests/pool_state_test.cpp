@@ -208,6 +208,17 @@ TEST_CASE("memory that nothing wrote is zero where the engine says so, and nobod
   REQUIRE_FALSE(nothing.findings.empty());
   CHECK(nothing.findings.front().law == Law::residue);
   CHECK(found_text(nothing.findings.front()) == "nothing that was loaded in slot 0");
+  // It is nobody's even where it meets A's zeros, those of a k that the adapter leaves out.
+  const CaseOutcome zeros = run(
+      edited(folder, "sglang", R"("replace": {"/kernel/0/depth": "R", "/pool/fresh": "nothing"})"),
+      "slots=1 adapters=a:r2:alpha2:qv tokens=a,a,a,-");
+  CHECK(zeros.verdict == Verdict::silent);
+  REQUIRE_FALSE(zeros.numbers.differences.empty());
+  for (const NumericDifference& difference : zeros.numbers.differences) {
+    REQUIRE(difference.sources.size() == 1);
+    REQUIRE_FALSE(difference.sources[0].from.empty());
+    CHECK(difference.sources[0].from[0].found == Content(NeverWritten{}));
+  }
   // An engine that says nothing promises nothing.
   CHECK(outcome(R"(}, "remove": ["/pool/fresh"])").verdict == Verdict::silent);
   // A load that clears its slot leaves zeros, whatever stood there.

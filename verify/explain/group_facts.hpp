@@ -59,8 +59,6 @@ class GroupFacts {
 
  private:
   void fill(std::size_t rank, const Analysis& analysis);
-  void look_for(const LaunchTurn& turn, std::size_t rank, std::vector<std::vector<Segment>>& b,
-                std::vector<std::vector<Segment>>& a) const;
   [[nodiscard]] std::vector<std::int64_t> a_begin(std::size_t rank) const;
   [[nodiscard]] IntervalMap due_columns(std::size_t rank, const Analysis& analysis) const;
 };

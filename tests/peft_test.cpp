@@ -121,6 +121,21 @@ TEST_CASE("an engine that ignores use_rslora scales its delta wrongly", "[peft]"
                 "a:r4:alpha8:qkv:rslora") == Verdict::consistent);
 }
 
+TEST_CASE("an ignored use_rslora is named, an ignored alpha_pattern is not it", "[peft]") {
+  const auto names = [](const std::string& adapter) {
+    const auto laws = check_laws(test::prepared(
+        "model=H=4,KV=2,D=4,hidden=16 engine=sglang tp=2 R=8 adapters=" + adapter + " tokens=a,-"));
+    REQUIRE(laws);
+    return name_faults(*laws, FaultNames(test::configs())).same_as;
+  };
+  const std::vector<std::string> ignored = names("a:r4:alpha8:qkv:rslora");
+  for (const char* bug : {"sglang-40835", "vllm-10798"}) {
+    CAPTURE(bug);
+    CHECK(std::find(ignored.begin(), ignored.end(), bug) != ignored.end());
+  }
+  CHECK(names("a:r4:alpha8:qkv:k_alpha2").empty());
+}
+
 TEST_CASE("a lora_alpha with decimals is that very number", "[peft]") {
   const test::TemporaryFolder folder;
   CHECK(verdict("sglang", "a:r4:alpha2.5:qkv") == Verdict::consistent);

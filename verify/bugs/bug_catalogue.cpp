@@ -160,6 +160,15 @@ std::optional<Case> near_case(const Contract& bug, const PreparedCase& item, Ana
   return std::nullopt;
 }
 
+/// Which kinds of thing are wrong; empty where something fails.
+std::set<std::size_t> kinds_of(const Effects& effects) {
+  std::set<std::size_t> kinds;
+  for (const Violation& violation : effects.violations) {
+    kinds.insert(violation.index());
+  }
+  return effects.failures.empty() ? kinds : std::set<std::size_t>{};
+}
+
 /// What a record's case is run with unless it says so itself.
 constexpr const char* kScenario =
     "R=16 slots=2 adapters=a:r16:alpha32:{0},b:r8:alpha8:{0} tokens=a,b,-,a";
@@ -195,28 +204,48 @@ Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
   return catalogue;
 }
 
+// One case of the record, under `engine`. Nothing where it cannot be prepared.
+std::optional<PreparedCase> BugCatalogue::prepare_case(const Entry& entry,
+                                                       const BugRecord::BugCase& published,
+                                                       const std::string& engine) const {
+  const bool fused = entry.bug->base()->takes_fused_adapters();
+  const std::string rest = published.case_line.empty()
+                               ? fmt::format(fmt::runtime(kScenario), fused ? "fused" : "qkv")
+                               : published.case_line;
+  auto item = parse_scenario(rest).and_then([&](Case scenario) {
+    scenario.layer = published.layer.empty() ? scenario.layer : published.layer;
+    return with_deployment(std::move(scenario), published.model, engine, published.tp_size)
+        .and_then([&](Case one) { return prepare(std::move(one), configs_); });
+  });
+  return item && item->geometry ? std::optional(*std::move(item)) : std::nullopt;
+}
+
 // The record's smallest case under `engine`, if it shows the bug there; else empty.
 std::string BugCatalogue::smallest_case(const Entry& entry, const std::string& engine) const {
-  const bool fused = entry.bug->base()->takes_fused_adapters();
+  Analyser analyser;
   for (const BugRecord::BugCase& published : entry.record.cases) {
-    if (published.role != "smallest") {
-      continue;
-    }
-    const std::string rest = published.case_line.empty()
-                                 ? fmt::format(fmt::runtime(kScenario), fused ? "fused" : "qkv")
-                                 : published.case_line;
-    const auto item = parse_scenario(rest).and_then([&](Case scenario) {
-      scenario.layer = published.layer.empty() ? scenario.layer : published.layer;
-      return with_deployment(std::move(scenario), published.model, engine, published.tp_size)
-          .and_then([&](Case one) { return prepare(std::move(one), configs_); });
-    });
-    Analyser analyser;
-    if (item && item->geometry &&
-        shows(*entry.bug->of(item->traits), *item, item->spec, analyser)) {
+    const auto item =
+        published.role == "smallest" ? prepare_case(entry, published, engine) : std::nullopt;
+    if (item && shows(*entry.bug->of(item->traits), *item, item->spec, analyser)) {
       return print_case(item->spec);
     }
   }
   return "";
+}
+
+// Which kinds of thing are wrong in the record's smallest case.
+std::set<std::size_t> BugCatalogue::kinds_of_report(const Entry& entry, Analyser& analyser) const {
+  const std::string engine = entry.bug->base()->extends.front();
+  for (const BugRecord::BugCase& published : entry.record.cases) {
+    const auto item =
+        published.role == "smallest" ? prepare_case(entry, published, engine) : std::nullopt;
+    if (item) {
+      const auto effects = effects_of(*entry.bug->of(item->traits),
+                                      layout_case(item->spec, *item->geometry), analyser);
+      return effects ? kinds_of(*effects) : std::set<std::size_t>{};
+    }
+  }
+  return {};
 }
 
 std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) const {
@@ -230,17 +259,29 @@ std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) con
   if (!own || (own->verdict != Verdict::silent && own->verdict != Verdict::crash)) {
     return names;
   }
+  std::vector<const Entry*> still_there;  // in the engine itself, which is no witness then
   for (const Entry& entry : entries_) {
     const Contract& bug = *entry.bug->of(item.traits);
     const Contract& healthy = *entry.healthy->of(item.traits);
     // Outside its claims a contract does whatever it does: that is not what was published.
-    if (bug.name != item.contract->name && takes_case(bug, item.spec) &&
-        inside_claims(bug, input.geometry, input.deployment).value_or(false) &&
-        effects_of(bug, input, analyser) == own && effects_of(healthy, input, analyser) != own &&
-        alike_elsewhere(*item.contract, bug, item, analyser)) {
+    if (bug.name == item.contract->name || !takes_case(bug, item.spec) ||
+        !inside_claims(bug, input.geometry, input.deployment).value_or(false) ||
+        effects_of(bug, input, analyser) != own) {
+      continue;
+    }
+    if (effects_of(healthy, input, analyser) == own) {
+      still_there.push_back(&entry);
+    } else if (alike_elsewhere(*item.contract, bug, item, analyser)) {
       names.push_back(bug.name);
     }
   }
+  // What other engines' bugs do here too is theirs where it is what their report is about.
+  for (const Entry* entry : still_there) {
+    if (!names.empty() && kinds_of(*own) == kinds_of_report(*entry, analyser)) {
+      names.push_back(entry->bug->base()->name);
+    }
+  }
+  std::sort(names.begin(), names.end());
   return names;
 }
 

@@ -5,10 +5,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "sim/layout/analysis.hpp"
 #include "verify/case/prepared_case.hpp"
 
 namespace tplora::core {
@@ -44,7 +46,11 @@ class BugCatalogue {
     std::shared_ptr<const ContractSet> healthy;  ///< that the bug's contract extends
   };
   explicit BugCatalogue(ConfigFolders configs) : configs_(std::move(configs)) {}
+  [[nodiscard]] std::optional<PreparedCase> prepare_case(const Entry& entry,
+                                                         const BugRecord::BugCase& published,
+                                                         const std::string& engine) const;
   [[nodiscard]] std::string smallest_case(const Entry& entry, const std::string& engine) const;
+  [[nodiscard]] std::set<std::size_t> kinds_of_report(const Entry& entry, Analyser& analyser) const;
 
   ConfigFolders configs_;
   std::vector<Entry> entries_;

@@ -27,7 +27,10 @@ ALLOWED = {
     "verify/bugs": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/case"],
     "verify/mutants": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/explain"],
     "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain", "verify/bugs"],
-    "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run"],
+    "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run", "verify/check", "verify/golden"],
+    "verify/safetensors": ["sim/base", "sim/numerics"],
+    "verify/golden": ["sim/*", "verify/case", "verify/reference", "verify/run", "verify/safetensors"],
+    "verify/check": ["sim/*", "verify/case", "verify/compare", "verify/reference", "verify/run", "verify/safetensors", "verify/golden"],
     "verify/cli": ["sim/*", "verify/*"],
     "tplora": ["sim/*", "verify/*"],
 }
@@ -53,6 +56,7 @@ THIRD_PARTY = {
     "tbb": {"sim/base/parallel_for.cpp"},
     "catch2": {"tests/catch.hpp"},
     "tl/": {"sim/base/result.hpp"},
+    "openssl": {"sim/base/sha256.cpp"},
     "Eigen": {"sim/numerics/matrix.hpp"},
 }
 
@@ -102,9 +106,9 @@ def main():
     sources = [p for top in ("sim", "verify", "tplora") for p in sorted((ROOT / top).rglob("*.[ch]pp"))]
     names = "|".join(re.escape(name) for name in sorted(names_of_engines_bugs_models()))
     named = re.compile(rf"(?<![\w-])({names})(?![\w-])")
-    # Two tables are made of names: rounding programs are called after the engines they describe,
+    # Three tables are made of names: rounding programs are called after the engines they describe,
     # and config.json files say their family in model_type, which some models share as a name.
-    may_name = {"sim/numerics/program.cpp", "sim/model/family_rules.cpp"}
+    may_name = {"sim/numerics/program.cpp", "sim/model/family_rules.cpp", "sim/model/layer_prefix.cpp"}
     for file in sources:
         path = file.relative_to(ROOT).as_posix()
         text = file.read_text()

@@ -4,6 +4,7 @@
 
 #include "sim/base/ensure.hpp"
 #include "tplora/handles.hpp"
+#include "verify/golden/owned_heads.hpp"
 #include "verify/run/unsharded.hpp"
 #include "verify/run/work.hpp"
 
@@ -29,18 +30,17 @@ GoldenAdapter plain(const core::Adapter& adapter) {
   return copy;
 }
 
-/// What tp_rank owns by the model alone.
-GoldenRank owned_heads(const QkvGeometry& g, std::int64_t tp_rank, std::int64_t group_size) {
+/// What tp_rank owns by the model alone. Precondition: the group divides the query heads.
+GoldenRank owned_by(const QkvGeometry& g, std::int64_t tp_rank, std::int64_t group_size) {
+  const auto own = core::owned_heads(g, tp_rank, group_size);
+  core::ensure(own.has_value(), "a golden is cut for ranks that divide the query heads");
   GoldenRank rank;
   rank.tp_rank = tp_rank;
-  rank.q_heads = g.num_attention_heads / group_size;
-  rank.first_q = tp_rank % group_size * rank.q_heads;
-  const std::int64_t q_per_kv = g.num_attention_heads / g.num_key_value_heads;
-  rank.first_kv = rank.first_q / q_per_kv;
-  rank.kv_heads = (rank.first_q + rank.q_heads - 1) / q_per_kv + 1 - rank.first_kv;
-  for (const Part part : kParts) {
-    rank.width += (part == Part::q ? rank.q_heads : rank.kv_heads) * g.rows_per_head(part);
-  }
+  rank.first_q = own->first_q;
+  rank.q_heads = own->q_heads;
+  rank.first_kv = own->first_kv;
+  rank.kv_heads = own->kv_heads;
+  rank.width = own->width;
   return rank;
 }
 
@@ -67,7 +67,7 @@ void cut_outputs(const Golden& all, GoldenRank& rank) {
 /// A golden keeps what the reference has, and once more cut by rank.
 Result<void> check_golden_work(const core::PreparedCase& item, std::int64_t group_size) {
   core::NumericWork work = core::reference_work(item);
-  const auto width = static_cast<double>(owned_heads(*item.geometry, 0, group_size).width);
+  const auto width = static_cast<double>(owned_by(*item.geometry, 0, group_size).width);
   work.floats += work.floats + 2 * width * static_cast<double>(item.spec.tp_size) *
                                    static_cast<double>(item.spec.tokens.size());
   return core::check_work(item, work);
@@ -95,7 +95,7 @@ Golden golden_of(const core::PreparedCase& item, std::int64_t group_size) {
     golden.y[i] = copy(unsharded.reference().output(part));
   }
   for (std::int64_t tp_rank = 0; tp_rank < item.spec.tp_size; ++tp_rank) {
-    golden.ranks.push_back(owned_heads(g, tp_rank, group_size));
+    golden.ranks.push_back(owned_by(g, tp_rank, group_size));
     cut_outputs(golden, golden.ranks.back());
   }
   golden.case_line = core::print_case(item.spec);
@@ -129,11 +129,8 @@ Result<Golden> golden(const Engine& engine, const QkvGeometry& geometry, const S
     return fail(item.error());
   }
   const std::int64_t group_size = serving.tp_size / item->spec.dp_size;
-  if (geometry.num_attention_heads % group_size != 0) {
-    return fail(
-        fmt::format("{} ranks for {} query heads: expected a number of ranks that divides "
-                    "num_attention_heads",
-                    group_size, geometry.num_attention_heads));
+  if (const auto own = core::owned_heads(geometry, 0, group_size); !own) {
+    return fail(own.error());
   }
   if (auto work = check_golden_work(*item, group_size); !work) {
     return fail(work.error());

@@ -17,6 +17,8 @@ namespace tplora {
 struct Error {
   std::string sentence;
   std::string place;
+  /// What failed is writing what was asked for (a full disk, no right to write), not the input.
+  bool is_output = false;
 
   static constexpr std::size_t kMostSentenceBytes = 1300;
   static constexpr std::size_t kMostPlaceBytes = 500;

@@ -66,16 +66,20 @@ std::set<std::string> refused_names(const fs::path& models) {
 
 }  // namespace
 
-Result<Model> load_model(const std::string& argument, const fs::path& models) {
+std::optional<fs::path> model_file(const std::string& argument, const fs::path& models) {
   if (argument.ends_with(".json")) {
-    return read_file(argument, argument);
+    return argument;
   }
-  if (const auto file = file_of_name(argument, models)) {
-    return read_file(*file, argument);
+  if (auto file = file_of_name(argument, models)) {
+    return file;
   }
   std::error_code code;
-  if (fs::exists(argument, code)) {
-    return read_file(argument, argument);
+  return fs::exists(argument, code) ? std::optional<fs::path>(argument) : std::nullopt;
+}
+
+Result<Model> load_model(const std::string& argument, const fs::path& models) {
+  if (const auto file = model_file(argument, models)) {
+    return read_file(*file, argument);
   }
   if (argument.find('=') != std::string::npos) {
     return read_inline_geometry(argument);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,11 @@ namespace tplora::core {
 /// and read_config refuse; an unknown name, with near names; a name that would leave `models`.
 [[nodiscard]] Result<Model> load_model(const std::string& argument,
                                        const std::filesystem::path& models);
+
+/// The file from which load_model reads `argument`; nothing where it is an inline geometry or is
+/// refused.
+[[nodiscard]] std::optional<std::filesystem::path> model_file(const std::string& argument,
+                                                              const std::filesystem::path& models);
 
 /// Names "org/name" of the collection in `models`, sorted; empty where there is no such folder.
 /// index.json is not a model, and what it pins as refused is not listed: every listed model loads.

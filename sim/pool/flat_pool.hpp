@@ -59,6 +59,7 @@ class FlatPool {
     ensure(number < a_.size(), "a buffer of A is looked at");
     return a_[number];
   }
+  [[nodiscard]] const SlotTensor<Element>& b(int buffer) const { return b_tensor(buffer, 0); }
   /// Element `col` of row `row`, counted from the start of `slot` in B tensor `buffer`, wherever in
   /// memory that is; `guard` outside the tensor.
   [[nodiscard]] Element b(int buffer, std::int64_t slot, std::int64_t row, std::int64_t col) const {

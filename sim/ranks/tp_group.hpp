@@ -70,6 +70,13 @@ class TpGroup {
     return of_rank(bases_, tp_rank);
   }
 
+  /// The rank's slots. Precondition: a rank of the deployment; adapters were loaded.
+  [[nodiscard]] const FlatPool<float>& pool(std::int64_t tp_rank) const {
+    const auto rank = static_cast<std::size_t>(tp_rank);
+    ensure(rank < pools_.size(), "slots are looked at of a rank that has loaded its adapters");
+    return pools_[rank];
+  }
+
  private:
   using Output = std::vector<float>;  ///< [tokens, width]
 

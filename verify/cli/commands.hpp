@@ -53,6 +53,17 @@ struct MutantsOptions {
   bool json = false;
 };
 
+struct GoldenCommandOptions {
+  std::string case_line;
+  std::string out;                ///< the folder to make
+  std::string data;               ///< in place of the line's own; empty: the line's
+  std::string ranks;              ///< "0,2-3"; empty: all
+  std::vector<std::string> only;  ///< names of pieces; empty: all
+  std::string tensor_prefix;
+  bool as_engine = false;
+  int jobs = 0;
+};
+
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
 /// The laws over every geometry and tp_size in a range. 0: every contract holds inside its claims;
@@ -61,6 +72,9 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs);
 /// Contracts with one thing wrong, and whether the laws notice. 0: none survived; 1: some did.
 int mutants_command(const MutantsOptions& options, const ConfigFolders& configs);
 int replay_command(const std::string& line, const ConfigFolders& configs);
+/// Writes a golden folder. 0: written; 2: bad input; 4: it could not be written.
+int golden_command(const GoldenCommandOptions& options, const ConfigFolders& configs,
+                   const std::string& version);
 int list_command(const std::string& kind, const ConfigFolders& configs);
 
 }  // namespace tplora::core

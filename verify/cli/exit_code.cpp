@@ -6,7 +6,7 @@ namespace tplora::core {
 
 int bad_input(const Error& error) {
   fmt::print(stderr, "tplora: {}\n", error.text());
-  return 2;
+  return error.is_output ? 4 : 2;
 }
 
 int verdict_exit_code(Verdict verdict) {

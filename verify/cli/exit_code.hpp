@@ -6,7 +6,8 @@
 
 namespace tplora::core {
 
-/// Prints the sentence to stderr and returns 2.
+/// Prints the sentence to stderr and returns 2, or 4 where it is about output that could not be
+/// written.
 int bad_input(const Error& error);
 
 /// Of one case: 0 consistent, 1 silent or crash, 3 refused or not applicable.

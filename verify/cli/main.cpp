@@ -13,6 +13,7 @@
 
 namespace {
 
+using tplora::core::GoldenCommandOptions;
 using tplora::core::LayoutOptions;
 using tplora::core::MutantsOptions;
 using tplora::core::ProveOptions;
@@ -26,7 +27,7 @@ constexpr const char* kExitCodes =
     "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent; prove: silent inside "
     "the claims, --vs: anything worse); 2 bad input; 3 nothing was run or all of it vacuous "
     "(layout: refused or not "
-    "applicable; prove: consistent nowhere).\n"
+    "applicable; prove: consistent nowhere); 4 output could not be written.\n"
     "Example: tplora verify configs/suites/default.json\n"
     "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
 
@@ -126,6 +127,34 @@ void add_prove(CLI::App& app, ProveOptions& options) {
       "Example: tplora prove my/changed-sglang.json --vs sglang");
 }
 
+void add_golden(CLI::App& app, GoldenCommandOptions& options) {
+  CLI::App* golden = app.add_subcommand(
+      "golden", "A folder with inputs and the bits that must come out of each rank");
+  golden->add_option("case", options.case_line, "A case line (docs/formats/case.md)")->required();
+  golden->add_option("--out", options.out, "The folder to make; it must not exist")->required();
+  golden->add_option("--data", options.data,
+                     "In place of the line's data=: labels (wrong rows name themselves), integers "
+                     "(right for every order of summation), wide (exercises rounding)");
+  golden->add_option("--ranks", options.ranks, "Only these tp_ranks: 0 or 0,2-3 (default: all)");
+  golden
+      ->add_option("--only", options.only,
+                   "Only these pieces: checkpoint, adapters, inputs, ranks (default: all)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"checkpoint", "adapters", "inputs", "ranks"}));
+  golden->add_option("--tensor-prefix", options.tensor_prefix,
+                     "What stands before the layer's number in tensor names (default: as the "
+                     "model's family has it, for example model.layers.)");
+  golden->add_flag("--as-engine", options.as_engine,
+                   "Also write what the contract itself would give, right or wrong, to as_engine/");
+  add_number(golden, "--jobs", options.jobs, "Threads (0: one for each core)")
+      ->check(CLI::Range(0, 1024));
+  golden->footer(
+      "Expected values come from the model and the rounding program, never from the contract's "
+      "layout. docs/formats/golden.md describes the files.\n"
+      "Example: tplora golden \"model=Qwen/Qwen3.5-35B-A3B layer=full_attention engine=sglang tp=4 "
+      "R=16 adapters=a:r16:alpha32:qkv tokens=a,-\" --out golden");
+}
+
 void add_mutants(CLI::App& app, MutantsOptions& options) {
   CLI::App* mutants = app.add_subcommand(
       "mutants", "Contracts with one thing wrong: which of them the laws notice");
@@ -158,6 +187,8 @@ int run(int argc, char** argv) {
   add_prove(app, prove);
   MutantsOptions mutants;
   add_mutants(app, mutants);
+  GoldenCommandOptions golden;
+  add_golden(app, golden);
   std::string line;
   CLI::App* replay = app.add_subcommand("replay", "One case again, from its line");
   replay->add_option("case", line, "The line a finding prints")->required();
@@ -195,6 +226,9 @@ int run(int argc, char** argv) {
   }
   if (app.got_subcommand("mutants")) {
     return tplora::core::mutants_command(mutants, configs);
+  }
+  if (app.got_subcommand("golden")) {
+    return tplora::core::golden_command(golden, configs, TPLORA_VERSION);
   }
   if (app.got_subcommand("replay")) {
     return tplora::core::replay_command(line, configs);

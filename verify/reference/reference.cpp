@@ -31,8 +31,33 @@ void Reference::accept_panel(Part part, std::int64_t first_row, const Panel& pan
   }
 }
 
+void Reference::prepare_steps() {
+  for (const Part part : kParts) {
+    ForwardSteps& steps = steps_[static_cast<std::size_t>(part)];
+    for (const Adapter& adapter : input_.adapters) {
+      steps.lora_rank =
+          std::max(steps.lora_rank, adapter.spec().has(part) ? adapter.spec().rank_of(part) : 0);
+    }
+    steps.u.resize(input_.adapter_of_token.size() * static_cast<std::size_t>(steps.lora_rank));
+    steps.delta.resize(output(part).size());
+  }
+}
+
+void Reference::keep_shrink(std::span<const std::int64_t> tokens, std::int64_t lora_rank, Part part,
+                            std::span<const float> u) {
+  ForwardSteps& steps = steps_[static_cast<std::size_t>(part)];
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto row =
+        u.subspan(i * static_cast<std::size_t>(lora_rank), static_cast<std::size_t>(lora_rank));
+    std::copy(row.begin(), row.end(), steps.u.begin() + tokens[i] * steps.lora_rank);
+  }
+}
+
 void Reference::finish() {
   outputs_ = bases_;
+  if (input_.keep_steps) {
+    prepare_steps();
+  }
   for (std::size_t number = 0; number < input_.adapters.size(); ++number) {
     std::vector<std::int64_t> tokens;
     for (std::size_t token = 0; token < input_.adapter_of_token.size(); ++token) {
@@ -48,8 +73,8 @@ void Reference::finish() {
   }
 }
 
-TokenTiles Reference::shrink(std::span<const std::int64_t> tokens, const Adapter& adapter,
-                             Part part) const {
+std::vector<float> Reference::shrink(std::span<const std::int64_t> tokens, const Adapter& adapter,
+                                     Part part) const {
   const std::int64_t lora_rank = adapter.spec().rank_of(part);
   const std::int64_t hidden = input_.geometry.hidden_size;
   const auto count = static_cast<std::int64_t>(tokens.size());
@@ -65,13 +90,10 @@ TokenTiles Reference::shrink(std::span<const std::int64_t> tokens, const Adapter
   dot_rows(input_.lora_accumulator,
            TokenTiles({.values = x.data(), .tokens = count, .cols = hidden, .row_stride = hidden}),
            panel, {.rows = lora_rank, .out_stride = lora_rank}, u.data());
-  const float scaling = adapter.spec().scaling(part);
   for (float& value : u) {
     value = apply(input_.program->shrink, value, 1.0F, input_.dtype);
-    value = apply(input_.program->expand_input, value, scaling, input_.dtype);
   }
-  return TokenTiles(
-      {.values = u.data(), .tokens = count, .cols = lora_rank, .row_stride = lora_rank});
+  return u;
 }
 
 void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
@@ -89,14 +111,29 @@ void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
     }
     Panel panel(width, lora_rank);
     panel.pack(b.data(), width, lora_rank, lora_rank);
-    dot_rows(input_.lora_accumulator, shrink(tokens, adapter, part), panel,
-             {.rows = width, .out_stride = width}, deltas.data());
+    std::vector<float> u = shrink(tokens, adapter, part);
+    if (input_.keep_steps) {
+      keep_shrink(tokens, lora_rank, part, u);
+    }
+    for (float& value : u) {
+      value = apply(program.expand_input, value, scaling, input_.dtype);
+    }
+    dot_rows(input_.lora_accumulator,
+             TokenTiles({.values = u.data(),
+                         .tokens = static_cast<std::int64_t>(tokens.size()),
+                         .cols = lora_rank,
+                         .row_stride = lora_rank}),
+             panel, {.rows = width, .out_stride = width}, deltas.data());
   }
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     float* const out = outputs_[static_cast<std::size_t>(part)].data() + tokens[i] * width;
     const float* const dots = deltas.data() + i * static_cast<std::size_t>(width);
     for (std::int64_t row = 0; row < width; ++row) {
       const float delta = targeted ? apply(program.delta, dots[row], scaling, input_.dtype) : 0.0F;
+      if (input_.keep_steps) {
+        steps_[static_cast<std::size_t>(part)]
+            .delta[static_cast<std::size_t>(tokens[i] * width + row)] = delta;
+      }
       out[row] = apply(program.sum, out[row] + delta, scaling, input_.dtype);
     }
   }

@@ -29,6 +29,16 @@ struct ReferenceInput {
   std::span<const float> x;
   std::vector<int> adapter_of_token;  ///< number of the adapter, -1 for none
   std::span<const Adapter> adapters;
+  bool keep_steps = false;  ///< keep shrink outputs and deltas, too
+};
+
+/// What the forward passes through, of one part.
+struct ForwardSteps {
+  std::int64_t lora_rank = 0;  ///< columns of `u`: the largest of an adapter that targets the part
+  /// [tokens, lora_rank]: what the shrink gives, as the program rounds it there. Zeros behind an
+  /// adapter's own lora_rank, and for tokens without an adapter of this part.
+  std::vector<float> u;
+  std::vector<float> delta;  ///< [tokens, rows(part)]: what is added to the base output
 };
 
 /// Use: construct, feed every panel of the base weight once, `finish`, then read.
@@ -53,16 +63,24 @@ class Reference {
   [[nodiscard]] std::span<const float> base_output(Part part) const {
     return bases_[static_cast<std::size_t>(part)];
   }
+  /// Precondition: the input says keep_steps. After finish.
+  [[nodiscard]] const ForwardSteps& steps(Part part) const {
+    return steps_[static_cast<std::size_t>(part)];
+  }
 
  private:
   void add_deltas(Part part, std::span<const std::int64_t> tokens, const Adapter& adapter);
-  /// What the expand of those tokens reads: [tokens, lora_rank].
-  [[nodiscard]] TokenTiles shrink(std::span<const std::int64_t> tokens, const Adapter& adapter,
-                                  Part part) const;
+  /// What the shrink of those tokens gives: [tokens, lora_rank of the part].
+  [[nodiscard]] std::vector<float> shrink(std::span<const std::int64_t> tokens,
+                                          const Adapter& adapter, Part part) const;
+  void prepare_steps();
+  void keep_shrink(std::span<const std::int64_t> tokens, std::int64_t lora_rank, Part part,
+                   std::span<const float> u);
 
   ReferenceInput input_;
   TokenTiles x_;
   std::array<std::vector<float>, 3> bases_, outputs_;
+  std::array<ForwardSteps, 3> steps_;
 };
 
 }  // namespace tplora::core

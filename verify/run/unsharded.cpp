@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "sim/base/checked.hpp"
 #include "sim/base/ensure.hpp"
+#include "sim/base/parallel_for.hpp"
 
 namespace tplora::core {
 namespace {
@@ -25,7 +27,7 @@ std::vector<Adapter> make_adapters(const Generator& generator, const Case& spec)
 
 }  // namespace
 
-Unsharded::Unsharded(const PreparedCase& item)
+Unsharded::Unsharded(const PreparedCase& item, bool keep_steps)
     : geometry_(geometry_of(item)),
       generator_({.kind = item.spec.data,
                   .dtype = item.spec.dtype,
@@ -45,7 +47,8 @@ Unsharded::Unsharded(const PreparedCase& item)
                   .program = arithmetic_.program,
                   .x = x_,
                   .adapter_of_token = item.spec.tokens,
-                  .adapters = adapters_}) {}
+                  .adapters = adapters_,
+                  .keep_steps = keep_steps}) {}
 
 void Unsharded::run(const EachPanel& each) {
   Panel panel(kWeightRows, geometry_.hidden_size);
@@ -65,6 +68,27 @@ void Unsharded::run(const EachPanel& each) {
         each(part, row, panel, some_bias);
       }
     }
+  }
+  reference_.finish();
+}
+
+void Unsharded::run_rows(const std::array<RowRange, 3>& rows, int threads) {
+  for (const Part part : kParts) {
+    const RowRange& range = rows[static_cast<std::size_t>(part)];
+    const std::vector<float> bias =
+        geometry_.qkv_bias ? generator_.bias(part) : std::vector<float>();
+    parallel_for(ceil_div(range.rows, kWeightRows), threads, [&](std::int64_t number) {
+      const std::int64_t first = number * kWeightRows;
+      const std::int64_t some = std::min(kWeightRows, range.rows - first);
+      const std::int64_t row = range.first + first;
+      Panel panel(kWeightRows, geometry_.hidden_size);
+      generator_.fill_panel({Tensor::weight, part, 0}, row, some, panel);
+      reference_.accept_panel(
+          part, row, panel,
+          bias.empty() ? std::span<const float>()
+                       : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
+                                                              static_cast<std::size_t>(some)));
+    });
   }
   reference_.finish();
 }

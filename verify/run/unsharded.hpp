@@ -1,6 +1,7 @@
 // The unsharded side of a case: its tensors, and the reference forward over them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -13,11 +14,17 @@
 
 namespace tplora::core {
 
+/// Rows [first, first + rows) of a part.
+struct RowRange {
+  std::int64_t first = 0, rows = 0;
+};
+
 /// Use: construct, `run` once, then read. Of the case's contract only the rounding program counts.
 class Unsharded {
  public:
-  /// Makes the inputs and adapters of the case. Precondition: it has a geometry.
-  explicit Unsharded(const PreparedCase& item);
+  /// Makes the inputs and adapters of the case. Precondition: it has a geometry. `keep_steps`: keep
+  /// shrink outputs and deltas (Reference::steps).
+  explicit Unsharded(const PreparedCase& item, bool keep_steps = false);
   Unsharded(const Unsharded&) = delete;
   Unsharded& operator=(const Unsharded&) = delete;
 
@@ -27,6 +34,9 @@ class Unsharded {
                                        std::span<const float> bias)>;
   /// The base weight passes by once, for the reference and for `each`; then the reference is done.
   void run(const EachPanel& each = {});
+  /// The same for these rows of each part only; outputs of others are base outputs of +0 with their
+  /// deltas. Over `threads` threads, which change no bit.
+  void run_rows(const std::array<RowRange, 3>& rows, int threads);
 
   [[nodiscard]] const Generator& generator() const { return generator_; }
   [[nodiscard]] const Arithmetic& arithmetic() const { return arithmetic_; }

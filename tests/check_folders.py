@@ -27,7 +27,7 @@ ALLOWED = {
     "verify/bugs": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/case"],
     "verify/mutants": ["sim/base", "sim/model", "sim/contract", "sim/layout", "verify/explain"],
     "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain", "verify/bugs"],
-    "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run", "verify/check", "verify/golden"],
+    "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run", "verify/check", "verify/golden", "verify/safetensors"],
     "verify/safetensors": ["sim/base", "sim/numerics"],
     "verify/golden": ["sim/*", "verify/case", "verify/reference", "verify/run", "verify/safetensors"],
     "verify/check": ["sim/*", "verify/case", "verify/compare", "verify/reference", "verify/run", "verify/safetensors", "verify/golden"],

@@ -357,14 +357,15 @@ def small_integers(words, kind):
     return np.where((i + k) % stride == 0, values, F32(0))
 
 
-def labels(shape, kind, first_row, adapter):
+def labels(shape, kind, part, first_row, adapter):
     i, k = np.indices(shape)
     if kind == "x":
         return (k == i % min(8, shape[1])).astype(F32)
     if kind == "bias":
         return np.zeros(shape, F32)
     if kind == "a":
-        return ((k % 2 == 1) & (k // 2 % 4 == i)).astype(F32)
+        own = i + (part << 16) + (adapter << 24)
+        return np.where(k < 8, (k % 2 == 1) & (k // 2 == i), ((own >> (8 * (k % 4))) & 255) + 1).astype(F32)
     label = first_row + i + (adapter << 24 if kind == "b" else 0)
     digit = k % 4 if kind == "b" else k // 2 % 4
     value = ((label >> (8 * digit)) & 255) + 1
@@ -374,7 +375,7 @@ def labels(shape, kind, first_row, adapter):
 def tensor(case, kind, shape, part=0, adapter=0):
     if case.data == "labels":
         first_row = list(case.part_slices().values())[part].start
-        return labels(shape, kind, first_row, adapter)
+        return labels(shape, kind, part, first_row, adapter)
     words = random_words(case.seed, TENSORS[kind] + 16 * part + 256 * adapter, *shape)
     return wide(words, kind, case.dtype) if case.data == "wide" else small_integers(words, kind)
 

@@ -169,8 +169,14 @@ float Generator::label(TensorId id, std::int64_t cols, std::int64_t row, std::in
     case Tensor::x: return col == row % std::min<std::int64_t>(8, cols) ? 1.0F : 0.0F;
     case Tensor::bias: return 0.0F;
     case Tensor::weight: return col % 2 == 0 ? digit(fused_row(id.part, row), col / 2 % 4) : 0.0F;
-    case Tensor::lora_a:  // selects the column of B that holds the digit
-      return col % 2 == 1 && col / 2 % 4 == row ? 1.0F : 0.0F;
+    case Tensor::lora_a:
+      if (col < 8) {  // selects the column of B that holds the digit
+        return col % 2 == 1 && col / 2 == row ? 1.0F : 0.0F;
+      }
+      // No token looks here: for who looks into slots.
+      return digit(row | (static_cast<std::int64_t>(id.part) << 16) |
+                       (std::int64_t{id.adapter} << 24),
+                   col % 4);
     case Tensor::lora_b:
       return digit(fused_row(id.part, row) | (std::int64_t{id.adapter} << 24), col % 4);
   }

@@ -64,6 +64,15 @@ struct GoldenCommandOptions {
   int jobs = 0;
 };
 
+struct CheckCommandOptions {
+  std::string golden;
+  std::string candidate;
+  std::string judge = "bits";
+  bool partial = false;
+  bool json = false;
+  int jobs = 0;
+};
+
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
 /// The laws over every geometry and tp_size in a range. 0: every contract holds inside its claims;
@@ -75,6 +84,9 @@ int replay_command(const std::string& line, const ConfigFolders& configs);
 /// Writes a golden folder. 0: written; 2: bad input; 4: it could not be written.
 int golden_command(const GoldenCommandOptions& options, const ConfigFolders& configs,
                    const std::string& version);
+/// Judges a candidate. 0: right; 1: wrong; 2: bad input; 3: right, and nothing could have shown a
+/// mistake.
+int check_command(const CheckCommandOptions& options, const ConfigFolders& configs);
 int list_command(const std::string& kind, const ConfigFolders& configs);
 
 }  // namespace tplora::core

@@ -8,6 +8,7 @@
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
 #include "verify/golden/golden.hpp"
+#include "verify/report/check_text.hpp"
 #include "verify/report/golden_text.hpp"
 
 namespace tplora::core {
@@ -95,6 +96,21 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
   }
   fmt::print("{}", golden_text(options.out, print_case(item->spec), *summary));
   return 0;
+}
+
+int check_command(const CheckCommandOptions& options, const ConfigFolders& configs) {
+  const auto report = check_candidate({.golden = options.golden,
+                                       .candidate = options.candidate,
+                                       .judge = Judge::bits,
+                                       .partial = options.partial,
+                                       .search = true,
+                                       .threads = options.jobs},
+                                      configs);
+  if (!report) {
+    return bad_input(report.error());
+  }
+  fmt::print("{}", options.json ? check_json(*report) : check_text(*report));
+  return check_exit_code(*report);
 }
 
 }  // namespace tplora::core

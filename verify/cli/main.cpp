@@ -13,6 +13,7 @@
 
 namespace {
 
+using tplora::core::CheckCommandOptions;
 using tplora::core::GoldenCommandOptions;
 using tplora::core::LayoutOptions;
 using tplora::core::MutantsOptions;
@@ -155,6 +156,26 @@ void add_golden(CLI::App& app, GoldenCommandOptions& options) {
       "R=16 adapters=a:r16:alpha32:qkv tokens=a,-\" --out golden");
 }
 
+void add_check(CLI::App& app, CheckCommandOptions& options) {
+  CLI::App* check = app.add_subcommand(
+      "check", "Judge what a kernel or an engine wrote, against a golden folder");
+  check->add_option("golden", options.golden, "A folder that tplora golden wrote")->required();
+  check
+      ->add_option("candidate", options.candidate,
+                   "A folder with rankN.safetensors or rankN.NAME.npy, or one such file; tensors "
+                   "are called as in the golden's rank files, any of them may be given")
+      ->required();
+  check->add_flag("--partial", options.partial,
+                  "Tensors may be missing of some tp_ranks; else that is a mismatch");
+  check->add_flag("--json", options.json, "Print JSON (docs/formats/check.md)");
+  add_number(check, "--jobs", options.jobs, "Threads (0: one for each core)")
+      ->check(CLI::Range(0, 1024));
+  check->footer(
+      "Exit codes: 0 right; 1 wrong; 2 bad input; 3 right, and the golden could not have shown a "
+      "mistake.\n"
+      "Example: tplora check golden mine");
+}
+
 void add_mutants(CLI::App& app, MutantsOptions& options) {
   CLI::App* mutants = app.add_subcommand(
       "mutants", "Contracts with one thing wrong: which of them the laws notice");
@@ -189,6 +210,8 @@ int run(int argc, char** argv) {
   add_mutants(app, mutants);
   GoldenCommandOptions golden;
   add_golden(app, golden);
+  CheckCommandOptions check;
+  add_check(app, check);
   std::string line;
   CLI::App* replay = app.add_subcommand("replay", "One case again, from its line");
   replay->add_option("case", line, "The line a finding prints")->required();
@@ -229,6 +252,9 @@ int run(int argc, char** argv) {
   }
   if (app.got_subcommand("golden")) {
     return tplora::core::golden_command(golden, configs, TPLORA_VERSION);
+  }
+  if (app.got_subcommand("check")) {
+    return tplora::core::check_command(check, configs);
   }
   if (app.got_subcommand("replay")) {
     return tplora::core::replay_command(line, configs);

@@ -36,6 +36,8 @@ class SafetensorsFile {
 
   [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
   [[nodiscard]] const InputFile& file() const { return file_; }
+  /// The open file alone, of which entries are read further.
+  [[nodiscard]] InputFile take_file() && { return std::move(file_); }
   /// In the order of their bytes.
   [[nodiscard]] std::span<const TensorEntry> tensors() const { return tensors_; }
   /// nullptr: there is none of that name.

@@ -30,7 +30,7 @@ ALLOWED = {
     "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run", "verify/check", "verify/golden", "verify/safetensors"],
     "verify/safetensors": ["sim/base", "sim/numerics"],
     "verify/golden": ["sim/*", "verify/case", "verify/reference", "verify/run", "verify/safetensors"],
-    "verify/check": ["sim/*", "verify/case", "verify/compare", "verify/reference", "verify/run", "verify/safetensors", "verify/golden"],
+    "verify/check": ["sim/*", "verify/bugs", "verify/case", "verify/reference", "verify/run", "verify/safetensors", "verify/golden"],
     "verify/cli": ["sim/*", "verify/*"],
     "tplora": ["sim/*", "verify/*"],
 }

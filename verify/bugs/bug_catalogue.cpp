@@ -285,6 +285,28 @@ std::vector<std::string> BugCatalogue::same_faults(const PreparedCase& item) con
   return names;
 }
 
+std::vector<PreparedCase> BugCatalogue::under_bugs(const PreparedCase& item) const {
+  std::vector<PreparedCase> found;
+  if (!item.geometry) {
+    return found;
+  }
+  Analyser analyser;
+  const LayoutCase input = layout_case(item.spec, *item.geometry);
+  for (const Entry& entry : entries_) {
+    const auto& bug = entry.bug->of(item.traits);
+    if (!takes_case(*bug, item.spec) ||
+        !inside_claims(*bug, input.geometry, input.deployment).value_or(false)) {
+      continue;
+    }
+    const auto effects = effects_of(*bug, input, analyser);
+    if (effects && effects->verdict == Verdict::silent) {
+      found.push_back(item);
+      found.back().contract = bug;
+    }
+  }
+  return found;
+}
+
 std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
     const std::vector<PreparedCase>& cases) const {
   std::map<std::string, std::vector<const PreparedCase*>> by_engine;

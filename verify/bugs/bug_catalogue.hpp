@@ -27,6 +27,10 @@ class BugCatalogue {
   /// own contract.
   [[nodiscard]] std::vector<std::string> same_faults(const PreparedCase& item) const;
 
+  /// The case under each bug's contract instead of its own, where that is silently wrong and claims
+  /// to work otherwise. The contract's name is the bug's.
+  [[nodiscard]] std::vector<PreparedCase> under_bugs(const PreparedCase& item) const;
+
   /// A bug of an engine in a suite that no case of the suite could have shown: in each of them the
   /// engine with the bug does what the engine does without.
   struct BlindSpot {

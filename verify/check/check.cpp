@@ -13,6 +13,7 @@
 #include "verify/check/candidate.hpp"
 #include "verify/check/compare_tensor.hpp"
 #include "verify/check/read_labels.hpp"
+#include "verify/check/search.hpp"
 #include "verify/check/slot_buffers.hpp"
 #include "verify/golden/manifest.hpp"
 #include "verify/golden/owned_heads.hpp"
@@ -33,7 +34,7 @@ class Checker {
     report_.names = adapter_names(report_.item.spec);
   }
 
-  Result<CheckReport> run() {
+  Result<CheckReport> run(const ConfigFolders& configs) {
     auto candidate = read_candidate(options_.candidate, manifest_);
     if (!candidate) {
       return fail(candidate.error());
@@ -54,6 +55,9 @@ class Checker {
       }
     }
     look_for_resemblance();
+    if (options_.search && !report_.right()) {
+      search(configs);
+    }
     return std::move(report_);
   }
 
@@ -127,6 +131,10 @@ class Checker {
     }
     for (BufferResult& result : *results) {
       keep(result.places);
+      if (result.comparison.tensor == "lora_b" && result.comparison.mismatched > 0) {
+        buffers_.push_back({tp_rank, result.comparison.shape[1], result.comparison.shape[2],
+                            std::move(result.values)});
+      }
       if (result.fit) {
         report_.fits.push_back(*result.fit);
       }
@@ -180,26 +188,54 @@ class Checker {
       return fail(comparison.error());
     }
     report_.tensors.push_back(std::move(*comparison));
-    const bool explain = report_.tensors.back().mismatched > 0 &&
-                         report_.tensors.back().elements <= kMostExplained &&
-                         context.item.spec.data == DataKind::labels;
-    return explain ? explain_tensor(context, tensor) : Result<void>();
+    const bool explain =
+        report_.tensors.back().mismatched > 0 && report_.tensors.back().elements <= kMostExplained;
+    return explain ? explain_tensor(context, tensor, golden, *expected) : Result<void>();
   }
 
-  Result<void> explain_tensor(const LabelContext& context, const CandidateTensor& tensor) {
+  Result<void> explain_tensor(const LabelContext& context, const CandidateTensor& tensor,
+                              const SafetensorsFile& golden, const TensorEntry& expected) {
     const bool output = tensor.name == "y" || tensor.name == "y_base" || tensor.name == "delta";
-    if (!output && tensor.name != "weight") {
+    const bool labels = context.item.spec.data == DataKind::labels;
+    if (!output && !(labels && tensor.name == "weight")) {
       return {};
     }
-    const auto values =
-        read_values(*tensor.file, tensor.begin, tensor.type, context.item.spec.dtype, 0,
-                    element_count(tensor.shape).value_or(0));
-    if (!values) {
-      return fail(values.error());
+    const std::int64_t count = element_count(tensor.shape).value_or(0);
+    const ScalarType dtype = context.item.spec.dtype;
+    auto values = read_values(*tensor.file, tensor.begin, tensor.type, dtype, 0, count);
+    auto due = read_values(golden.file(), expected.begin, expected.type, dtype, 0, count);
+    if (!values || !due) {
+      return fail(values ? due.error() : values.error());
     }
-    keep(output ? places_of_output(context, tensor.name, *values)
-                : places_of_weight(context, *values));
+    if (labels) {
+      keep(output ? places_of_output(context, tensor.name, *values)
+                  : places_of_weight(context, *values));
+    }
+    if (output && !report_.tensors.back().constant) {
+      outputs_.push_back({context.own, tensor.name, std::move(*values), std::move(*due)});
+    }
     return {};
+  }
+
+  /// What else gives just these bits.
+  void search(const ConfigFolders& configs) {
+    const auto alike = look_alike(report_.item, outputs_);
+    report_.resemblance.insert(report_.resemblance.end(), alike.begin(), alike.end());
+    report_.same = find_computation(report_.item, outputs_, options_.threads);
+    const auto catalogue = BugCatalogue::read(configs);
+    if (!catalogue) {
+      report_.notes.push_back("published bugs were not tried: " + catalogue.error().text());
+      return;
+    }
+    bool too_much = false;
+    const auto bugs =
+        find_bug(report_.item, *catalogue, outputs_, buffers_, options_.threads, too_much);
+    report_.same.insert(report_.same.end(), bugs.begin(), bugs.end());
+    if (too_much) {
+      report_.notes.emplace_back(
+          "published bugs were not tried: the case is too large for that, a smaller model or "
+          "fewer tokens show as much");
+    }
   }
 
   /// What needs no search to see.
@@ -222,6 +258,8 @@ class Checker {
   const CheckOptions& options_;
   ReadManifest manifest_;
   CheckReport report_;
+  std::vector<WrongOutput> outputs_;
+  std::vector<WrongBuffer> buffers_;
 };
 
 }  // namespace
@@ -247,7 +285,7 @@ Result<CheckReport> check_candidate(const CheckOptions& options, const ConfigFol
   if (!item->geometry || manifest->ranks.empty()) {
     return fail("has no ranks to check", (options.golden / "manifest.json").string());
   }
-  return Checker(options, std::move(*manifest), std::move(*item)).run();
+  return Checker(options, std::move(*manifest), std::move(*item)).run(configs);
 }
 
 }  // namespace tplora::core

@@ -38,6 +38,7 @@ struct CheckReport {
   std::vector<MissingRanks> missing;
   std::vector<SameBits> same;
   std::vector<std::string> resemblance;  ///< what the wrong values look like, a sentence each
+  std::vector<std::string> notes;        ///< what was not looked for, and why
   std::vector<std::string> vacuous;      ///< of the golden: what it could not have shown
   std::vector<std::string> not_given;  ///< tensors of the golden that no rank of the candidate has
   std::vector<std::string> names;      ///< of the adapters, by number

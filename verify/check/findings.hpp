@@ -96,7 +96,7 @@ struct MissingRanks {
 
 /// Another computation that gives just the candidate's bits.
 struct SameBits {
-  std::string what;     ///< "split=8 of K", "program vllm" ..
+  std::string what;     ///< "split=8 of K", "the factor applied twice" ..
   bool is_bug = false;  ///< `what` is the name of a published bug
 };
 

@@ -55,7 +55,7 @@ class BufferCheck {
       }
     }
     std::vector<BufferResult> results;
-    for (const ReadBuffer& buffer : buffers) {
+    for (ReadBuffer& buffer : buffers) {
       auto result = is_a(buffer) ? check_a(buffer) : check_b(buffer);
       if (!result) {
         return fail(result.error());
@@ -66,6 +66,7 @@ class BufferCheck {
                                            part_of_buffer(buffer.tensor->name), buffer.values)
                              : places_of_b(context_, buffer.shape, buffer.values, residue);
       }
+      result->values = std::move(buffer.values);
       results.push_back(std::move(*result));
     }
     return results;
@@ -141,7 +142,7 @@ class BufferCheck {
       return fail(due.error());
     }
     const std::int64_t most = context_.item.spec.max_lora_rank;
-    BufferResult result{start(buffer), std::nullopt, {}};
+    BufferResult result{start(buffer), std::nullopt, {}, {}};
     if (buffer.shape.rows != buffer.shape.due_rows) {
       result.fit = {buffer.tensor->name, context_.own.tp_rank, buffer.shape.rows,
                     buffer.shape.due_rows};
@@ -170,7 +171,7 @@ class BufferCheck {
   }
 
   Result<BufferResult> check_a(const ReadBuffer& buffer) {
-    BufferResult result{start(buffer), std::nullopt, {}};
+    BufferResult result{start(buffer), std::nullopt, {}, {}};
     const auto only = part_of_buffer(buffer.tensor->name);
     for (const Part part : kParts) {
       if (only && *only != part) {

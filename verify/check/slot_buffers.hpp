@@ -19,6 +19,7 @@ struct BufferResult {
   TensorComparison comparison;
   std::optional<FitFinding> fit;
   std::vector<PlaceFinding> places;  ///< of `labels` data only
+  std::vector<float> values;         ///< of the buffer
 };
 
 /// Whether a tensor of that name is a buffer: lora_b, lora_b.q, lora_a, lora_a.q ..

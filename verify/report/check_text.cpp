@@ -203,8 +203,11 @@ std::string check_text(const CheckReport& report) {
     text += "  " + one + "\n";
   }
   for (const SameBits& one : report.same) {
-    text += one.is_bug ? fmt::format("  bit-equal to published bug {}\n", one.what)
+    text += one.is_bug ? fmt::format("  bit-equal to what published bug {} gives here\n", one.what)
                        : fmt::format("  bit-equal under {}\n", one.what);
+  }
+  for (const std::string& one : report.notes) {
+    text += "  note: " + one + "\n";
   }
   for (const std::string& one : report.vacuous) {
     text += "  vacuous: " + one + "\n";

@@ -1,0 +1,423 @@
+#include "verify/check/search.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "sim/base/ensure.hpp"
+#include "sim/base/parallel_for.hpp"
+#include "sim/numerics/program.hpp"
+#include "sim/ranks/tp_group.hpp"
+#include "verify/run/laws.hpp"
+#include "verify/run/unsharded.hpp"
+#include "verify/run/work.hpp"
+
+namespace tplora::core {
+namespace {
+
+/// Rows of a part on which a computation is tried first.
+constexpr std::int64_t kSampleRows = 8;
+/// Multiplications that a search through published bugs may take: some seconds.
+constexpr double kMostBugWork = 3e10;
+
+/// A computation that differs in one respect from the declared one.
+struct Variation {
+  std::string what;
+  PreparedCase item;
+};
+
+PreparedCase with_program(PreparedCase item, std::string_view program) {
+  Contract changed = *item.contract;
+  changed.program = std::string(program);
+  item.contract = std::make_shared<const Contract>(std::move(changed));
+  return item;
+}
+
+std::vector<Accumulator> accumulators(ScalarType dtype) {
+  std::vector<Accumulator> found;
+  const auto add = [&](const std::string& text) {
+    if (const auto accumulator = accumulator_of(text, dtype)) {
+      found.push_back(*accumulator);
+    }
+  };
+  add("fp32_chain");
+  add("exact");
+  for (const char* unit : {"volta", "ampere", "hopper", "blackwell"}) {
+    add(fmt::format("tensor_core:{}", unit));
+    for (const int parts : {2, 3, 4, 6, 8, 16, 32, 64}) {
+      add(fmt::format("tensor_core:{},split={}", unit, parts));
+    }
+  }
+  return found;
+}
+
+/// Collects what is tried.
+class Variations {
+ public:
+  explicit Variations(const PreparedCase& item) : item_(item) {
+    const std::string declared = fmt::format(
+        "(declared: program {}, accumulator {}, base_accumulator {})", item.contract->program,
+        accumulator_name(item.spec.accumulator), accumulator_name(base()));
+    add_adapters();
+    add_bias();
+    for (const RoundingProgram& program : programs()) {
+      if (program.name != item.contract->program) {
+        add(fmt::format("program {} {}", program.name, declared), with_program(item, program.name));
+      }
+    }
+    add_accumulators(item, "", declared);
+    for (const RoundingProgram& program : programs()) {
+      if (program.name != item.contract->program) {
+        add_accumulators(with_program(item, program.name),
+                         fmt::format("program {}, ", program.name), declared);
+      }
+    }
+  }
+  [[nodiscard]] const std::vector<Variation>& all() const { return all_; }
+
+ private:
+  [[nodiscard]] Accumulator base() const {
+    return item_.spec.base_accumulator.value_or(item_.spec.accumulator);
+  }
+  void add(std::string what, PreparedCase item) {
+    all_.push_back({std::move(what), std::move(item)});
+  }
+
+  void add_accumulators(const PreparedCase& from, const std::string& before,
+                        const std::string& declared) {
+    for (const Accumulator& other : accumulators(from.spec.dtype)) {
+      const std::string name = accumulator_name(other);
+      PreparedCase both = from;
+      both.spec.accumulator = other;
+      both.spec.base_accumulator.reset();
+      add(fmt::format("{}accumulator={} {}", before, name, declared), both);
+      if (other != base()) {
+        PreparedCase one = from;
+        one.spec.base_accumulator = other;
+        add(fmt::format("{}base_accumulator={} {}", before, name, declared), one);
+      }
+      if (other != from.spec.accumulator) {
+        PreparedCase one = from;
+        one.spec.base_accumulator = base();
+        one.spec.accumulator = other;
+        add(fmt::format("{}accumulator={} of the LoRA products alone {}", before, name, declared),
+            one);
+      }
+    }
+  }
+
+  void add_adapters() {
+    auto& adapters = item_.spec.adapters;
+    const auto each = [&](const std::string& what, auto change) {
+      PreparedCase changed = item_;
+      bool possible = true;
+      for (AdapterSpec& adapter : changed.spec.adapters) {
+        possible = possible && change(adapter);
+      }
+      if (possible && changed.spec.adapters != adapters) {
+        add(what, std::move(changed));
+      }
+    };
+    each("the factor applied twice", [](AdapterSpec& adapter) {
+      const bool whole =
+          !adapter.rslora &&
+          adapter.lora_alpha * adapter.lora_alpha % (adapter.alpha_unit * adapter.lora_rank) == 0;
+      adapter.lora_alpha =
+          adapter.lora_alpha * adapter.lora_alpha / (adapter.alpha_unit * adapter.lora_rank);
+      return whole && adapter.part_alphas == std::array<std::int64_t, 3>{} &&
+             adapter.part_ranks == std::array<std::int64_t, 3>{};
+    });
+    each("a factor of 1 for every adapter", [](AdapterSpec& adapter) {
+      adapter.rslora = false;
+      for (const Part part : kParts) {
+        adapter.part_alphas[static_cast<std::size_t>(part)] =
+            adapter.rank_of(part) * adapter.alpha_unit;
+      }
+      return true;
+    });
+    each("use_rslora ignored", [](AdapterSpec& adapter) {
+      adapter.rslora = false;
+      return true;
+    });
+    each("use_rslora where the adapter does not say so", [](AdapterSpec& adapter) {
+      adapter.rslora = true;
+      return true;
+    });
+    each("alpha_pattern ignored", [](AdapterSpec& adapter) {
+      adapter.part_alphas = {};
+      return true;
+    });
+    for (std::size_t from = 0; from < adapters.size(); ++from) {
+      for (std::size_t to = 0; to < adapters.size(); ++to) {
+        PreparedCase changed = item_;
+        bool used = false;
+        for (int& adapter : changed.spec.tokens) {
+          used = used || adapter == static_cast<int>(from);
+          adapter = adapter == static_cast<int>(from) ? static_cast<int>(to) : adapter;
+        }
+        if (from != to && used) {
+          add(fmt::format("adapter {} in the place of {}", adapters[to].name, adapters[from].name),
+              std::move(changed));
+        }
+      }
+    }
+  }
+
+  void add_bias() {
+    if (item_.geometry->qkv_bias) {
+      PreparedCase changed = item_;
+      changed.geometry->qkv_bias = false;
+      add("no bias", std::move(changed));
+    }
+  }
+
+  const PreparedCase& item_;
+  std::vector<Variation> all_;
+};
+
+/// A value of one output tensor of the reference.
+float value_of(const Reference& reference, const std::string& tensor, Part part, std::size_t at) {
+  if (tensor == "delta") {
+    return reference.steps(part).delta[at];
+  }
+  return tensor == "y" ? reference.output(part)[at] : reference.base_output(part)[at];
+}
+
+/// Columns of a rank that are looked at.
+struct Window {
+  const WrongOutput* output = nullptr;
+  Part part = Part::q;
+  std::int64_t column = 0;  ///< first of the rank
+  std::int64_t row = 0;     ///< of the part, there
+  std::int64_t rows = 0;
+};
+
+bool agrees(const PreparedCase& item, const Reference& reference, const Window& window) {
+  const WrongOutput& output = *window.output;
+  const auto tokens = static_cast<std::int64_t>(item.spec.tokens.size());
+  for (std::int64_t token = 0; token < tokens; ++token) {
+    for (std::int64_t i = 0; i < window.rows; ++i) {
+      const float found =
+          output.found[static_cast<std::size_t>(token * output.own.width + window.column + i)];
+      const auto at =
+          static_cast<std::size_t>(token * item.geometry->rows(window.part) + window.row + i);
+      if (!same_bits(found, value_of(reference, output.tensor, window.part, at))) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+/// Whether the computation gives the candidate's bits in all windows.
+bool gives(const PreparedCase& item, const std::vector<Window>& windows) {
+  std::array<RowRange, 3> ranges;
+  for (const Window& window : windows) {
+    RowRange& range = ranges[static_cast<std::size_t>(window.part)];
+    const std::int64_t end = std::max(range.first + range.rows, window.row + window.rows);
+    range.first = range.rows == 0 ? window.row : std::min(range.first, window.row);
+    range.rows = end - range.first;
+  }
+  Unsharded unsharded(item, true);
+  unsharded.run_rows(ranges, 1);
+  return std::all_of(windows.begin(), windows.end(), [&](const Window& window) {
+    return agrees(item, unsharded.reference(), window);
+  });
+}
+
+/// A few rows of each part in which something is wrong, of the first output.
+std::vector<Window> sample(const std::vector<WrongOutput>& outputs, std::int64_t tokens) {
+  std::vector<Window> windows;
+  for (const WrongOutput& output : outputs) {
+    for (const ColumnsOfPart& part : output.own.columns) {
+      for (std::int64_t row = 0; row < part.rows; ++row) {
+        bool wrong = false;
+        for (std::int64_t token = 0; token < tokens && !wrong; ++token) {
+          const auto at = static_cast<std::size_t>(token * output.own.width + part.at + row);
+          wrong = !same_bits(output.found[at], output.expected[at]);
+        }
+        if (wrong) {
+          const std::int64_t first =
+              std::min(row, std::max<std::int64_t>(part.rows - kSampleRows, 0));
+          windows.push_back({&output, part.part, part.at + first, part.first_row + first,
+                             std::min(kSampleRows, part.rows)});
+          break;
+        }
+      }
+    }
+    if (!windows.empty()) {
+      break;
+    }
+  }
+  return windows;
+}
+
+std::vector<Window> everything(const std::vector<WrongOutput>& outputs) {
+  std::vector<Window> windows;
+  for (const WrongOutput& output : outputs) {
+    for (const ColumnsOfPart& part : output.own.columns) {
+      windows.push_back({&output, part.part, part.at, part.first_row, part.rows});
+    }
+  }
+  return windows;
+}
+
+}  // namespace
+
+std::vector<SameBits> find_computation(const PreparedCase& item,
+                                       const std::vector<WrongOutput>& outputs, int threads) {
+  std::vector<SameBits> found;
+  const auto windows = sample(outputs, static_cast<std::int64_t>(item.spec.tokens.size()));
+  if (windows.empty()) {
+    return found;
+  }
+  const Variations variations(item);
+  std::vector<char> agree(variations.all().size(), 0);
+  parallel_for(static_cast<std::int64_t>(agree.size()), threads, [&](std::int64_t i) {
+    const auto number = static_cast<std::size_t>(i);
+    agree[number] = gives(variations.all()[number].item, windows) ? 1 : 0;
+  });
+  const auto all = everything(outputs);
+  for (std::size_t i = 0; i < agree.size() && found.size() < 4; ++i) {
+    if (agree[i] != 0 && gives(variations.all()[i].item, all)) {
+      found.push_back({variations.all()[i].what, false});
+    }
+  }
+  return found;
+}
+
+namespace {
+
+/// Whether a bug's run gives the buffer: each resident's elements, row by row.
+bool same_buffer(const PreparedCase& item, const FlatPool<float>& pool, const WrongBuffer& buffer) {
+  if (item.contract->lora_b.buffers.size() != 1 || pool.b(0).rows != buffer.rows) {
+    return false;
+  }
+  for (const LiveAdapter& live : live_adapters(shapes_of(item.spec.adapters), item.spec.steps)) {
+    const std::int64_t cols = std::min(live.shape.largest_rank(), buffer.cols);
+    for (std::int64_t row = 0; row < buffer.rows; ++row) {
+      for (std::int64_t col = 0; col < cols; ++col) {
+        const float due = pool.b(0, live.slot, row, col);
+        const float found = buffer.found[static_cast<std::size_t>(
+            (live.slot * buffer.rows + row) * buffer.cols + col)];
+        if (due == due && !same_bits(due, found)) {  // NaN: never written, may be anything
+          return false;
+        }
+      }
+    }
+  }
+  return true;
+}
+
+bool bug_gives(const PreparedCase& item, const std::vector<WrongOutput>& outputs,
+               const std::vector<WrongBuffer>& buffers) {
+  const auto laws = check_laws(item);
+  if (!laws || !laws->analysis.failures.empty()) {
+    return false;
+  }
+  Unsharded unsharded(item);
+  TpGroup group(*item.contract, layout_case(item.spec, *item.geometry).deployment, laws->analysis,
+                unsharded.arithmetic(), unsharded.batch());
+  group.load_adapters(unsharded.adapters());
+  for (const WrongBuffer& buffer : buffers) {
+    if (!same_buffer(item, group.pool(buffer.tp_rank), buffer)) {
+      return false;
+    }
+  }
+  if (outputs.empty()) {
+    return true;
+  }
+  unsharded.run(
+      [&](Part part, std::int64_t first_row, const Panel& panel, std::span<const float> bias) {
+        group.accept_panel(part, first_row, panel, bias);
+      });
+  group.finish();
+  return std::all_of(outputs.begin(), outputs.end(), [&](const WrongOutput& output) {
+    const auto due = output.tensor == "y" ? group.output(output.own.tp_rank)
+                                          : group.base_output(output.own.tp_rank);
+    return output.tensor != "delta" && due.size() == output.found.size() &&
+           std::equal(due.begin(), due.end(), output.found.begin(), same_bits);
+  });
+}
+
+}  // namespace
+
+std::vector<SameBits> find_bug(const PreparedCase& item, const BugCatalogue& bugs,
+                               const std::vector<WrongOutput>& outputs,
+                               const std::vector<WrongBuffer>& buffers, int threads,
+                               bool& too_much) {
+  std::vector<SameBits> found;
+  if (outputs.empty() && buffers.empty()) {
+    return found;
+  }
+  std::vector<PreparedCase> tried = bugs.under_bugs(item);
+  const double work = reference_work(item).multiplications * 2;
+  too_much = !outputs.empty() && work * static_cast<double>(tried.size()) > kMostBugWork;
+  if (too_much) {
+    return found;
+  }
+  std::vector<char> agree(tried.size(), 0);
+  parallel_for(static_cast<std::int64_t>(tried.size()), threads, [&](std::int64_t i) {
+    PreparedCase& one = tried[static_cast<std::size_t>(i)];
+    const std::string name = one.contract->name;
+    one = with_program(std::move(one), item.contract->program);
+    agree[static_cast<std::size_t>(i)] = bug_gives(one, outputs, buffers) ? 1 : 0;
+  });
+  for (std::size_t i = 0; i < tried.size(); ++i) {
+    if (agree[i] != 0) {
+      found.push_back({tried[i].contract->name, true});
+    }
+  }
+  return found;
+}
+
+namespace {
+
+/// Of one output: for each wrong token, the token whose expected outputs stand there.
+std::vector<std::string> exchanged_tokens(const WrongOutput& output, std::int64_t tokens) {
+  const auto row = [&](const std::vector<float>& values, std::int64_t token) {
+    return std::span(values).subspan(static_cast<std::size_t>(token * output.own.width),
+                                     static_cast<std::size_t>(output.own.width));
+  };
+  const auto equal = [&](std::int64_t found, std::int64_t due) {
+    const auto a = row(output.found, found);
+    const auto b = row(output.expected, due);
+    return std::equal(a.begin(), a.end(), b.begin(), same_bits);
+  };
+  std::vector<std::string> sentences;
+  for (std::int64_t token = 0; token < tokens; ++token) {
+    for (std::int64_t other = 0; other < tokens && !equal(token, token); ++other) {
+      if (equal(token, other)) {
+        sentences.push_back(fmt::format("{} of tp_rank {}: token {} has the outputs of token {}",
+                                        output.tensor, output.own.tp_rank, token, other));
+        break;
+      }
+    }
+  }
+  return sentences;
+}
+
+}  // namespace
+
+std::vector<std::string> look_alike(const PreparedCase& item,
+                                    const std::vector<WrongOutput>& outputs) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> sentences;
+  for (const WrongOutput& output : outputs) {
+    for (std::string& sentence :
+         exchanged_tokens(output, static_cast<std::int64_t>(item.spec.tokens.size()))) {
+      if (sentences.size() < kMost) {
+        sentences.push_back(std::move(sentence));
+      }
+    }
+  }
+  return sentences;
+}
+
+}  // namespace tplora::core

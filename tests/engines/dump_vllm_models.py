@@ -33,18 +33,18 @@ STUBBED = [
     "the tensor-parallel group: rank and size are given",
     "weights: everything is built on the meta device; of the layers, the first of each kind where the class makes them by make_layers",
     "vision and audio towers and their projectors",
-    "the LoRA wrapper of experts, which wants a GPU's kernels: experts stay without one",
+    "the LoRA wrapper of experts, which wants a GPU's kernels: experts stay without one; and what says which kernel takes the experts, which no CPU's does for all",
     "sizes of the vocabulary, of MLPs and of experts: multiples of tp_size, so that only attention says which tp_size fits",
     "keys that the published config has and the copy in configs/models leaves out, none of them about heads: see FILL of meta_models.py",
     "configs of classes that are remote code: transformers' PretrainedConfig with the keys of the file",
     "the registry's subprocess, which looks at a class: it is imported here",
-    "the platform: vLLM's own for CPUs; of its compiled kernels nothing runs",
+    "the platform: vLLM's own for CPUs; of its compiled kernels nothing runs, and three of gelu are declared",
 ]
-APART = ("encoder", "vision", "visual", "audio")  # in names of modules: no part of the decoder
 # Where transformers' classes have their layers, and what in a layer holds q, k and v.
 LAYERS = ("model.layers", "model.language_model.layers", "language_model.model.layers", "model.decoder.layers", "model.text_model.layers",
-          "thinker.model.layers", "transformer.h", "transformer.blocks", "transformer.encoder.layers", "gpt_neox.layers", "backbone.layers")
-IN_LAYER = ("self_attn", "attn", "attention", "self_attention", "mixer")
+          "thinker.model.layers", "transformer.h", "transformer.blocks", "model.transformer.blocks", "transformer.encoder.layers",
+          "gpt_neox.layers", "backbone.layers")
+IN_LAYER = ("self_attn", "attn", "attention", "self_attention", "mixer", "")
 
 
 # ---- what is stubbed ----
@@ -64,24 +64,45 @@ class Few:
         return self.whole(num_hidden_layers, one, prefix)
 
 
-few = None
+few = LIBRARY = None
 
 
 def stub_around_models():
     """Before the models are imported."""
-    global few
+    global few, LIBRARY
+    import torch
+    LIBRARY = torch.library.Library("_C", "FRAGMENT")  # goes with the object
     import vllm.platforms
     from vllm.platforms.cpu import CpuPlatform
     vllm.platforms._current_platform = CpuPlatform()
     from vllm.lora import utils as lora_utils
     from vllm.lora.layers import FusedMoE3DWithLoRA, FusedMoEWithLoRA
+    from vllm.model_executor.layers.fused_moe import config
+    from vllm.model_executor.layers.fused_moe.modular_kernel import FusedMoEExperts
     from vllm.model_executor.models import registry, utils
     registry._LazyRegisteredModel.inspect_model_cls = lambda self: registry._ModelInfo.from_model_cls(self.load_model_cls())
     few = utils.make_layers = Few(utils.make_layers)
+    FusedMoEExperts.is_supported_config = staticmethod(lambda *args: (True, None))
+
+    class AsIfGpu:
+        def __getattr__(self, name):
+            return (lambda: True) if name == "is_xpu" else getattr(vllm.platforms.current_platform, name)
+    config.current_platform = AsIfGpu()
+    for name in ("gelu_new", "gelu_fast", "gelu_quick"):
+        LIBRARY.define(f"{name}(Tensor! out, Tensor input) -> ()")
     lora_utils._all_lora_classes = tuple(cls for cls in lora_utils._all_lora_classes if cls not in (FusedMoEWithLoRA, FusedMoE3DWithLoRA))
 
 
-def stub_towers(seen=set()):
+def on_cpu(function):
+    """Numbers that are looked at while a model is made."""
+    def there(*args):
+        import torch
+        with torch.device("cpu"):
+            return function(*args)
+    return there
+
+
+def stub_in_models(seen=set()):
     """In the modules that were imported since the last call."""
     for name, module in list(sys.modules.items()):
         if name in seen or not name.startswith(("vllm.model_executor.models.", "vllm.models.")):
@@ -89,7 +110,12 @@ def stub_towers(seen=set()):
         seen.add(name)
         for key, value in list(vars(module).items()):
             if is_tower(key, value):
-                setattr(module, key, tower_class(key))
+                tower = tower_class(key)
+                for said_of_class in ("packed_modules_mapping", "embedding_modules", "get_expert_mapping"):
+                    setattr(tower, said_of_class, getattr(value, said_of_class, None))
+                setattr(module, key, tower)
+            elif key == "_get_alibi_slopes":
+                setattr(module, key, on_cpu(value))
 
 
 class Group:
@@ -122,33 +148,43 @@ class Model:
         from vllm.transformers_utils.config import get_config
         self.folder = folder
         self.keys = written(keys, named)
-        self.read = lambda path: get_config(path, trust_remote_code=False)
+        self.read = lambda _: get_config(str(folder), trust_remote_code=False)  # which must stay: classes look for more files
         self.by_class = None
         (folder / "config.json").write_text(json.dumps(self.keys))
 
     def config(self, tp_size):
         """ModelConfig: of the file, without the checks that need another part of the engine."""
+        import transformers
         import vllm.config.model
         from vllm.config import ModelConfig
 
         def get_config(*args, **kwargs):
-            config, self.by_class = read_config(self.keys, self.read)
+            if self.by_class is False:  # known: the reader tries for seconds
+                config = transformers.PretrainedConfig.from_dict(self.keys)
+            else:
+                config, self.by_class = read_config(self.keys, self.read)
             complete(config, tp_size)
+            parts = getattr(config, "sub_configs", {})
+            if "vision_config" in parts and config.vision_config is None:  # asked before the tower is made
+                config.vision_config = parts["vision_config"]()
             return config
         vllm.config.model.get_config = get_config
         return ModelConfig(model=str(self.folder), skip_tokenizer_init=True, dtype="bfloat16", enforce_eager=True, max_model_len=64)
 
-    def engine_config(self, tp_size):
-        """VllmConfig; raises Refused where its own check of the heads says no."""
+    def engine_config(self, tp_size, lora):
+        """VllmConfig; raises Refused where its own checks, of the heads and of the class, say no."""
         from vllm.config import DeviceConfig, LoRAConfig, ParallelConfig, SchedulerConfig, VllmConfig
         model_config = self.config(tp_size)
         parallel = ParallelConfig(tensor_parallel_size=tp_size, distributed_executor_backend="mp")
-        try:
-            model_config.verify_with_parallel_config(parallel)  # VllmConfig does it too, and hides where it came from
+        lora_config = LoRAConfig(max_lora_rank=1, max_loras=2) if lora else None
+        try:  # VllmConfig does the same, and hides where it came from
+            model_config.verify_with_parallel_config(parallel)
+            if lora:
+                lora_config.verify_with_model_config(model_config)
         except ValueError as error:
-            raise Refused(said(error)) from error
+            raise Refused(said(error).replace(str(self.folder), "..")) from error
         return VllmConfig(
-            model_config=model_config, parallel_config=parallel, device_config=DeviceConfig("cpu"), lora_config=LoRAConfig(max_lora_rank=1, max_loras=2),
+            model_config=model_config, parallel_config=parallel, device_config=DeviceConfig("cpu"), lora_config=lora_config,
             scheduler_config=SchedulerConfig.default_factory(max_num_seqs=1, max_num_batched_tokens=64, max_model_len=64))
 
 
@@ -156,12 +192,22 @@ class Refused(Exception):
     """The engine says that it does not serve the model at this tp_size, or does not take the adapter."""
 
 
-def build(model, tp_size):
-    """The model on the meta device."""
+def build(model, tp_size, lora=True):
+    """The model on the meta device. Some classes look at layers that are not there: then all are."""
+    try:
+        return build_wanted(model, tp_size, lora)
+    except (AttributeError, AssertionError, RuntimeError) as error:
+        if few.wanted is None or in_attention(error):
+            raise
+    few.wanted = None
+    return build_wanted(model, tp_size, lora)
+
+
+def build_wanted(model, tp_size, lora):
     import torch
     from vllm.model_executor.model_loader.utils import initialize_model
-    config = model.engine_config(tp_size)
-    stub_towers()
+    config = model.engine_config(tp_size, lora)
+    stub_in_models()
     with torch.device("meta"), torch.no_grad():
         return initialize_model(config), config
 
@@ -175,7 +221,7 @@ def tensor_names(model, layer, index, modules):
     heads, in_layer = parent.split(f".{index}.", 1) if f".{index}." in parent else (parent, "")
     path, names = modules
     for head, inside in itertools.product((*LAYERS, heads), (path, *IN_LAYER, in_layer)):
-        prefix = f"base_model.model.{head}.{index}.{inside}"
+        prefix = f"base_model.model.{head}.{index}.{inside}".rstrip(".")
         try:
             found = [parse_fine_tuned_lora_name(f"{prefix}.{name}.lora_A.weight", mapper)[0] for name in names]
         except ValueError:
@@ -251,25 +297,23 @@ def one_rank(model, tp_size, rank, wanted, modules, reference):
     set_groups(rank, tp_size)
     few.wanted = set(wanted)
     try:
-        try:
+        built, config = build(model, tp_size, lora=reference is not None)
+        found = qkv_layers(built, wanted, QKVParallelLinear)
+        if reference is None:
+            reference = ({index: part_rows(layer) for index, (_, layer) in found.items()},
+                         {index: layer.input_size for index, (_, layer) in found.items()})
+            if not found:
+                return {}, reference
             built, config = build(model, tp_size)
-        except AttributeError:  # some classes look at layers that are not there
-            few.wanted = None
-            built, config = build(model, tp_size)
+            found = qkv_layers(built, wanted, QKVParallelLinear)
     except Refused as error:
-        return {index: ["refused", str(error)] for index in wanted}, None
+        return {index: ["refused", str(error)] for index in wanted}, reference
     except Unread:
         raise
     except Exception as error:
         if tp_size == 1 or not in_attention(error):
             raise NotBuilt(said(error)) from error
-        return {index: ["refused", said(error)] for index in wanted}, None
-    found = qkv_layers(built, wanted, QKVParallelLinear, APART)
-    if reference is None:
-        reference = ({index: part_rows(layer) for index, (_, layer) in found.items()},
-                     {index: layer.input_size for index, (_, layer) in found.items()})
-    if not found:
-        return {}, reference
+        return {index: ["refused", said(error)] for index in wanted}, reference
 
     def folder():
         """The adapter, on disk."""
@@ -320,15 +364,15 @@ def one_model(keys, entry, named):
             raise
         except Exception as error:
             raise Unread(f"not built: {said(error)}") from error
-        _, resolved = config.registry.resolve_model_cls(config.architectures, config)
-        if resolved.startswith("Transformers"):
+        cls, resolved = config.registry.resolve_model_cls(config.architectures, config)
+        if cls.__name__.startswith("Transformers"):
             raise Unread("no class of its own: the Transformers backend")
 
         def first_built():
             from vllm.model_executor.layers.linear import QKVParallelLinear
             few.wanted = None
             try:
-                found = qkv_layers(build(model, 1)[0], range(1000), QKVParallelLinear, APART)
+                found = qkv_layers(build(model, 1)[0], range(1000), QKVParallelLinear)
             except Exception as error:
                 raise Unread(f"not built: {said(error)}") from error
             if not found:

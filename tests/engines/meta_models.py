@@ -29,6 +29,10 @@ FILL = {
 }
 # FILL for some classes only.
 FILL_OF = {
+    "chatglm": {"original_rope": True},
+    "molmo": {"embedding_size": 256, "norm_after": False, "attention_layer_norm": False, "layer_norm_type": "rms", "weight_tying": False},
+    "phi3_v": {"img_processor": {"image_dim_out": 1024, "num_img_tokens": 144}, "embd_layer": {"use_hd_transform": True, "with_learnable_separator": True}},
+    "exaone": {"activation_function": "silu"},
     "nemotron_h": {"n_groups": 32, "mamba_num_heads": 128, "mamba_head_dim": 64, "ssm_state_size": 128, "conv_kernel": 4, "chunk_size": 128,
                    "mamba_hidden_act": "silu", "use_conv_bias": True, "use_mamba_bias": False, "mlp_hidden_act": "relu2",
                    "layer_norm_epsilon": 1e-5, "rms_norm": True, "n_routed_experts": 8, "moe_shared_expert_intermediate_size": 512},
@@ -37,13 +41,15 @@ FILL_OF = {
 }
 SCALED = ("vocab_size", "intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size", "ffn_hidden_size", "n_inner",
           "moe_shared_expert_intermediate_size", "intermediate_size_mlp", "ffn_dim", "dense_intermediate_size", "vocab_size_per_layer_input",
-          "shared_intermediate_size", "padded_vocab_size", "n_groups", "mamba_num_heads", "moe_ffn_hidden_size", "moe_latent_size")
+          "shared_intermediate_size", "padded_vocab_size", "n_groups", "mamba_num_heads", "moe_ffn_hidden_size", "moe_latent_size",
+          "embedding_size")
 # Configs of classes that configs/models has no model of: shapes of a published one.
 MORE = {"tests/engines/configs/dbrx.json": {"expect": [{"kind": "all", "layers": "0-39", "checkpoint": {"tensors": "attn.Wqkv"}}]}}
 # Classes that published configs name where transformers' maps have none.
 PUBLISHED = {"bailing_moe_v2": ["BailingMoeV2ForCausalLM"], "qwen3_omni_moe": ["Qwen3OmniMoeForConditionalGeneration"]}
 TOWERS = ("Vision", "Visual", "Audio", "Projector", "PatchMerger", "Siglip", "Clip", "CLIP", "Pixtral", "Whisper", "ConformerEncoder",
           "MoonViT", "Gemma3nMultimodalEmbedder", "Gemma4Multimodal")
+APART = ("vision", "visual", "audio")  # in names of modules that are no part of the decoder
 NOT_TOWERS = ("ForConditionalGeneration", "ForCausalLM", "Attention", "DecoderLayer")
 
 
@@ -99,8 +105,10 @@ def architectures():
 
 
 def written(keys, named):
-    """What config.json says: the keys of the file, with the class, below a wrapper's key where the copy is reduced to the decoder's keys."""
+    """What config.json says: the keys of the file, with the class; below a wrapper's key where the copy is reduced to the decoder's keys, or of
+    the decoder's own type where it names the decoder's class."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     model_type = keys.get("model_type")
     classes = keys.get("architectures") or named.get(model_type)
     if not classes:
@@ -109,6 +117,9 @@ def written(keys, named):
     wrapper = "text_config" in parts or "thinker_config" in parts
     if not wrapper or any(isinstance(keys.get(key), dict) for key in ("text_config", "llm_config")):
         return {**keys, "architectures": classes}
+    decoder = getattr(parts.get("text_config"), "model_type", None)
+    if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(decoder) == classes[0]:
+        return {**keys, "model_type": decoder, "architectures": classes}
     inner = {key: value for key, value in keys.items() if key not in ("model_type", "architectures")}
     inner = {"text_config": inner}
     if "thinker_config" in parts:
@@ -152,11 +163,13 @@ def of_class(config):
         config.moe_layer_freq = [0] + [1] * (config.num_hidden_layers - 1)
     if model_type == "deepseek":
         config.n_routed_experts = 64
+    if model_type == "bailing_moe_v2" and not has(config, "head_dim"):  # as its remote class does
+        config.head_dim = config.hidden_size // config.num_attention_heads
+    if model_type == "exaone" and not has(config, "num_hidden_layers"):  # its remote class has both names
+        config.num_hidden_layers = config.num_layers
     if model_type == "nemotron-nas":  # its remote class makes objects of the blocks
         config.block_configs = [SimpleNamespace(attention=SimpleNamespace(**block["attention"]),
                                                 ffn=SimpleNamespace(no_op=False, ffn_mult=1.0)) for block in config.block_configs]
-    if isinstance(getattr(config, "vision_config", None), dict):
-        config.vision_config = SimpleNamespace(**{"torch_dtype": None, "image_size": 224, "patch_size": 14} | config.vision_config)
 
 
 def has(config, key):
@@ -177,7 +190,7 @@ def complete(config, tp_size):
             old = getattr(one, key, None)
             if isinstance(old, list):
                 setattr(one, key, [256 * tp_size] * len(old))
-            elif old:
+            elif old and not isinstance(getattr(type(one), key, None), property):
                 setattr(one, key, 256 * tp_size)
 
 
@@ -203,12 +216,12 @@ def layer_index(name):
     return int(found[1]) if found else None
 
 
-def qkv_layers(model, wanted, of_type, apart=()):
-    """The layer for q, k and v of each wanted layer of the decoder, by index. `apart`: words of the names of what is no decoder."""
+def qkv_layers(model, wanted, of_type):
+    """The layer for q, k and v of each wanted layer of the decoder, by index."""
     found = {}
-    for name, module in model.named_modules():
+    for name, module in sorted(model.named_modules(), key=lambda item: (any(word in item[0] for word in APART), "decoder" not in item[0])):
         module = getattr(module, "base_layer", module)
-        if isinstance(module, of_type) and not any(word in name for word in apart):
+        if isinstance(module, of_type):
             index = layer_index(name)
             if index in wanted:
                 found.setdefault(index, (name.removesuffix(".base_layer"), module))

@@ -33,7 +33,8 @@ STUBBED = [
     "the tensor-parallel group: rank and size are given",
     "weights: everything is built on the meta device; of the layers, the first of each kind where the class makes them by make_layers",
     "vision and audio towers and their projectors",
-    "the LoRA wrapper of experts, which wants a GPU's kernels: experts stay without one; and what says which kernel takes the experts, which no CPU's does for all",
+    "the LoRA wrapper of experts, which wants a GPU's kernels: experts stay without one",
+    "what says which kernel computes experts: the first on the list does, none runs",
     "sizes of the vocabulary, of MLPs and of experts: multiples of tp_size, so that only attention says which tp_size fits",
     "keys that the published config has and the copy in configs/models leaves out, none of them about heads: see FILL of meta_models.py",
     "configs of classes that are remote code: transformers' PretrainedConfig with the keys of the file",
@@ -85,6 +86,7 @@ def stub_around_models():
     FusedMoEExperts.is_supported_config = staticmethod(lambda *args: (True, None))
 
     class AsIfGpu:
+        """The platform, for what says that experts without a gate want a GPU."""
         def __getattr__(self, name):
             return (lambda: True) if name == "is_xpu" else getattr(vllm.platforms.current_platform, name)
     config.current_platform = AsIfGpu()
@@ -111,8 +113,8 @@ def stub_in_models(seen=set()):
         for key, value in list(vars(module).items()):
             if is_tower(key, value):
                 tower = tower_class(key)
-                for said_of_class in ("packed_modules_mapping", "embedding_modules", "get_expert_mapping"):
-                    setattr(tower, said_of_class, getattr(value, said_of_class, None))
+                tower.packed_modules_mapping = getattr(value, "packed_modules_mapping", None)  # which its parent may take over
+                tower.embedding_modules = tower.get_expert_mapping = None
                 setattr(module, key, tower)
             elif key == "_get_alibi_slopes":
                 setattr(module, key, on_cpu(value))
@@ -153,7 +155,7 @@ class Model:
         (folder / "config.json").write_text(json.dumps(self.keys))
 
     def config(self, tp_size):
-        """ModelConfig: of the file, without the checks that need another part of the engine."""
+        """ModelConfig of the file, with what the copy leaves out."""
         import transformers
         import vllm.config.model
         from vllm.config import ModelConfig
@@ -282,12 +284,13 @@ def load(model, config, folder):
             if traceback.extract_tb(error.__traceback__)[-1].name == "load_lora_model":
                 raise Refused(said(error)) from error
             raise
-        names = folder()
+        request = LoRARequest(lora_name="a", lora_int_id=1, lora_path=str(folder()))
         try:
-            runner.lora_manager._load_adapter(LoRARequest(lora_name="a", lora_int_id=1, lora_path=str(names)))
+            runner.lora_manager.add_adapter(request)
         except ValueError as error:
-            raise Refused(said(error)) from error
-        runner.lora_manager.add_adapter(LoRARequest(lora_name="a", lora_int_id=1, lora_path=str(names)))
+            if any(frame.name == "_load_adapter" for frame in traceback.extract_tb(error.__traceback__)):
+                raise Refused(said(error)) from error
+            raise
     return runner.lora_manager._adapter_manager.modules, rows
 
 
@@ -363,7 +366,7 @@ def one_model(keys, entry, named):
         except Unread:
             raise
         except Exception as error:
-            raise Unread(f"not built: {said(error)}") from error
+            raise Unread(f"not built: {said(error)}".replace(folder, "..")) from error
         cls, resolved = config.registry.resolve_model_cls(config.architectures, config)
         if cls.__name__.startswith("Transformers"):
             raise Unread("no class of its own: the Transformers backend")

@@ -8,7 +8,7 @@ import time
 import traceback
 from types import SimpleNamespace
 
-from model_classes import AUTO, REMOTE, ROOT
+from model_classes import AUTO, PUBLISHED, ROOT
 
 TP_SIZES = range(1, 33)
 # Not about heads. A class that reads one of them, and a copy that leaves it out, get this.
@@ -45,8 +45,6 @@ SCALED = ("vocab_size", "intermediate_size", "moe_intermediate_size", "shared_ex
           "embedding_size")
 # Configs of classes that configs/models has no model of: shapes of a published one.
 MORE = {"tests/engines/configs/dbrx.json": {"expect": [{"kind": "all", "layers": "0-39", "checkpoint": {"tensors": "attn.Wqkv"}}]}}
-# Classes that published configs name where transformers' maps have none.
-PUBLISHED = {"bailing_moe_v2": ["BailingMoeV2ForCausalLM"], "qwen3_omni_moe": ["Qwen3OmniMoeForConditionalGeneration"]}
 TOWERS = ("Vision", "Visual", "Audio", "Projector", "PatchMerger", "Siglip", "Clip", "CLIP", "Pixtral", "Whisper", "ConformerEncoder",
           "MoonViT", "Gemma3nMultimodalEmbedder", "Gemma4Multimodal")
 APART = ("vision", "visual", "audio")  # in names of modules that are no part of the decoder
@@ -94,7 +92,7 @@ def is_tower(key, value):
 def architectures():
     """The class that transformers, or else another config of this repository, has for a model_type, for files that name none."""
     from transformers.models.auto import modeling_auto
-    named = {model_type: list(names) for model_type, names in REMOTE.items()} | PUBLISHED
+    named = {model_type: list(names) for model_type, names in PUBLISHED.items()}
     for path in sorted((ROOT / "configs/models").glob("*/*.json")):
         keys = json.loads(path.read_text())
         if keys.get("architectures"):

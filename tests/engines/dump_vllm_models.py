@@ -37,7 +37,8 @@ STUBBED = [
     "what says which kernel computes experts: the first on the list does, none runs",
     "sizes of the vocabulary, of MLPs and of experts: multiples of tp_size, so that only attention says which tp_size fits",
     "keys that the published config has and the copy in configs/models leaves out, none of them about heads: see FILL of meta_models.py",
-    "configs of classes that are remote code: transformers' PretrainedConfig with the keys of the file",
+    "configs of classes that are remote code: transformers' PretrainedConfig with the keys of the file, and what the class works out of them",
+    "numbers that a constructor looks at (alibi slopes): made on the CPU",
     "the registry's subprocess, which looks at a class: it is imported here",
     "the platform: vLLM's own for CPUs; of its compiled kernels nothing runs, and three of gelu are declared",
 ]

@@ -358,6 +358,7 @@ def one_rank(model, tp_size, rank, wanted, modules, reference):
 
 def one_model(keys, entry, named):
     """What the dump says of one config."""
+    from vllm.model_executor.models import ModelRegistry
     with tempfile.TemporaryDirectory() as folder:
         model = Model(keys, named, pathlib.Path(folder))
         model.prefix = model.wrapper = ""
@@ -367,6 +368,8 @@ def one_model(keys, entry, named):
         except Unread:
             raise
         except Exception as error:
+            if not set(model.keys["architectures"]) & set(ModelRegistry.get_supported_archs()):
+                raise Unread("the release has no class of that name") from error
             raise Unread(f"not built: {said(error)}".replace(folder, "..")) from error
         cls, resolved = config.registry.resolve_model_cls(config.architectures, config)
         if cls.__name__.startswith("Transformers"):

@@ -191,12 +191,12 @@ def releases():
 
 
 def classes():
-    """The measure over the models whose classes were run, counted by tests/engine_models_test.cpp."""
+    """The measures over the models whose classes were run, counted by tests/engine_models_test.cpp."""
     measures = json.loads((ROOT / "tests/engines/measure.json").read_text())
     lines = ["## Held against the engines' model classes", "",
              "For every model of `configs/models` and every tp_size from 1 to 32 the release's own class was built on the meta device, wrapped "
              "by its own LoRA code and given an adapter of the modules that the published checkpoint has: does it end as the contract says, "
-             "and are the buffer and the slice as long as it says? Counted are pairs of a layer kind with a qkv projection and a tp_size.", "",
+             "and are its buffers and their slices as long as it says? Counted are pairs of a layer kind with a qkv projection and a tp_size.", "",
              "| contract | release | models | classes | compared | different |", "|---|---|---|---|---|---|"]
     rest = []
     for path in sorted((ROOT / "tests/engines/models").glob("*.json")):

@@ -1,6 +1,7 @@
 // The contracts, with the variant of each model's class, against what the engines' own model
 // classes did with an adapter of qkv: tests/engines/README.md.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <map>
@@ -24,12 +25,16 @@ struct Measure {
   std::map<std::string, int> not_compared;  ///< by reason
 };
 
+/// Rows of each buffer, in the contract's order.
+using Rows = std::vector<std::int64_t>;
+
 /// One row of a layer: [tp_size, ends, error, buffer rows, slice rows ..].
 struct Outcome {
   std::int64_t tp_size;
   std::string ends;
   std::string error;
-  std::vector<std::int64_t> rows;  ///< of the buffer, then of the slices; empty unless loaded
+  std::vector<Rows> rows;  ///< of the buffers, then of the slices of the first rank, and of the
+                           ///< last where they are others; empty unless loaded
 };
 
 std::string error_text(const Json& dump, const Json& number) {
@@ -37,20 +42,26 @@ std::string error_text(const Json& dump, const Json& number) {
   return place < 0 ? "" : dump.at("errors").at(static_cast<std::size_t>(place)).get<std::string>();
 }
 
+/// A number stands for the one buffer that there is.
+Rows rows_of(const Json& value) {
+  return value.is_array() ? value.get<Rows>() : Rows{value.get<std::int64_t>()};
+}
+
 Outcome outcome(const Json& dump, const Json& row) {
   Outcome found{
       row.at(0).get<std::int64_t>(), row.at(1).get<std::string>(), error_text(dump, row.at(2)), {}};
   for (std::size_t i = 3; i < row.size(); ++i) {
-    found.rows.push_back(row.at(i).get<std::int64_t>());
+    found.rows.push_back(rows_of(row.at(i)));
   }
   return found;
 }
 
 /// The contract for adapters of the modules that a checkpoint has, and a case of it.
-std::string case_line(const std::string& model, const Json& item, const std::string& contract) {
+std::string case_line(const std::string& model, const Json& item, const Json& dump) {
   const bool one_module = item.at("modules").get<std::string>().find(',') == std::string::npos;
-  return fmt::format("model={} engine={}{} tp=1 R=1 slots=2 adapters=a:r1:alpha1:{} tokens=a,-",
-                     model, contract, one_module ? "_fused" : "", one_module ? "fused" : "qkv");
+  return fmt::format("model={} engine={} tp=1 R=1 slots=2 adapters=a:r1:alpha1:{} tokens=a,-",
+                     model, dump.at(one_module ? "fused" : "contract").get<std::string>(),
+                     one_module ? "fused" : "qkv");
 }
 
 /// Where the layer that the engine built and the one that the config reader finds part.
@@ -81,12 +92,15 @@ std::string difference(const Outcome& engine, const Analysis& ours) {
   if (!loaded) {
     return "";
   }
-  const RankState& last = ours.ranks.back();
-  const std::int64_t rows = last.build.b_rows.at(0);
-  const std::int64_t slice = last.loads.at(0).slice_rows.at(0);
-  if (engine.rows.at(0) != rows || engine.rows.back() != slice) {
-    return fmt::format("buffer of {} rows and slice of {}, the contract has {} and {}",
-                       engine.rows.at(0), engine.rows.back(), rows, slice);
+  for (const RankState* rank : {&ours.ranks.front(), &ours.ranks.back()}) {
+    const Rows& rows = rank->build.b_rows;
+    const Rows& slices = rank->loads.at(0).slice_rows;
+    const Rows& cut = rank == &ours.ranks.front() ? engine.rows.at(1) : engine.rows.back();
+    if (engine.rows.at(0) != rows || cut != slices) {
+      return fmt::format("buffers of {} rows and slices of {}, the contract has {} and {}",
+                         fmt::join(engine.rows.at(0), ","), fmt::join(cut, ","),
+                         fmt::join(rows, ","), fmt::join(slices, ","));
+    }
   }
   return "";
 }
@@ -133,7 +147,7 @@ void measure_model(const Json& dump, const std::string& name, const Json& item, 
                    Measure& measure) {
   const bool path = name.find(".json") != std::string::npos;
   const std::string model = path ? TPLORA_SOURCE_DIR "/" + name : name;
-  const auto one = parse_case(case_line(model, item, dump.at("contract").get<std::string>()));
+  const auto one = parse_case(case_line(model, item, dump));
   REQUIRE(one);
   const auto cases = library.prepare(*one);
   if (!cases) {

@@ -11,8 +11,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # which variants have a condition of their own.
 AUTO = ("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES",
         "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES")
-# Classes of remote code, as the published config.json names them.
-REMOTE = {"internlm3": {"InternLM3ForCausalLM"}}
+# Classes that published configs name where transformers' maps have none.
+PUBLISHED = {"bailing_moe_v2": {"BailingMoeV2ForCausalLM"}, "internlm3": {"InternLM3ForCausalLM"},
+             "qwen3_omni_moe": {"Qwen3OmniMoeForConditionalGeneration"}}
 
 
 class Sources:
@@ -88,6 +89,6 @@ def classes_of_types(transformers):
     for path in (ROOT / "configs/models").glob("*/*.json"):
         config = json.loads(path.read_text())
         types[config.get("model_type")] |= set(config.get("architectures") or [])
-    for model_type, names in REMOTE.items():
+    for model_type, names in PUBLISHED.items():
         types[model_type] |= names
     return {model_type: names for model_type, names in types.items() if model_type}

@@ -6,7 +6,8 @@
 
 Only reads the sources: no class is imported. A class supports LoRA where SupportsLoRA is among its bases; else the engine refuses adapters
 when it loads the model. packed_modules_mapping says of which modules qkv_proj is made: of three, adapters are separate; of one, fused. A
-mapping made out of other classes' is followed where it names one; what a wrapper takes from its children is not known."""
+mapping made out of other classes' is followed where it names one; what a wrapper takes from its children, or a class sets when it is made, is
+known where dump_vllm_models.py ran the class."""
 
 import argparse
 import ast
@@ -62,13 +63,20 @@ def supports_lora(sources, one):
     return sources.nearest(one, lambda base: base == (MODELS + "interfaces", "SupportsLoRA")) is not None
 
 
-def kind(sources, one):
+def wrapped():
+    """What the LoRA layer around qkv is for, of every class that was run."""
+    kinds = {"MergedQKVParallelLinearWithLoRA": "three", "QKVParallelLinearWithLoRA": "one"}
+    models = [model for path in (ROOT / "tests/engines/models").glob("vllm-*.json") for model in json.loads(path.read_text())["models"].values()]
+    return {model["architecture"]: kinds[model["wrapper"]] for model in models if model["wrapper"] in kinds}
+
+
+def kind(sources, one, ran):
     """refused, three, one or unknown."""
     if not supports_lora(sources, one):
         return "refused"
     parts = packed(sources, one)
     qkv = [parts[name] for name in ONE if name in parts]
-    return "three" if THREE in qkv else "one" if any(len(names) == 1 for names in qkv) else "unknown"
+    return "three" if THREE in qkv else "one" if any(len(names) == 1 for names in qkv) else ran.get(one[1], "unknown")
 
 
 def listed(variants):
@@ -77,7 +85,8 @@ def listed(variants):
     for variant in variants:
         if set(variant) & {"modules", "architectures"} == set():
             changes = variant.get("add", {})
-            told = "refused" if "/checks/-" in changes else "three" if not changes else "one"
+            never = changes.get("/checks/-", {}).get("that") == "0 == 1"
+            told = "refused" if never else "one" if "/claims/-" in changes else "three"
             for model_type in variant["model_types"]:
                 kinds.setdefault(model_type, told)
     return kinds
@@ -89,9 +98,9 @@ def main():
     arguments.add_argument("--transformers", type=pathlib.Path, required=True)
     options = arguments.parse_args()
     sources = Sources(options.vllm, [MODELS.rstrip("."), "vllm.models"])
-    served = registry(sources)
+    served, ran = registry(sources), wrapped()
     said = listed(json.loads((ROOT / "configs/engines/vllm.json").read_text())["variants"])
-    differ = compare(classes_of_types(options.transformers), served, lambda one: kind(sources, one), said)
+    differ = compare(classes_of_types(options.transformers), served, lambda one: kind(sources, one, ran), said)
     classes = set(served.values()) - {None}
     lora = sum(supports_lora(sources, one) for one in classes)
     print(f"{len(classes)} classes, {lora} support LoRA; {differ} model types differ")

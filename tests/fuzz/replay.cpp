@@ -21,11 +21,10 @@ struct Named {
   void (*run)(std::string_view bytes);
 };
 
-constexpr Named kTargets[] = {{"config", tplora::fuzz::config},
-                              {"contract", tplora::fuzz::contract},
-                              {"formula", tplora::fuzz::formula},
-                              {"case", tplora::fuzz::case_line},
-                              {"suite", tplora::fuzz::suite}};
+constexpr Named kTargets[] = {
+    {"config", tplora::fuzz::config},   {"contract", tplora::fuzz::contract},
+    {"formula", tplora::fuzz::formula}, {"case", tplora::fuzz::case_line},
+    {"suite", tplora::fuzz::suite},     {"safetensors", tplora::fuzz::safetensors}};
 
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> files;

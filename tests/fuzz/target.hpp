@@ -27,6 +27,9 @@ void case_line(std::string_view bytes);
 /// A suite: every case of one that reads is resolved and has a line.
 void suite(std::string_view bytes);
 
+/// A safetensors or .npy file: tensors of one that reads lie in it and do not overlap.
+void safetensors(std::string_view bytes);
+
 /// Stops the program, as a sanitizer does, unless `holds`.
 void check(bool holds, const char* what_must_hold);
 

@@ -222,6 +222,11 @@ class Checker {
     const auto alike = look_alike(report_.item, outputs_);
     report_.resemblance.insert(report_.resemblance.end(), alike.begin(), alike.end());
     report_.same = find_computation(report_.item, outputs_, options_.threads);
+    if (!report_.same.empty()) {  // says more of them
+      std::erase_if(report_.places, [](const PlaceFinding& one) {
+        return std::holds_alternative<FoundUnknown>(one.found);
+      });
+    }
     const auto catalogue = BugCatalogue::read(configs);
     if (!catalogue) {
       report_.notes.push_back("published bugs were not tried: " + catalogue.error().text());

@@ -78,6 +78,9 @@ struct PlaceFinding {
   std::optional<int> adapter = {};                 ///< number; nothing: the base layer
   std::optional<std::int64_t> slot = {};           ///< where a slot was looked at
   Holder found = FoundZero{};
+  std::optional<int> tokens_of =
+      {};                    ///< of the base layer: tokens of this adapter (-1: of none) only
+  bool nothing_due = false;  ///< the adapter does not target the part
 };
 
 /// A buffer of another height than the columns that it is for.

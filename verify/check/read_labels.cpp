@@ -40,7 +40,7 @@ class Runs {
         slot_(slot),
         first_column_(first_column) {}
 
-  void add(std::int64_t column, const Holder& found) {
+  void add(std::int64_t column, const Holder& found, bool nothing_due = false) {
     const LabelledRow due = context_.due(column);
     if (!runs_.empty()) {
       PlaceFinding& last = runs_.back();
@@ -66,7 +66,8 @@ class Runs {
                      .last_column = column - first_column_,
                      .adapter = adapter_,
                      .slot = slot_,
-                     .found = found});
+                     .found = found,
+                     .nothing_due = nothing_due});
   }
   [[nodiscard]] std::vector<PlaceFinding> take() { return std::move(runs_); }
 
@@ -128,8 +129,9 @@ class Reading {
     ++seen_;
     zeros_ += value == 0 ? 1 : 0;
     not_finite_ += std::isfinite(value) ? 0 : 1;
-    unknown_ = unknown_ || !digit;
-    digits_[static_cast<std::size_t>(place)] = digit;
+    auto& seen = digits_[static_cast<std::size_t>(place)];
+    unknown_ = unknown_ || !digit || (seen && *seen != *digit);
+    seen = digit;
   }
   [[nodiscard]] bool anything() const { return seen_ > 0; }
   [[nodiscard]] Holder holder(const QkvGeometry& g, const LabelledRow& due, int adapters,
@@ -159,15 +161,16 @@ void append(std::vector<PlaceFinding>& all, std::vector<PlaceFinding> more) {
   all.insert(all.end(), more.begin(), more.end());
 }
 
-/// The base rows behind each column, off the tokens that show them.
+/// The base rows behind each column, off the tokens of one adapter (-1: of none).
 std::vector<PlaceFinding> base_places(const LabelContext& context, const std::string& tensor,
-                                      std::span<const float> values) {
+                                      std::span<const float> values, int adapter) {
   Runs runs(context, tensor, std::nullopt, std::nullopt, 0);
   const auto tokens = static_cast<std::int64_t>(context.item.spec.tokens.size());
   for (std::int64_t column = 0; column < context.own.width; ++column) {
     Reading reading;
     for (std::int64_t token = 0; token < tokens; ++token) {
-      if (!shows_delta(token)) {
+      const bool here = context.item.spec.tokens[static_cast<std::size_t>(token)] == adapter;
+      if (here && !shows_delta(token)) {
         const float value = values[static_cast<std::size_t>(token * context.own.width + column)];
         reading.see(digit_of_token(token), value, digit_of(value));
       }
@@ -179,6 +182,40 @@ std::vector<PlaceFinding> base_places(const LabelContext& context, const std::st
     }
   }
   return runs.take();
+}
+
+bool same_places(const std::vector<PlaceFinding>& a, const std::vector<PlaceFinding>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const PlaceFinding& one, const PlaceFinding& other) {
+                      return one.first_column == other.first_column &&
+                             one.last_column == other.last_column && one.found == other.found;
+                    });
+}
+
+/// The same of all tokens: once where it does not depend on the adapter.
+std::vector<PlaceFinding> base_places(const LabelContext& context, const std::string& tensor,
+                                      std::span<const float> values) {
+  const auto& tokens = context.item.spec.tokens;
+  std::vector<std::pair<int, std::vector<PlaceFinding>>> groups;
+  for (int adapter = -1; adapter < static_cast<int>(context.item.spec.adapters.size()); ++adapter) {
+    if (std::find(tokens.begin(), tokens.end(), adapter) != tokens.end()) {
+      groups.emplace_back(adapter, base_places(context, tensor, values, adapter));
+    }
+  }
+  const bool alike = std::all_of(groups.begin(), groups.end(), [&](const auto& group) {
+    return same_places(group.second, groups.front().second);
+  });
+  std::vector<PlaceFinding> all;
+  for (auto& [adapter, places] : groups) {
+    for (PlaceFinding& place : places) {
+      place.tokens_of = alike ? std::nullopt : std::optional(adapter);
+      all.push_back(std::move(place));
+    }
+    if (alike) {
+      break;
+    }
+  }
+  return all;
 }
 
 /// The rows of B behind each column, of one adapter's tokens.
@@ -215,7 +252,7 @@ std::vector<PlaceFinding> delta_places(const LabelContext& context, const std::s
     const Holder found =
         reading.holder(*context.item.geometry, due, static_cast<int>(adapters.size()), false);
     if (spec.has(due.part) ? !is(found, {false, due}) : !all_zero) {
-      runs.add(column, found);
+      runs.add(column, found, !spec.has(due.part));
     }
   }
   return runs.take();
@@ -313,7 +350,7 @@ std::vector<PlaceFinding> places_of_b(const LabelContext& context, const SlotBuf
       const bool spare = std::find(residue.begin(), residue.end(),
                                    static_cast<std::int64_t>(slot)) == residue.end();
       if (spec.has(due.part) ? !is(found, {false, due}) : !all_zero && !spare) {
-        runs.add(column, found);
+        runs.add(column, found, !spec.has(due.part));
       }
     }
     append(all, runs.take());

@@ -21,8 +21,8 @@
 namespace tplora::core {
 namespace {
 
-/// Rows of a part on which a computation is tried first.
-constexpr std::int64_t kSampleRows = 8;
+/// Rows of a part on which a computation is tried, and then one that agrees there.
+constexpr std::array<std::int64_t, 2> kSampleRows = {2, 16};
 /// Multiplications that a search through published bugs may take: some seconds.
 constexpr double kMostBugWork = 3e10;
 
@@ -232,7 +232,8 @@ bool gives(const PreparedCase& item, const std::vector<Window>& windows) {
 }
 
 /// A few rows of each part in which something is wrong, of the first output.
-std::vector<Window> sample(const std::vector<WrongOutput>& outputs, std::int64_t tokens) {
+std::vector<Window> sample(const std::vector<WrongOutput>& outputs, std::int64_t tokens,
+                           std::int64_t rows) {
   std::vector<Window> windows;
   for (const WrongOutput& output : outputs) {
     for (const ColumnsOfPart& part : output.own.columns) {
@@ -243,10 +244,9 @@ std::vector<Window> sample(const std::vector<WrongOutput>& outputs, std::int64_t
           wrong = !same_bits(output.found[at], output.expected[at]);
         }
         if (wrong) {
-          const std::int64_t first =
-              std::min(row, std::max<std::int64_t>(part.rows - kSampleRows, 0));
-          windows.push_back({&output, part.part, part.at + first, part.first_row + first,
-                             std::min(kSampleRows, part.rows)});
+          const std::int64_t some = std::min(rows, part.rows);
+          const std::int64_t first = std::min(row, part.rows - some);
+          windows.push_back({&output, part.part, part.at + first, part.first_row + first, some});
           break;
         }
       }
@@ -273,18 +273,17 @@ std::vector<Window> everything(const std::vector<WrongOutput>& outputs) {
 std::vector<SameBits> find_computation(const PreparedCase& item,
                                        const std::vector<WrongOutput>& outputs, int threads) {
   std::vector<SameBits> found;
-  const auto windows = sample(outputs, static_cast<std::int64_t>(item.spec.tokens.size()));
-  if (windows.empty()) {
-    return found;
-  }
   const Variations variations(item);
-  std::vector<char> agree(variations.all().size(), 0);
-  parallel_for(static_cast<std::int64_t>(agree.size()), threads, [&](std::int64_t i) {
-    const auto number = static_cast<std::size_t>(i);
-    agree[number] = gives(variations.all()[number].item, windows) ? 1 : 0;
-  });
+  std::vector<char> agree(variations.all().size(), outputs.empty() ? 0 : 1);
+  for (const std::int64_t rows : kSampleRows) {
+    const auto windows = sample(outputs, static_cast<std::int64_t>(item.spec.tokens.size()), rows);
+    parallel_for(static_cast<std::int64_t>(agree.size()), threads, [&](std::int64_t i) {
+      char& one = agree[static_cast<std::size_t>(i)];
+      one = one != 0 && gives(variations.all()[static_cast<std::size_t>(i)].item, windows) ? 1 : 0;
+    });
+  }
   const auto all = everything(outputs);
-  for (std::size_t i = 0; i < agree.size() && found.size() < 4; ++i) {
+  for (std::size_t i = 0; i < agree.size(); ++i) {
     if (agree[i] != 0 && gives(variations.all()[i].item, all)) {
       found.push_back({variations.all()[i].what, false});
     }
@@ -338,12 +337,23 @@ bool bug_gives(const PreparedCase& item, const std::vector<WrongOutput>& outputs
         group.accept_panel(part, first_row, panel, bias);
       });
   group.finish();
-  return std::all_of(outputs.begin(), outputs.end(), [&](const WrongOutput& output) {
+  std::int64_t shown = 0;  // wrong elements that the bug gives too
+  const bool agree = std::all_of(outputs.begin(), outputs.end(), [&](const WrongOutput& output) {
     const auto due = output.tensor == "y" ? group.output(output.own.tp_rank)
                                           : group.base_output(output.own.tp_rank);
-    return output.tensor != "delta" && due.size() == output.found.size() &&
-           std::equal(due.begin(), due.end(), output.found.begin(), same_bits);
+    if (output.tensor == "delta" || due.size() != output.found.size()) {
+      return false;
+    }
+    for (std::size_t i = 0; i < due.size(); ++i) {
+      // NaN: read where nothing was written or outside the pool, which may be anything.
+      if (due[i] == due[i] && !same_bits(due[i], output.found[i])) {
+        return false;
+      }
+      shown += due[i] == due[i] && !same_bits(due[i], output.expected[i]) ? 1 : 0;
+    }
+    return true;
   });
+  return agree && shown > 0;
 }
 
 }  // namespace
@@ -409,6 +419,9 @@ std::vector<std::string> look_alike(const PreparedCase& item,
                                     const std::vector<WrongOutput>& outputs) {
   constexpr std::size_t kMost = 8;
   std::vector<std::string> sentences;
+  if (item.spec.data == DataKind::labels) {
+    return sentences;  // tokens look alike there
+  }
   for (const WrongOutput& output : outputs) {
     for (std::string& sentence :
          exchanged_tokens(output, static_cast<std::int64_t>(item.spec.tokens.size()))) {

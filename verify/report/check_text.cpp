@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "sim/base/json.hpp"
 #include "sim/base/printable.hpp"
@@ -14,6 +15,8 @@ namespace tplora::core {
 namespace {
 
 constexpr std::size_t kMostPlaces = 40;
+constexpr std::size_t kMostTensors = 8;
+constexpr std::size_t kMostSame = 4;
 
 std::string range(const char* one, std::int64_t first, std::int64_t last) {
   return first == last ? fmt::format("{} {}", one, first)
@@ -93,15 +96,48 @@ std::string comparison_text(const TensorComparison& one) {
   return text;
 }
 
+/// Whether two findings are the same but for the rank and its rows.
+bool alike(const PlaceFinding& a, const PlaceFinding& b) {
+  const auto key = [](const PlaceFinding& one) {
+    const auto* row = std::get_if<FoundRow>(&one.found);
+    const auto* a_row = std::get_if<FoundARow>(&one.found);
+    return std::tuple(
+        one.tensor, one.law, one.part, one.adapter, one.slot, one.tokens_of, one.found.index(),
+        row != nullptr && row->of_base, row != nullptr ? row->row.part : Part::q,
+        row != nullptr ? row->row.adapter : -1, a_row != nullptr ? a_row->row.part : Part::q,
+        a_row != nullptr ? a_row->row.adapter : -1);
+  };
+  return key(a) == key(b);
+}
+
+/// One line for findings that are alike, with the ranks on which they are.
 std::string place_lines(const CheckReport& report) {
-  std::string text;
-  std::size_t count = 0;
+  struct Group {
+    const PlaceFinding* first;
+    std::vector<std::int64_t> ranks;
+  };
+  std::vector<Group> groups;
   for (const PlaceFinding& finding : report.places) {
-    if (++count > kMostPlaces) {
-      text += fmt::format("    ... and {} more\n", report.places.size() - kMostPlaces);
-      break;
+    const auto group = std::find_if(groups.begin(), groups.end(),
+                                    [&](const Group& one) { return alike(*one.first, finding); });
+    if (group == groups.end()) {
+      groups.push_back({&finding, {finding.tp_rank}});
+    } else if (group->ranks.back() != finding.tp_rank) {
+      group->ranks.push_back(finding.tp_rank);
     }
-    text += fmt::format("    tp_rank {}: {}\n", finding.tp_rank, place_text(finding, report.names));
+  }
+  std::string text;
+  for (std::size_t i = 0; i < std::min(groups.size(), kMostPlaces); ++i) {
+    const std::vector<std::int64_t> others(groups[i].ranks.begin() + 1, groups[i].ranks.end());
+    text += fmt::format("    tp_rank {}: {}{}\n", groups[i].first->tp_rank,
+                        place_text(*groups[i].first, report.names),
+                        others.empty()
+                            ? ""
+                            : fmt::format("; likewise on tp_rank{} {}",
+                                          others.size() == 1 ? "" : "s", fmt::join(others, ", ")));
+  }
+  if (groups.size() > kMostPlaces) {
+    text += fmt::format("    ... and {} more (--json has all)\n", groups.size() - kMostPlaces);
   }
   return text;
 }
@@ -163,28 +199,42 @@ std::string place_text(const PlaceFinding& finding, const std::vector<std::strin
                                         range("row", finding.first_row, finding.last_row),
                                         finding.first_column, finding.last_column);
   const std::string whose =
-      finding.adapter ? adapter_name(adapters, *finding.adapter) + "'s delta" : "the base weight";
-  return fmt::format("{}: {} comes from {}, expected its own {} (law {})", where, whose, found,
-                     range("row", finding.first_row, finding.last_row), law_name(finding.law));
+      finding.adapter      ? adapter_name(adapters, *finding.adapter) + "'s delta"
+      : !finding.tokens_of ? std::string("the base weight")
+      : *finding.tokens_of < 0
+          ? std::string("the base weight (tokens without adapter)")
+          : "the base weight (tokens of " + adapter_name(adapters, *finding.tokens_of) + ")";
+  return fmt::format("{}: {} comes from {}, expected {} (law {})", where, whose, found,
+                     finding.nothing_due
+                         ? "none, the adapter does not target it"
+                         : "its own " + range("row", finding.first_row, finding.last_row),
+                     law_name(finding.law));
 }
 
 std::string check_text(const CheckReport& report) {
   std::int64_t elements = 0;
-  std::string tensors;
-  for (const TensorComparison& one : report.tensors) {
-    elements += one.elements;
-    tensors += comparison_text(one);
-  }
   std::set<std::string> given;
   for (const TensorComparison& one : report.tensors) {
+    elements += one.elements;
     given.insert(one.tensor);
   }
+  const char* verdict = !report.right() ? "wrong" : report.vacuous.empty() ? "right" : "vacuous";
   std::string text =
-      fmt::format("{}\n  {} elements of {} compared\n",
-                  report.right() ? (report.vacuous.empty() ? "right" : "vacuous") : "wrong",
-                  elements, fmt::join(given, ", "));
+      fmt::format("{}\n  {} elements of {} compared\n", verdict, elements, fmt::join(given, ", "));
   if (!report.not_given.empty()) {
     text += fmt::format("  not given: {}\n", fmt::join(report.not_given, ", "));
+  }
+  std::size_t told = 0;
+  for (const SameBits& one : report.same) {
+    if (++told > kMostSame && !one.is_bug) {
+      continue;
+    }
+    text += one.is_bug ? fmt::format("  bit-equal to what published bug {} gives here\n", one.what)
+                       : fmt::format("  bit-equal under {}\n", one.what);
+  }
+  if (told > kMostSame) {
+    text += fmt::format(
+        "  {} computations in all give these bits: more tokens would tell them apart\n", told);
   }
   for (const MissingRanks& one : report.missing) {
     text += fmt::format("  {} is missing of tp_ranks {} (--partial allows that)\n", one.tensor,
@@ -195,16 +245,20 @@ std::string check_text(const CheckReport& report) {
         fmt::format("  {} of tp_rank {} has {} rows, and the rank {} columns for it (law fit)\n",
                     one.tensor, one.tp_rank, one.rows, one.due);
   }
-  text += tensors;
   if (!report.places.empty()) {
     text += "  what stands there instead:\n" + place_lines(report);
   }
   for (const std::string& one : report.resemblance) {
     text += "  " + one + "\n";
   }
-  for (const SameBits& one : report.same) {
-    text += one.is_bug ? fmt::format("  bit-equal to what published bug {} gives here\n", one.what)
-                       : fmt::format("  bit-equal under {}\n", one.what);
+  std::size_t wrong = 0;
+  for (const TensorComparison& one : report.tensors) {
+    wrong += one.mismatched > 0 ? 1U : 0U;
+    text += wrong <= kMostTensors ? comparison_text(one) : "";
+  }
+  if (wrong > kMostTensors) {
+    text += fmt::format("  ... and {} more tensors that differ (--json has all)\n",
+                        wrong - kMostTensors);
   }
   for (const std::string& one : report.notes) {
     text += "  note: " + one + "\n";

@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+"""`golden` and `check` as a kernel author and an engine's CI use them: files in, files out, a verdict that explains. With NumPy alone."""
+
+import hashlib
+import json
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else str(ROOT / "build" / "tplora")
+sys.path.insert(0, str(ROOT / "examples" / "engine_ci"))
+import tensors  # noqa: E402
+
+MODEL = "model=H=8,KV=2,D=16,hidden=64 engine=sglang tp=4"
+EIGHT = "tokens=a,a,a,a,a,a,a,a,b,b,b,b,b,b,b,b"
+PAIR = f"R=8 slots=2 adapters=a:r4:alpha8:qkv,b:r8:alpha8:qkv {EIGHT}"
+WIDE = "R=8 slots=3 adapters=a:r4:alpha8:qkv,b:r8:alpha16:qv tokens=a,a,b,-,b"
+
+
+class Case(unittest.TestCase):
+    """A folder for goldens and candidates."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def run_program(self, *arguments, **options):
+        return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, **options)
+
+    def golden(self, line, name="golden", *more):
+        made = self.run_program("golden", line, "--out", self.folder / name, *more)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        return self.folder / name
+
+    def check(self, golden, candidate, *more):
+        return self.run_program("check", golden, candidate, *more)
+
+    def candidate(self, golden, names, edit=None, ranks=None):
+        """The golden's own tensors, edited."""
+        manifest = json.loads((golden / "manifest.json").read_text())
+        out = self.folder / "candidate"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        for rank in manifest["ranks"]:
+            number = rank["tp_rank"]
+            if ranks is None or number in ranks:
+                have = tensors.load(golden / rank["file"])
+                chosen = {name: np.array(have[name]) for name in names}
+                chosen = (edit(number, chosen, have) if edit else None) or chosen
+                tensors.save(out / rank["file"], chosen)
+        return out
+
+    def wrong(self, golden, candidate, *words):
+        """Exit code 1, and each of the words in what is said."""
+        told = self.check(golden, candidate)
+        self.assertEqual(told.returncode, 1, told.stdout + told.stderr)
+        for word in words:
+            self.assertIn(word, told.stdout)
+        return told.stdout
+
+
+class Golden(Case):
+    def test_files_are_what_the_manifest_says(self):
+        golden = self.golden(f"{MODEL} {WIDE}")
+        manifest = json.loads((golden / "manifest.json").read_text())
+        on_disk = {str(path.relative_to(golden)) for path in golden.rglob("*") if path.is_file()}
+        self.assertEqual(on_disk, set(manifest["files"]) | {"manifest.json"})
+        for name, about in manifest["files"].items():
+            data = (golden / name).read_bytes()
+            self.assertEqual(hashlib.sha256(data).hexdigest(), about["sha256"])
+            self.assertEqual(len(data), about["bytes"])
+
+    def test_expected_values_are_numpys_from_the_checkpoint(self):
+        """By another program: x and the checkpoint's and adapters' tensors, cut by heads."""
+        golden = self.golden(f"{MODEL} {WIDE}", "golden", "--data", "integers")
+        weights = tensors.load(golden / "checkpoint/model.safetensors")
+        x = tensors.load(golden / "inputs.safetensors")["x"]
+        users = tensors.load(golden / "inputs.safetensors")["adapter_of_token"]
+        part_y = {}
+        for part in "qkv":
+            y = tensors.rounded(x @ weights[f"model.layers.0.self_attn.{part}_proj.weight"].T)
+            for number, name in enumerate("ab"):
+                stored = tensors.load(golden / f"adapters/{name}/adapter_model.safetensors")
+                key = f"base_model.model.model.layers.0.self_attn.{part}_proj.lora_"
+                if key + "A.weight" in stored:
+                    u = tensors.rounded(x @ stored[key + "A.weight"].T)
+                    delta = tensors.rounded(np.float32(2) * (u @ stored[key + "B.weight"].T))
+                    y[users == number] = tensors.rounded(y + delta)[users == number]
+            part_y[part] = y
+        for rank in range(4):
+            kv = rank // 2 * 16
+            expected = np.hstack([part_y["q"][:, rank * 32:rank * 32 + 32], part_y["k"][:, kv:kv + 16], part_y["v"][:, kv:kv + 16]])
+            self.assertTrue(np.array_equal(tensors.load(golden / f"rank{rank}.safetensors")["y"], expected))
+
+    def test_expected_values_never_come_from_the_contract(self):
+        healthy = self.golden(f"{MODEL} {WIDE}")
+        made = self.run_program("golden", f"{MODEL} {WIDE}".replace("engine=sglang", "engine=sglang-24420"), "--out",
+                                self.folder / "bug", "--as-engine")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertIn("does not keep the laws here (silent)", made.stdout)
+        for rank in range(4):
+            right = tensors.load(healthy / f"rank{rank}.safetensors")
+            same = tensors.load(self.folder / f"bug/rank{rank}.safetensors")
+            self.assertEqual({name for name in right if name.startswith("pool")}, {"pool.a.A", "pool.b.B"})
+            self.assertEqual(set(same), {name for name in right if not name.startswith("pool")})
+            for name, values in same.items():
+                self.assertTrue(np.array_equal(values, right[name]), name)
+            engine = tensors.load(self.folder / f"bug/as_engine/rank{rank}.safetensors")
+            self.assertFalse(np.array_equal(engine["y"], right["y"]))
+
+    def test_a_fused_checkpoint_is_in_its_own_order(self):
+        golden = self.golden("model=bigcode/gpt_bigcode-santacoder engine=uneven_ranks tp=1 tokens=- data=labels")
+        (name, weight), = [(name, w) for name, w in tensors.load(golden / "checkpoint/model.safetensors").items() if "weight" in name]
+        self.assertTrue(name.startswith("transformer.h.0.attn.c_attn"), name)
+        config = json.loads((golden / "checkpoint/config.json").read_text())
+        self.assertEqual(config["model_type"], "gpt_bigcode")
+        self.assertIn(2304, weight.shape)
+
+    def test_same_bytes_for_any_number_of_threads(self):
+        one = self.golden(f"{MODEL} {WIDE}", "one", "--jobs", "1")
+        four = self.golden(f"{MODEL} {WIDE}", "four", "--jobs", "4")
+        for path in one.rglob("*"):
+            if path.is_file():
+                self.assertEqual(path.read_bytes(), (four / path.relative_to(one)).read_bytes())
+
+    def test_pieces_and_ranks(self):
+        golden = self.golden(f"{MODEL} {WIDE}", "golden", "--ranks", "1,3", "--only", "ranks")
+        self.assertEqual({path.name for path in golden.iterdir()}, {"manifest.json", "rank1.safetensors", "rank3.safetensors"})
+        whole = self.golden(f"{MODEL} {WIDE}", "whole")
+        self.assertEqual((golden / "rank3.safetensors").read_bytes(), (whole / "rank3.safetensors").read_bytes())
+
+    def test_refused(self):
+        line = f"{MODEL} {WIDE}"
+        for words, arguments in {
+            "it exists already": [line, "--out", self.folder],
+            "not one of the 4 tp_ranks": [line, "--out", self.folder / "x", "--ranks", "4"],
+            "expected tp_ranks": [line, "--out", self.folder / "x", "--ranks", "1-"],
+            "expected labels, integers or wide": [line, "--out", self.folder / "x", "--data", "wode"],
+            "3 ranks for 8 query heads": [line.replace("tp=4", "tp=3"), "--out", self.folder / "x"],
+            "expected a power of two": [line.replace("alpha8", "alpha12"), "--out", self.folder / "x", "--data", "integers"],
+            "holds integers up to 256 exactly": [line.replace("alpha8", "alpha16"), "--out", self.folder / "x", "--data", "integers"],
+            "it is another model's": [line.replace("alpha8:qkv", "alpha8:qkv:v_rows64"), "--out", self.folder / "x"],
+        }.items():
+            told = self.run_program("golden", *arguments)
+            self.assertEqual((told.returncode, told.stdout), (2, ""), arguments)
+            self.assertIn(words, told.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_a_full_disk_leaves_nothing(self):
+        def small_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        told = self.run_program("golden", f"{MODEL} {WIDE}", "--out", self.folder / "x", preexec_fn=small_files, restore_signals=False)
+        self.assertEqual((told.returncode, told.stdout), (4, ""), told.stderr)
+        self.assertIn("cannot be written", told.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+
+class Check(Case):
+    def test_the_golden_itself_is_right(self):
+        golden = self.golden(f"{MODEL} {WIDE}")
+        names = ["y", "y_base", "delta", "u.q", "weight", "lora_b", "lora_a.k", "pool.b.B"]
+        told = self.check(golden, self.candidate(golden, names))
+        self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
+
+    def test_cheats(self):
+        """What passes where nobody looks closely."""
+        def zero(rank, chosen, have):
+            chosen["y"][:] = 0
+
+        def constant(rank, chosen, have):
+            chosen["y"][:] = 1
+
+        def nan(rank, chosen, have):
+            chosen["y"][:] = np.nan
+
+        def base_only(rank, chosen, have):
+            chosen["y"] = have["y_base"]
+
+        def copied_input(rank, chosen, have):
+            x = tensors.load(golden / "inputs.safetensors")["x"]
+            chosen["y"] = np.resize(x, chosen["y"].shape)
+
+        def first_rank_only(rank, chosen, have):
+            chosen["y"] = tensors.load(golden / "rank0.safetensors")["y"]
+
+        def one_bit(rank, chosen, have):
+            bits = chosen["y"].view(np.uint32)
+            bits[-1, -1] ^= 1 << 16
+
+        def negative_zero(rank, chosen, have):
+            chosen["delta"][have["delta"] == 0] = -0.0
+            return {"delta": chosen["delta"]}
+
+        golden = self.golden(f"{MODEL} {WIDE}")
+        for cheat in (zero, constant, nan, base_only, copied_input, first_rank_only, one_bit):
+            with self.subTest(cheat.__name__):
+                self.wrong(golden, self.candidate(golden, ["y"], cheat))
+        self.wrong(golden, self.candidate(golden, ["delta"], negative_zero))
+        self.wrong(golden, self.candidate(golden, ["y"], ranks=[0]), "y is missing of tp_ranks 1, 2, 3")
+        self.assertEqual(self.check(golden, self.candidate(golden, ["y"], ranks=[0]), "--partial").returncode, 0)
+
+    def test_an_earlier_golden_is_stale(self):
+        old = self.golden(f"{MODEL} {WIDE} seed=2", "old")
+        golden = self.golden(f"{MODEL} {WIDE}")
+        self.wrong(golden, self.candidate(old, ["y"]))
+        told = self.check(golden, old)  # its files say of which case they are
+        self.assertEqual(told.returncode, 2)
+        self.assertIn("says that it is of case", told.stderr)
+
+    def test_a_probe_that_shows_nothing_is_vacuous(self):
+        golden = self.golden(f"{MODEL} R=8 adapters=a:r4:alpha8:qkv tokens=-,-")
+        told = self.check(golden, self.candidate(golden, ["y"]))
+        self.assertEqual(told.returncode, 3)
+        self.assertIn("no token uses an adapter", told.stdout)
+
+    def test_bad_input(self):
+        golden = self.golden(f"{MODEL} {WIDE}")
+
+        def refused(words, candidate):
+            told = self.check(golden, candidate)
+            self.assertEqual((told.returncode, told.stdout), (2, ""))
+            self.assertIn(words, told.stderr)
+            self.assertEqual(told.stderr.count("\n"), 1)
+
+        def transposed(rank, chosen, have):
+            chosen["y"] = np.ascontiguousarray(chosen["y"].T)
+        refused("is it transposed?", self.candidate(golden, ["y"], transposed))
+        refused("the golden has no tensor of that name", self.candidate(golden, ["y"], lambda r, c, h: {"z": c["y"]}))
+        refused("cannot be read", self.folder / "nothing")
+        refused("has no tensors", self.folder)
+        candidate = self.candidate(golden, ["y"])
+        np.save(candidate / "rank0.y.npy", np.zeros((5, 64), np.float32))
+        refused("given twice", candidate)
+        candidate = self.candidate(golden, ["y"], ranks=[1])
+        np.save(candidate / "rank0.y.npy", np.zeros((5, 64), np.float64))
+        refused("dtype F64: expected BF16", candidate)
+        np.save(candidate / "rank7.y.npy", np.zeros((5, 64), np.float32))
+        refused("is of tp_rank 7", candidate)
+        data = bytearray((golden / "rank0.safetensors").read_bytes())
+        data[-1] ^= 1
+        (golden / "rank0.safetensors").write_bytes(data)
+        refused("the golden was changed or is torn", self.candidate(golden, ["y"]))
+        (golden / "manifest.json").unlink()
+        refused("manifest.json", self.folder / "candidate")
+
+    def test_npy_holds_bf16_as_patterns(self):
+        golden = self.golden(f"{MODEL} {WIDE}", "golden", "--ranks", "2")
+        file = self.folder / "y.npy"
+        y = tensors.load(golden / "rank2.safetensors")["y"]
+        np.save(file, tensors.to_bf16(y))
+        self.assertEqual(self.check(golden, file).returncode, 0)
+        np.save(file, tensors.to_bf16(np.roll(y, 1)))
+        self.assertEqual(self.check(golden, file).returncode, 1)
+
+    def test_labels_say_what_stands_there(self):
+        golden = self.golden(f"{MODEL} {PAIR}", "golden", "--data", "labels")
+
+        def k_for_v(rank, chosen, have):
+            chosen["y"][:8, 48:] = have["y"][:8, 32:48]
+        self.wrong(golden, self.candidate(golden, ["y"], k_for_v),
+                   "v head 0, rows 0-15 (columns 48-63): the base weight (tokens of adapter a) comes from k rows 0-15 of the base weight",
+                   "v head 0, rows 0-15 (columns 48-63): adapter a's delta comes from k rows 0-15 of adapter a, expected its own rows 0-15",
+                   "Mismatched elements: 32 / 1024 (3.1%)")
+
+        def other_slot(rank, chosen, have):
+            chosen["lora_b"] = chosen["lora_b"][::-1].copy()
+        self.wrong(golden, self.candidate(golden, ["lora_b"], other_slot),
+                   "slot 0, q heads 0-1, rows 0-31 (columns 0-31): adapter a's delta comes from q rows 0-31 of adapter b",
+                   "law no residue")
+
+        def a_stacked(rank, chosen, have):
+            return {"lora_a": np.concatenate([have["lora_a.q"][:, :5], have["lora_a.v"], have["lora_a.k"]], axis=1)}
+        told = self.wrong(golden, self.candidate(golden, ["y"], a_stacked), "slot 1: of adapter b's A of q, rows 5-7 are expected")
+        self.assertNotIn("slot 0", told)  # q's four rows, then v's, then k's: an order that is the engine's affair
+
+    def test_another_computation_is_named(self):
+        line = ("model=H=8,KV=2,D=16,hidden=6144 engine=sglang tp=4 R=8 slots=3 adapters=a:r4:alpha12:qkv,b:r8:alpha24:qv "
+                "tokens=a,a,b,-,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b")
+        golden = self.golden(line, "golden", "--only", "ranks")
+        for words, other in {
+            "the factor applied twice": line.replace("alpha12", "alpha36").replace("alpha24:qv", "alpha72:qv"),
+            "accumulator=tensor_core:hopper,split=4 (declared": line + " accumulator=tensor_core:hopper,split=4",
+            "program vllm (declared": line.replace("engine=sglang", "engine=vllm"),
+            "adapter b in the place of a": line.replace("a,a,b", "b,b,b").replace("b,a,", "b,b,").replace(",a,b", ",b,b"),
+        }.items():
+            with self.subTest(words):
+                shutil.rmtree(self.folder / "other", ignore_errors=True)
+                self.wrong(golden, self.candidate(self.golden(other, "other", "--only", "ranks"), ["y"]), words)
+
+        def exchanged(rank, chosen, have):
+            chosen["y"][[1, 3]] = have["y"][[3, 1]]
+        self.wrong(golden, self.candidate(golden, ["y"], exchanged), "token 1 has the outputs of token 3")
+
+    def test_json(self):
+        golden = self.golden(f"{MODEL} {PAIR}", "golden", "--data", "labels")
+
+        def k_for_v(rank, chosen, have):
+            chosen["y"][:, 48:] = have["y"][:, 32:48]
+        told = json.loads(self.check(golden, self.candidate(golden, ["y"], k_for_v), "--json").stdout)
+        self.assertEqual((told["format"], told["verdict"]), ("tplora-check/1", "wrong"))
+        self.assertEqual(told["tensors"][0]["mismatched"], 64)
+        place = told["places"][0]
+        self.assertEqual((place["part"], place["rows"], place["heads"], place["found"]["part"]), ("v", [0, 15], [0, 0], "k"))
+
+
+class EngineCi(Case):
+    """examples/engine_ci: an engine's own loader and forward, without a contract of it."""
+
+    def engine(self, line, bug):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        golden = self.golden(line, "golden", "--data", "labels")
+        subprocess.run([sys.executable, ROOT / "examples/engine_ci/engine.py", golden, self.folder / "out", "--bug", bug], check=True)
+        return golden, self.folder / "out"
+
+    def test_four_published_bugs(self):
+        rslora = PAIR.replace("R=8", "R=16").replace("a:r4:alpha8:qkv,b:r8:alpha8:qkv", "a:r4:alpha8:qkv:rslora,b:r16:alpha16:qkv:rslora")
+        tenant = ("R=8 slots=2 adapters=a:r4:alpha8:qkv,b:r8:alpha8:q,c:r4:alpha4:qkv steps=load:a@0,load:c@1,evict:a,load:b@0 "
+                  "tokens=b,b,b,b,b,b,b,b,c,c,c,c,c,c,c,c")
+        told = {
+            "sglang-24420": (PAIR, ["lora_b of tp_rank 0 has 48 rows, and the rank 64 columns for it (law fit)",
+                                    "adapter a's delta comes from q rows 0-15 of adapter b",
+                                    "bit-equal to what published bug sglang-24420 gives here"]),
+            "sglang-8103": (tenant, ["k head 0, rows 0-15 (columns 32-47): adapter b's delta comes from k rows 0-15 of adapter a, "
+                                     "expected none, the adapter does not target it (law no residue)"]),
+            "sglang-40835": (rslora, ["bit-equal under use_rslora ignored", "bit-equal to what published bug sglang-40835 gives here"]),
+            "ggufplugin-103": (PAIR, ["tp_rank 2: weight, k head 1, rows 16-31 (columns 32-47): the base weight comes from k rows 0-15"]),
+        }
+        for bug, (scenario, words) in told.items():
+            with self.subTest(bug):
+                golden, out = self.engine(f"{MODEL} {scenario}", "none")
+                self.assertEqual(self.check(golden, out).returncode, 0)
+                golden, out = self.engine(f"{MODEL} {scenario}", bug)
+                self.wrong(golden, out, *words)
+
+
+if __name__ == "__main__":
+    unittest.main()

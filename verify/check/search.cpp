@@ -97,17 +97,19 @@ class Variations {
       both.spec.accumulator = other;
       both.spec.base_accumulator.reset();
       add(fmt::format("{}accumulator={} {}", before, name, declared), both);
+      if (!before.empty()) {
+        continue;  // three things at once are not looked for
+      }
       if (other != base()) {
         PreparedCase one = from;
         one.spec.base_accumulator = other;
-        add(fmt::format("{}base_accumulator={} {}", before, name, declared), one);
+        add(fmt::format("base_accumulator={} {}", name, declared), one);
       }
       if (other != from.spec.accumulator) {
         PreparedCase one = from;
         one.spec.base_accumulator = base();
         one.spec.accumulator = other;
-        add(fmt::format("{}accumulator={} of the LoRA products alone {}", before, name, declared),
-            one);
+        add(fmt::format("accumulator={} of the LoRA products alone {}", name, declared), one);
       }
     }
   }

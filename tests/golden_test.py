@@ -145,8 +145,8 @@ class Golden(Case):
             "expected tp_ranks": [line, "--out", self.folder / "x", "--ranks", "1-"],
             "expected labels, integers or wide": [line, "--out", self.folder / "x", "--data", "wode"],
             "3 ranks for 8 query heads": [line.replace("tp=4", "tp=3"), "--out", self.folder / "x"],
-            "expected a power of two": [line.replace("alpha8", "alpha12"), "--out", self.folder / "x", "--data", "integers"],
-            "holds integers up to 256 exactly": [line.replace("alpha8", "alpha16"), "--out", self.folder / "x", "--data", "integers"],
+            "multiplies by the factor 0.25333": [line.replace("engine=sglang", "engine=vllm").replace("r4:alpha8", "r3:alpha0.76")
+                                                 + " dtype=fp32", "--out", self.folder / "x", "--data", "integers"],
             "it is another model's": [line.replace("alpha8:qkv", "alpha8:qkv:v_rows64"), "--out", self.folder / "x"],
         }.items():
             told = self.run_program("golden", *arguments)

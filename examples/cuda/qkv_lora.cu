@@ -1,14 +1,15 @@
 // One rank's QKV + LoRA forward in CUDA C++ with mma.sync, and the CPU oracle's bits beside it.
 //
 //   nvcc -std=c++17 -O2 -gencode=arch=compute_90,code=sm_90 examples/cuda/qkv_lora.cu -o
-//   build/qkv_lora_cuda build/tests/gpu/gpu_model forward "CASE LINE" DIR && build/qkv_lora_cuda
-//   DIR
+//   build/qkv_lora_cuda
+//   build/tplora golden "CASE LINE" --out golden --only inputs,ranks
+//   build/qkv_lora_cuda golden candidate && build/tplora check golden candidate
 //
-// DIR is what `gpu_model forward` wrote: x, every rank's shard of the weight, the adapters, and
-// what each rank must give. The kernels are written to be read, not to be fast: one warp makes a
-// tile of 16 x 8 results straight from global memory. With accumulator=tensor_core:hopper every bit
-// must agree on a Hopper GPU; with data=integers on any GPU that has the instruction. Exit code 0:
-// all outputs equal; 1: some differ; 2: something is missing.
+// `tplora golden` writes x, every rank's shard of the weight, and the adapters in their slots; this
+// program writes each rank's y, and `tplora check` judges it. The kernels are written to be read,
+// not to be fast: one warp makes a tile of 16 x 8 results straight from global memory. With
+// accumulator=tensor_core:hopper every bit must agree on a Hopper GPU; with data=integers on any
+// GPU that has the instruction. Exit code 0: all is written; 2: something is missing.
 //
 // The rounding program is `sglang_triton` (docs/numerics.md):
 //   y = rnd(x W + bias),  u = rnd(x A),  d = rnd(scaling * (u B)),  y = rnd(y + d)
@@ -19,12 +20,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "json.hpp"
+#include "tensors.hpp"
 
 namespace {
 
@@ -217,24 +218,6 @@ class OnDevice {
   std::size_t size_ = 0;
 };
 
-std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw std::runtime_error(path +
-                             " cannot be read: is this a folder that `gpu_model forward` wrote?");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::vector<Pattern> read_patterns(const std::string& path, std::size_t wanted) {
-  const std::string bytes = read_text(path);
-  if (bytes.size() != wanted * sizeof(Pattern))
-    throw std::runtime_error(path + " has " + std::to_string(bytes.size()) + " bytes, " +
-                             std::to_string(wanted * sizeof(Pattern)) + " expected");
-  std::vector<Pattern> patterns(wanted);
-  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(patterns.data()));
-  return patterns;
-}
-
 // What the host prepares for the LoRA kernels.
 struct Slots {
   std::vector<Pattern> a_pool, b_pool;
@@ -243,13 +226,12 @@ struct Slots {
   int R = 8, widest_part = 0;
 };
 
-// Tokens of one adapter side by side, 16 to a tile; tokens without adapter are in no tile.
-void fill_tiles(const json::Value& manifest, Slots& slots) {
-  const auto& adapter_of_token = manifest["adapter_of_token"].items;
-  for (int slot = 0; slot < static_cast<int>(manifest["adapters"].items.size()); ++slot) {
+// Tokens of one slot side by side, 16 to a tile; tokens without adapter are in no tile.
+void fill_tiles(const std::vector<int>& slot_of_token, int slot_count, Slots& slots) {
+  for (int slot = 0; slot < slot_count; ++slot) {
     int used = 0;
-    for (int token = 0; token < static_cast<int>(adapter_of_token.size()); ++token) {
-      if (adapter_of_token[token].integer() != slot) continue;
+    for (int token = 0; token < static_cast<int>(slot_of_token.size()); ++token) {
+      if (slot_of_token[token] != slot) continue;
       if (used % kTileTokens == 0) {
         slots.tile_slot.push_back(slot);
         slots.tile_tokens.resize(slots.tile_slot.size() * kTileTokens, -1);
@@ -259,42 +241,37 @@ void fill_tiles(const json::Value& manifest, Slots& slots) {
   }
 }
 
-// Flat pools; rows of a part that an adapter does not target stay zero, and so do columns from its
-// lora_rank on.
-Slots load_slots(const std::string& folder, const json::Value& manifest, const json::Value& rank,
-                 int hidden, int width) {
+// Flat pools, as the golden has them: rows of a part that an adapter does not target are zero, and
+// so are columns from its lora_rank on.
+Slots load_slots(const TensorFile& mine, const json::Value& manifest, const json::Value& rank,
+                 const std::vector<int>& slot_of_token, int hidden, int width) {
   Slots slots;
-  const auto& adapters = manifest["adapters"].items;
-  for (const json::Value& adapter : adapters)
-    slots.R = std::max(slots.R, (adapter["lora_rank"].integer() + 7) / 8 * 8);
-  for (const json::Value& part : rank["parts"].items) {
-    slots.part_starts.push_back(slots.part_starts.back() + part.items[1].integer());
-    slots.widest_part = std::max(slots.widest_part, part.items[1].integer());
+  const int count = manifest["slots"].integer();
+  slots.R = manifest["max_lora_rank"].integer();
+  slots.lora_rank_of.resize(count);
+  slots.scaling_of.resize(count);
+  for (const json::Value& adapter : manifest["adapters"].items) {
+    if (adapter["slot"].text == "null" || adapter["parts"].fields.empty()) continue;
+    // These kernels take one lora_rank and one scaling for all parts.
+    const json::Value& part = adapter["parts"].fields.begin()->second;
+    slots.lora_rank_of[adapter["slot"].integer()] = part["lora_rank"].integer();
+    slots.scaling_of[adapter["slot"].integer()] = static_cast<float>(part["scaling"].number);
   }
-  slots.a_pool.resize(adapters.size() * kParts * slots.R * hidden);
-  slots.b_pool.resize(adapters.size() * width * slots.R);
-  const std::string me = folder + "/rank" + std::to_string(rank["tp_rank"].integer());
-  for (std::size_t slot = 0; slot < adapters.size(); ++slot) {
-    const int lora_rank = adapters[slot]["lora_rank"].integer();
-    slots.lora_rank_of.push_back(lora_rank);
-    slots.scaling_of.push_back(static_cast<float>(adapters[slot]["scaling"].number));
-    for (int part = 0; part < kParts; ++part) {
-      const std::string name = rank["parts"].items[part].items[0].text;
-      if (adapters[slot]["targets"].text.find(name) == std::string::npos) continue;
-      const std::string adapter = "adapter" + std::to_string(slot) + "." + name;
-      const int first = slots.part_starts[part], rows = slots.part_starts[part + 1] - first;
-      const auto a = read_patterns(folder + "/" + adapter + ".lora_a.bin",
-                                   static_cast<std::size_t>(lora_rank) * hidden);
-      const auto b = read_patterns(me + "." + adapter + ".lora_b.bin",
-                                   static_cast<std::size_t>(rows) * lora_rank);
-      std::copy(a.begin(), a.end(),
-                slots.a_pool.begin() + (slot * kParts + part) * slots.R * hidden);
-      for (int row = 0; row < rows; ++row)
-        std::copy_n(b.begin() + static_cast<std::ptrdiff_t>(row) * lora_rank, lora_rank,
-                    slots.b_pool.begin() + (slot * width + first + row) * slots.R);
-    }
+  for (const json::Value& part : rank["columns"].items) {
+    slots.part_starts.push_back(slots.part_starts.back() + part["rows"].integer());
+    slots.widest_part = std::max(slots.widest_part, part["rows"].integer());
   }
-  fill_tiles(manifest, slots);
+  const std::size_t rows = static_cast<std::size_t>(slots.R) * hidden;
+  slots.a_pool.resize(count * kParts * rows);
+  for (int part = 0; part < kParts; ++part) {
+    const auto a =
+        mine.read<Pattern>("lora_a." + rank["columns"].items[part]["part"].text, count * rows);
+    for (int slot = 0; slot < count; ++slot)
+      std::copy_n(a.begin() + static_cast<std::ptrdiff_t>(slot * rows), rows,
+                  slots.a_pool.begin() + (slot * kParts + part) * rows);
+  }
+  slots.b_pool = mine.read<Pattern>("lora_b", static_cast<std::size_t>(count) * width * slots.R);
+  fill_tiles(slot_of_token, count, slots);
   return slots;
 }
 
@@ -303,21 +280,21 @@ Slots load_slots(const std::string& folder, const json::Value& manifest, const j
 template <class T>
 std::vector<Pattern> forward(const std::string& folder, const json::Value& manifest,
                              const json::Value& rank) {
-  const int tokens = static_cast<int>(manifest["adapter_of_token"].items.size());
-  const int hidden = manifest["hidden_size"].integer(), width = rank["width"].integer();
-  const std::string me = folder + "/rank" + std::to_string(rank["tp_rank"].integer());
-  const OnDevice<Pattern> x(
-      read_patterns(folder + "/x.bin", static_cast<std::size_t>(tokens) * hidden));
+  const int tokens = static_cast<int>(manifest["tokens"].items.size());
+  const int hidden = manifest["geometry"]["hidden_size"].integer(), width = rank["width"].integer();
+  const TensorFile inputs(folder + "/inputs.safetensors");
+  const TensorFile mine(folder + "/" + rank["file"].text);
+  const OnDevice<Pattern> x(inputs.read<Pattern>("x", static_cast<std::size_t>(tokens) * hidden));
   const OnDevice<Pattern> weight(
-      read_patterns(me + ".weight.bin", static_cast<std::size_t>(width) * hidden));
-  const bool has_bias = static_cast<bool>(std::ifstream(me + ".bias.bin"));
-  const OnDevice<Pattern> bias(has_bias ? read_patterns(me + ".bias.bin", width)
-                                        : std::vector<Pattern>{});
+      mine.read<Pattern>("weight", static_cast<std::size_t>(width) * hidden));
+  const OnDevice<Pattern> bias(mine.has("bias") ? mine.read<Pattern>("bias", width)
+                                                : std::vector<Pattern>{});
   const OnDevice<Pattern> y(std::vector<Pattern>(static_cast<std::size_t>(tokens) * width));
   const Layer layer{x.data(), weight.data(), bias.data(), y.data(), tokens, hidden, width};
   base_kernel<T><<<dim3((tokens + 15) / 16, (width + 7) / 8), 32>>>(layer);
 
-  const Slots slots = load_slots(folder, manifest, rank, hidden, width);
+  const Slots slots =
+      load_slots(mine, manifest, rank, inputs.read<int>("slot_of_token", tokens), hidden, width);
   const int tiles = static_cast<int>(slots.tile_slot.size());
   const OnDevice<Pattern> a_pool(slots.a_pool), b_pool(slots.b_pool);
   const OnDevice<Pattern> u(
@@ -337,14 +314,8 @@ std::vector<Pattern> forward(const std::string& folder, const json::Value& manif
   return y.back();
 }
 
-// Every NaN as one: which bits it has is the hardware's choice.
-Pattern canonical(Pattern bits, bool bf16) {
-  const Pattern inf = bf16 ? 0x7f80 : 0x7c00, nan = bf16 ? 0x7fc0 : 0x7e00;
-  return (bits & 0x7fff) > inf ? nan : bits;
-}
-
-int run(const std::string& folder) {
-  const std::string text = read_text(folder + "/manifest.json");
+int run(const std::string& golden, const std::string& candidate) {
+  const std::string text = read_text(golden + "/manifest.json");
   const json::Value manifest = json::Reader(text).read();
   const std::string dtype = manifest["dtype"].text, program = manifest["program"].text;
   if (dtype != "bf16" && dtype != "fp16")
@@ -352,30 +323,30 @@ int run(const std::string& folder) {
   if (program != "sglang_triton")
     throw std::runtime_error("program " + program +
                              " is not sglang_triton, as which these kernels round");
-  std::size_t outputs = 0, different = 0;
+  std::filesystem::create_directories(candidate);
   for (const json::Value& rank : manifest["ranks"].items) {
-    const auto y = dtype == "bf16" ? forward<Bf16>(folder, manifest, rank)
-                                   : forward<Fp16>(folder, manifest, rank);
-    const auto expected = read_patterns(
-        folder + "/rank" + std::to_string(rank["tp_rank"].integer()) + ".expected.bin", y.size());
-    for (std::size_t i = 0; i < y.size(); ++i)
-      different += canonical(y[i], dtype == "bf16") != canonical(expected[i], dtype == "bf16");
-    outputs += y.size();
+    const auto y = dtype == "bf16" ? forward<Bf16>(golden, manifest, rank)
+                                   : forward<Fp16>(golden, manifest, rank);
+    const std::size_t tokens = manifest["tokens"].items.size();
+    write_y(candidate + "/" + rank["file"].text, dtype == "bf16" ? "BF16" : "F16", y, tokens,
+            y.size() / tokens);
   }
-  std::printf("%zu ranks, %zu outputs, %zu differ: %s\n", manifest["ranks"].items.size(), outputs,
-              different, manifest["case"].text.c_str());
-  return different == 0 && outputs > 0 ? 0 : 1;
+  std::printf("%zu ranks: %s\n", manifest["ranks"].items.size(), manifest["case"].text.c_str());
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: %s DIR, a folder that `gpu_model forward` wrote\n", argv[0]);
+  if (argc != 3) {
+    std::fprintf(
+        stderr,
+        "usage: %s GOLDEN CANDIDATE, a folder that `tplora golden` wrote and one to write\n",
+        argv[0]);
     return 2;
   }
   try {
-    return run(argv[1]);
+    return run(argv[1], argv[2]);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 2;

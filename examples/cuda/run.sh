@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Holds the CUDA example against the oracle at rank shapes of real models. Needs nvcc, a Hopper GPU, and gpu_model:
-#   bash examples/cuda/run.sh build/tests/gpu/gpu_model [SECONDS]
+# Holds the CUDA example against the oracle at rank shapes of real models. Needs nvcc, a Hopper GPU, and tplora (with options if
+# need be):
+#   bash examples/cuda/run.sh build/tplora [SECONDS]
 # Exit code 1 if any output differs, 2 if something could not run. No case is started after SECONDS (300).
 set -u
-model=${1:?usage: run.sh GPU_MODEL [SECONDS]}
+read -ra tplora <<<"${1:?usage: run.sh TPLORA [SECONDS]}"
 limit=${2:-300}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)")
@@ -21,13 +22,11 @@ while read -r layer tp; do
         exit "$worst"
       fi
       case="model=$layer engine=sglang tp=$tp R=32 slots=3 adapters=$adapters tokens=$tokens steps=load:a@0,load:b@1,load:c@2 dtype=$dtype $kind seed=11"
-      rm -rf "$work/case" && mkdir "$work/case"
-      if "$model" forward "${case/+/ }" "$work/case"; then
-        "$work/qkv_lora_cuda" "$work/case"
-        code=$?
-      else
-        code=2
-      fi
+      rm -rf "$work/golden" "$work/candidate"
+      "${tplora[@]}" golden "${case/+/ }" --out "$work/golden" --only inputs,ranks >/dev/null &&
+        "$work/qkv_lora_cuda" "$work/golden" "$work/candidate" &&
+        "${tplora[@]}" check "$work/golden" "$work/candidate" | sed -n 1,2p
+      code=$((PIPESTATUS[0]))
       [ "$code" -gt "$worst" ] && worst=$code
       ran=$((ran + 1))
     done

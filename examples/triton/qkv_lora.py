@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """One rank's QKV + LoRA forward in Triton, and the CPU oracle's bits beside it: every output must be equal, bit for bit.
 
-    python3 examples/triton/qkv_lora.py --model build/tests/gpu/gpu_model [--case "CASE LINE"]
+    python3 examples/triton/qkv_lora.py --program build/tplora [--case "CASE LINE"]
 
-Needs a Hopper GPU, PyTorch and Triton. For each case `gpu_model forward` writes a folder with x, each rank's shard of the weight, the
-adapters and what the rank must give; the kernels below compute the same from the same operands. What they have to agree on with the
-oracle is only the rounding program (here `sglang_triton`, docs/numerics.md) and, for data where it matters, how the matrix unit sums
+Needs a Hopper GPU, PyTorch and Triton. For each case `tplora golden` writes a folder with x, each rank's shard of the weight and the
+adapters in their slots; the kernels below compute y from these, and `tplora check` judges it. What they have to agree on with the oracle
+is only the rounding program (here `sglang_triton`, docs/numerics.md) and, for data where it matters, how the matrix unit sums
 (`accumulator=tensor_core:hopper`). Tile shapes are free: without a split of K no bit depends on them.
 
     base    y = rnd(x W + bias)         the dot in fp32, plus the bias in fp32, one rounding to the model's dtype
@@ -22,14 +22,16 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import triton
 import triton.language as tl
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "engine_ci"))
+import tensors  # noqa: E402
+
 # TRITON_INTERPRET=1 runs the kernels without a GPU: its sums are NumPy's, so only `integers` data can agree (fp16; NumPy below 2.4).
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = ("bf16", "fp16")
 PARTS = "qkv"
 TILE_TOKENS = 16  # tokens of one adapter that go through the LoRA kernels together
 
@@ -114,79 +116,77 @@ def tiles_by_slot(slot_of_token):
     return torch.tensor(tiles, dtype=torch.int32, device=DEVICE), torch.tensor(slots, dtype=torch.int32, device=DEVICE)
 
 
+def on_device(bits):
+    """(type, uint16 patterns) as a tensor of that type."""
+    kind, array = bits
+    return torch.from_numpy(array.view("int16").copy()).view({"BF16": torch.bfloat16, "F16": torch.float16}[kind]).to(DEVICE)
+
+
 def forward(folder, manifest, rank):
     """y [tokens, width] of one rank."""
-    dtype, hidden, width = DTYPES[manifest["dtype"]], manifest["hidden_size"], rank["width"]
-    read = lambda name, columns: tensor(folder / name, dtype, columns)
-    me = f"rank{rank['tp_rank']}"
-    x, weight = read("x.bin", hidden), read(f"{me}.weight.bin", hidden)
-    has_bias = (folder / f"{me}.bias.bin").exists()
-    bias = read(f"{me}.bias.bin", width) if has_bias else x
+    mine = tensors.load_bits(folder / rank["file"])
+    inputs = tensors.load_bits(folder / "inputs.safetensors")
+    x, weight = on_device(inputs["x"]), on_device(mine["weight"])
+    hidden, width, dtype = x.shape[1], weight.shape[0], x.dtype
+    has_bias = "bias" in mine
+    bias = on_device(mine["bias"]) if has_bias else x
     tokens, y = len(x), torch.empty(len(x), width, dtype=dtype, device=DEVICE)
     block_t = 16 if tokens <= 16 else 64
     base_kernel[(triton.cdiv(tokens, block_t), triton.cdiv(width, 64))](x, weight, bias, y, tokens, width, hidden, HAS_BIAS=has_bias,
                                                                         BLOCK_T=block_t, BLOCK_N=64, BLOCK_K=64)
-    adapters = manifest["adapters"]
-    tile_tokens, tile_slot = tiles_by_slot(manifest["adapter_of_token"])
+    tile_tokens, tile_slot = tiles_by_slot(inputs["slot_of_token"][1].tolist())
     if len(tile_slot) == 0:
         return y
-    R = max(16, triton.next_power_of_2(max(a["lora_rank"] for a in adapters)))
-    a_pool, b_pool, part_starts = load_slots(read, me, adapters, rank["parts"], hidden, R, dtype)
-    lora_rank_of = torch.tensor([a["lora_rank"] for a in adapters], dtype=torch.int32, device=DEVICE)
-    scaling_of = torch.tensor([a["scaling"] for a in adapters], dtype=torch.float32, device=DEVICE)
+    # The pool in flat memory: A [slots, 3, R, hidden] and B [slots, width, R], zero where an adapter has no such part or fewer ranks.
+    a_pool = torch.stack([on_device(mine[f"lora_a.{part}"]) for part in PARTS], dim=1).contiguous()
+    b_pool, R = on_device(mine["lora_b"]), manifest["max_lora_rank"]
+    lora_rank_of, scaling_of = of_slots(manifest)
+    part_starts = torch.tensor([part["at"] for part in rank["columns"]] + [width], dtype=torch.int32, device=DEVICE)
     u = torch.empty(tokens, 3, R, dtype=dtype, device=DEVICE)
     tiles = len(tile_slot)
     shrink_kernel[(tiles, 3)](x, a_pool, u, tile_tokens, tile_slot, lora_rank_of, hidden, R=R, BLOCK_T=TILE_TOKENS, BLOCK_K=64)
-    widest = max(rows for _, rows in rank["parts"])
+    widest = max(part["rows"] for part in rank["columns"])
     expand_kernel[(tiles, triton.cdiv(widest, 64), 3)](u, b_pool, y, tile_tokens, tile_slot, lora_rank_of, scaling_of, part_starts, width,
                                                        R=R, BLOCK_T=TILE_TOKENS, BLOCK_N=64, BLOCK_K=16)
     return y
 
 
-def load_slots(read, me, adapters, parts, hidden, R, dtype):
-    """The pool in flat memory, one slot for each adapter: A [slots, 3, R, hidden] and B [slots, width, R], zero where an adapter has no
-    such projection or fewer ranks than R; and where each part's columns start."""
-    starts = np.cumsum([0] + [rows for _, rows in parts])
-    a_pool = torch.zeros(len(adapters), 3, R, hidden, dtype=dtype, device=DEVICE)
-    b_pool = torch.zeros(len(adapters), int(starts[-1]), R, dtype=dtype, device=DEVICE)
-    for slot, adapter in enumerate(adapters):
-        lora_rank = adapter["lora_rank"]
-        for number, (part, rows) in enumerate(parts):
-            if part in adapter["targets"]:
-                a_pool[slot, number, :lora_rank] = read(f"adapter{slot}.{part}.lora_a.bin", hidden)
-                b_pool[slot, starts[number]:starts[number + 1], :lora_rank] = read(f"{me}.adapter{slot}.{part}.lora_b.bin", lora_rank)
-    return a_pool, b_pool, torch.tensor(starts, dtype=torch.int32, device=DEVICE)
-
-
-def tensor(file, dtype, columns):
-    return torch.from_numpy(np.fromfile(file, np.int16)).view(dtype).reshape(-1, columns).to(DEVICE)
+def of_slots(manifest):
+    """lora_rank and scaling of the adapter in each slot, [slots] each."""
+    ranks, scalings = [0] * manifest["slots"], [0.0] * manifest["slots"]
+    for adapter in manifest["adapters"]:
+        if adapter["slot"] is not None:
+            part, = {tuple(about.values()) for about in adapter["parts"].values()}  # these kernels take one for all parts
+            ranks[adapter["slot"]], scalings[adapter["slot"]] = part
+    return (torch.tensor(ranks, dtype=torch.int32, device=DEVICE), torch.tensor(scalings, dtype=torch.float32, device=DEVICE))
 
 
 # ---- held against the oracle ----
 
-def canonical(y):
-    """Bit patterns, every NaN as one: which bits a NaN has is the hardware's choice."""
-    nan = {torch.bfloat16: 0x7FC0, torch.float16: 0x7E00}[y.dtype]
-    return torch.where(y.isnan(), nan, y.view(torch.int16).to(torch.int32))
+def run(program, *arguments):
+    done = subprocess.run([*program.split(), *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode > 1:
+        raise RuntimeError(f"tplora {arguments[0]}: {done.stderr.strip()[-400:]}")
+    return done.stdout
 
 
 def check(program, case):
     """(ranks, outputs, outputs that differ)"""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
-        done = subprocess.run([program, "forward", case, name], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"gpu_model forward failed on \"{case}\": {(done.stderr or done.stdout).strip()[-400:]}")
-        folder = Path(name)
-        manifest = json.loads((folder / "manifest.json").read_text())
+        golden, candidate = Path(name) / "golden", Path(name) / "candidate"
+        candidate.mkdir()
+        run(program, "golden", case, "--out", golden, "--only", "inputs,ranks")
+        manifest = json.loads((golden / "manifest.json").read_text())
         if manifest["program"] != "sglang_triton":
             raise RuntimeError(f"these kernels round as sglang_triton says, the case wants {manifest['program']}: \"{case}\"")
-        outputs = wrong = 0
         for rank in manifest["ranks"]:
-            y = forward(folder, manifest, rank)
-            expected = tensor(folder / f"rank{rank['tp_rank']}.expected.bin", y.dtype, rank["width"])
-            outputs += y.numel()
-            wrong += int((canonical(y) != canonical(expected)).sum())
-        return len(manifest["ranks"]), outputs, wrong
+            y = forward(golden, manifest, rank)
+            bits = y.view(torch.int16).cpu().numpy()
+            tensors.save_bits(candidate / rank["file"], {"y": ("BF16" if y.dtype == torch.bfloat16 else "F16", bits)}, manifest["case"])
+        told = json.loads(run(program, "check", golden, candidate, "--json"))
+        if told["verdict"] != "right":
+            print("\n".join(run(program, "check", golden, candidate).splitlines()[:12]))
+        return len(manifest["ranks"]), sum(t["elements"] for t in told["tensors"]), sum(t["mismatched"] for t in told["tensors"])
 
 
 # model, and the tp sizes at which the engine serves it with LoRA
@@ -210,7 +210,7 @@ def cases():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", default="build/tests/gpu/gpu_model", help="gpu_model (default: %(default)s)")
+    parser.add_argument("--program", default="build/tplora", help="tplora, with options if need be (default: %(default)s)")
     parser.add_argument("--case", action="append", help="only this case line (may be repeated)")
     parser.add_argument("--seconds", type=float, default=400, help="start no case after this time")
     options = parser.parse_args()
@@ -222,7 +222,7 @@ def main():
             print(f"time is up: {len(wanted) - number} of {len(wanted)} cases were not run")
             break
         try:
-            ranks, outputs, wrong = check(options.model, case)
+            ranks, outputs, wrong = check(options.program, case)
         except RuntimeError as error:  # the other cases still have something to say
             print(error, flush=True)
             failed += 1

@@ -6,55 +6,71 @@
 #include <cmath>
 
 #include "sim/base/ensure.hpp"
+#include "sim/numerics/program.hpp"
 
 namespace tplora::core {
 namespace {
 
-std::int64_t integers_of(ScalarType dtype) {
-  switch (dtype) {
-    case ScalarType::bf16: return std::int64_t{1} << 8;
-    case ScalarType::fp16: return std::int64_t{1} << 11;
-    case ScalarType::fp32: break;
+constexpr std::int64_t kExact = std::int64_t{1} << 24;
+
+/// The value of the lowest bit that is set. Precondition: finite and not 0.
+double lowest_bit(double value) {
+  int exponent = 0;
+  double rest = std::frexp(std::fabs(value), &exponent);
+  while (rest != std::floor(rest)) {
+    rest *= 2;
+    --exponent;
   }
-  return std::int64_t{1} << 24;
+  while (std::fmod(rest, 2) == 0) {
+    rest /= 2;
+    ++exponent;
+  }
+  return std::ldexp(1.0, exponent);
+}
+
+/// The expand's largest sum in units of which each of its terms is a multiple.
+double units_of_expand(const RoundingProgram& program, ScalarType dtype, float scaling) {
+  const double b = apply(program.load_b, 1.0F, scaling, dtype);
+  double unit = 0;
+  double most = 0;
+  for (std::int64_t u = 1; u <= kIntegerShrinkBudget; ++u) {
+    const double term = b * apply(program.expand_input, static_cast<float>(u), scaling, dtype);
+    if (term != 0) {
+      unit = unit == 0 ? lowest_bit(term) : std::min(unit, lowest_bit(term));
+      most = std::max(most, std::fabs(term));
+    }
+  }
+  const double terms = static_cast<double>(kIntegerExpandBudget / kIntegerShrinkBudget);
+  return unit == 0 ? 0 : terms * most / unit;
 }
 
 }  // namespace
 
 std::string IntegerBudget::text() const {
-  return fmt::format("|x W| <= {}, |x A| <= {}, |u B| <= {}, |y| <= {} units of {} that are exact",
-                     base, shrink, expand, units, exact);
+  return fmt::format("|x W| <= {}, |x A| <= {}, |u B| <= {} units, of {} that fp32 holds exactly",
+                     base, shrink, expand, exact);
 }
 
 Result<IntegerBudget> integer_budget(const PreparedCase& item) {
   ensure(item.geometry.has_value(), "a budget is that of a layer with a qkv projection");
+  const RoundingProgram& program = *find_program(item.contract->program);
   IntegerBudget budget{.base = kIntegerBaseBudget,
                        .shrink = kIntegerShrinkBudget,
                        .expand = kIntegerExpandBudget,
-                       .units = kIntegerBaseBudget,
-                       .exact = integers_of(item.spec.dtype)};
+                       .exact = kExact};
   for (const AdapterSpec& adapter : adapters_after_steps(item.spec)) {
     for (const Part part : kParts) {
-      const double factor = adapter.scaling(part);
-      int exponent = 0;
-      if (adapter.has(part) && std::frexp(factor, &exponent) != 0.5) {
-        return fail(
-            fmt::format("data=integers: adapter {} multiplies its delta of {} by {}: "
-                        "expected a power of two, with which nothing is rounded",
-                        adapter.name, part_name(part), factor));
-      }
-      const double unit = adapter.has(part) ? std::min(1.0, factor) : 1.0;
-      const double most = adapter.has(part)
-                              ? (kIntegerBaseBudget + factor * kIntegerExpandBudget) / unit
-                              : kIntegerBaseBudget;
-      if (most > static_cast<double>(budget.exact)) {
+      const float factor = adapter.scaling(part);
+      const double units =
+          adapter.has(part) ? units_of_expand(program, item.spec.dtype, factor) : 0;
+      if (units > static_cast<double>(kExact)) {
         return fail(fmt::format(
-            "data=integers: with a factor of {} outputs of adapter {} reach {} units, and {} holds "
-            "integers up to {} exactly: expected a lora_alpha nearer to lora_rank, or a wider "
-            "dtype",
-            factor, adapter.name, most, scalar_type_name(item.spec.dtype), budget.exact));
+            "data=integers: program {} multiplies by the factor {} of adapter {} before it sums, "
+            "and a sum of such terms needs {} units where fp32 holds {}: expected a factor of "
+            "fewer bits, or a 16-bit dtype",
+            program.name, factor, adapter.name, units, kExact));
       }
-      budget.units = std::max(budget.units, static_cast<std::int64_t>(most));
+      budget.expand = std::max(budget.expand, static_cast<std::int64_t>(units));
     }
   }
   return budget;

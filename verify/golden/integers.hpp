@@ -9,21 +9,24 @@
 
 namespace tplora::core {
 
-/// Largest magnitudes that any sum of a case can reach, and what must hold them exactly.
+/// Largest magnitudes that any partial sum of a case can reach, in any order: all of them are
+/// exact in fp32, and so is every way there.
 struct IntegerBudget {
   std::int64_t base = 0;    ///< |x W^T + bias|
   std::int64_t shrink = 0;  ///< |x A^T|
-  std::int64_t expand = 0;  ///< |u B^T|, before the factor
-  std::int64_t units = 0;   ///< |y| in units of the smallest factor, or of 1
-  std::int64_t exact = 0;   ///< integers up to here are values of the dtype
+  /// |u B^T| in the units of its terms, of which the factor is one where the program multiplies
+  /// before the sum.
+  std::int64_t expand = 0;
+  std::int64_t exact = 0;  ///< integers up to here are exact in fp32
 
-  /// "|x W| <= 100, |x A| <= 12, |u B| <= 48, |y| <= 148 of 256".
+  /// "|x W| <= 100, |x A| <= 12, |u B| <= 48 units, of 16777216 that fp32 holds exactly".
   [[nodiscard]] std::string text() const;
 };
 
-/// Refused: a factor that is no power of two, and one with which outputs leave the integers that
-/// the dtype holds: then a rounding would show the order. K never matters: rows of W and A have as
-/// many elements as the budget allows, further apart the longer they are.
+/// Refused: a program that multiplies by the factor before the expand's sum, with a factor of so
+/// many bits that the sum would be rounded, which shows the order. K never matters: rows of W and A
+/// have as many elements as the budget allows, further apart the longer they are. What is done
+/// behind a sum (factor, rounding, base + delta) has no order.
 [[nodiscard]] Result<IntegerBudget> integer_budget(const PreparedCase& item);
 
 }  // namespace tplora::core

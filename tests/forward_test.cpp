@@ -71,7 +71,7 @@ TEST_CASE("the reference is the plain formula with four roundings", "[reference]
     const auto bias = generator.bias(part);
     reference.accept_panel(part, 0, panel, bias);
   }
-  reference.finish();
+  reference.finish({});
   for (const Part part : kParts) {
     Panel weight(1, 1);
     generator.fill_panel({Tensor::weight, part}, 0, g.rows(part), weight);

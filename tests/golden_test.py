@@ -282,7 +282,7 @@ class Check(Case):
         self.assertNotIn("slot 0", told)  # q's four rows, then v's, then k's: an order that is the engine's affair
 
     def test_another_computation_is_named(self):
-        line = ("model=H=8,KV=2,D=16,hidden=6144 engine=sglang tp=4 R=8 slots=3 adapters=a:r4:alpha12:qkv,b:r8:alpha24:qv "
+        line = ("model=H=8,KV=2,D=16,hidden=3072 engine=sglang tp=4 R=8 slots=3 adapters=a:r4:alpha12:qkv,b:r8:alpha24:qv "
                 "tokens=a,a,b,-,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b,a,a,b,b")
         golden = self.golden(line, "golden", "--only", "ranks")
         for words, other in {

@@ -248,3 +248,12 @@ TEST_CASE("laws, numbers and twin agree on every kind of adapter", "[peft]") {
   CHECK(seen[Verdict::silent] > 20);
   CHECK(seen[Verdict::crash] > 20);
 }
+
+TEST_CASE("a kernel that is deeper than lora_rank cuts K elsewhere, on both sides", "[peft]") {
+  const CaseOutcome outcome = test::run(
+      "model=H=4,KV=4,D=2,hidden=48,bias=1 engine=vllm_fully_sharded tp=2 R=70 slots=1 "
+      "adapters=a:r16:alpha11:qkv tokens=a,a,a,-,-,-,-,-,a,- dtype=fp32 "
+      "accumulator=tensor_core:hopper,split=4,unit=8 data=wide seed=4294967301");
+  CHECK(outcome.verdict == Verdict::consistent);
+  CHECK(outcome.numbers.state == NumericOutcome::State::equal);
+}

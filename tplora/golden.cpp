@@ -5,6 +5,7 @@
 #include "sim/base/ensure.hpp"
 #include "tplora/handles.hpp"
 #include "verify/golden/owned_heads.hpp"
+#include "verify/run/laws.hpp"
 #include "verify/run/unsharded.hpp"
 #include "verify/run/work.hpp"
 
@@ -74,7 +75,10 @@ Result<void> check_golden_work(const core::PreparedCase& item, std::int64_t grou
 }
 
 Golden golden_of(const core::PreparedCase& item, std::int64_t group_size) {
-  core::Unsharded unsharded(item);
+  const auto laws = core::check_laws(item);
+  core::Unsharded unsharded(
+      item,
+      laws ? core::expand_depths(laws->analysis, item.spec.adapters.size()) : core::ExpandDepths{});
   unsharded.run();
   const QkvGeometry& g = *item.geometry;
   Golden golden = core::Access::make(core::GoldenData{unsharded.generator()});

@@ -51,6 +51,3 @@ class CpuModel:
         if not found:
             raise RuntimeError(f"gpu_model find-split said neither split nor mismatches: {said.strip()[:200]}")
         return int(found[1]), int(found[2])
-
-    def forward(self, case, folder):
-        self.call("forward", case, folder)

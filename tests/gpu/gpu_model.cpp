@@ -2,27 +2,20 @@
 //
 //   gpu_model dot ACCUMULATOR TYPE T N K X W OUT [C]
 //   gpu_model find-split ACCUMULATOR TYPE T N K X W RESULT RESULT_TYPE
-//   gpu_model forward "CASE LINE" FOLDER
 //
 // TYPE is bf16, fp16 (16-bit patterns), tf32 (fp32 words), e4m3, e5m2 (bytes). X: [T, K], W: [N,
 // K], OUT and C, the accumulators at the start: [T, N] in fp32. RESULT: [T, N] in RESULT_TYPE,
-// fp32, bf16 or fp16. `forward` computes a case and writes what a kernel would be given and must
-// return (tests/gpu/README.md). The folder of configs is ./configs, or the one this was built
-// beside.
+// fp32, bf16 or fp16. Whole cases are `tplora golden`'s and `tplora check`'s.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "sim/base/parallel_for.hpp"
-#include "sim/data/generator.hpp"
 #include "sim/numerics/dot.hpp"
 #include "sim/numerics/find_split.hpp"
-#include "sim/ranks/tp_group.hpp"
-#include "verify/case/suite.hpp"
 
 using namespace tplora;
 using namespace tplora::core;
@@ -187,197 +180,6 @@ int find_split(int count, char** arguments) {
   return 0;
 }
 
-/// Values of the dtype as the patterns that are stored.
-void write_patterns(const std::filesystem::path& path, ScalarType dtype,
-                    std::span<const float> values) {
-  if (dtype == ScalarType::fp32) {
-    write_elements(path, std::vector<float>(values.begin(), values.end()));
-    return;
-  }
-  std::vector<std::uint16_t> bits;
-  for (const float value : values) {
-    bits.push_back(static_cast<std::uint16_t>(encode(dtype, value)));
-  }
-  write_elements(path, bits);
-}
-
-/// One rank's rows of logical tensors, in the order of its output's columns.
-class RankFiles {
- public:
-  RankFiles(const std::filesystem::path& folder, std::int64_t rank, const RankBuild& build,
-            ScalarType dtype)
-      : prefix_((folder / fmt::format("rank{}.", rank)).string()), build_(build), dtype_(dtype) {}
-
-  /// Rows of `part`, or of every part, of the tensors that `rows_of(part)` gives: [rows, cols].
-  template <class RowsOf>
-  void write(const std::string& name, std::optional<Part> part, std::int64_t cols,
-             RowsOf rows_of) const {
-    std::vector<float> values;
-    for (const Segment& segment : build_.columns.segments()) {
-      const auto here = static_cast<Part>(segment.space);
-      if (part && *part != here) {
-        continue;
-      }
-      const std::vector<float>& rows = rows_of(here);
-      const auto from = rows.begin() + segment.from * cols;
-      values.insert(values.end(), from, from + segment.rows * cols);
-    }
-    write_patterns(prefix_ + name + ".bin", dtype_, values);
-  }
-
- private:
-  std::string prefix_;
-  const RankBuild& build_;
-  ScalarType dtype_;
-};
-
-std::filesystem::path config_folder() {
-  return std::filesystem::exists("configs/engines") ? "configs"
-                                                    : std::string(TPLORA_SOURCE_DIR "/configs");
-}
-
-/// The logical tensors of a case, as a checkpoint holds them: weights and biases by part.
-struct Tensors {
-  std::vector<float> x;
-  std::array<std::vector<float>, 3> weights;
-  std::array<std::vector<float>, 3> biases;
-  std::vector<Adapter> adapters;
-};
-
-Tensors make_tensors(const Case& one, const QkvGeometry& g) {
-  const Generator generator(
-      {.kind = one.data, .dtype = one.dtype, .seed = one.seed, .geometry = g});
-  Tensors made;
-  made.x = generator.x(static_cast<std::int64_t>(one.tokens.size()));
-  for (const AdapterSpec& spec : adapters_after_steps(one)) {
-    made.adapters.push_back(
-        generator.adapter(spec, static_cast<std::int32_t>(made.adapters.size())));
-  }
-  for (const Part part : kParts) {
-    const auto i = static_cast<std::size_t>(part);
-    made.biases[i] = g.qkv_bias ? generator.bias(part) : std::vector<float>();
-    made.weights[i].resize(static_cast<std::size_t>(g.rows(part) * g.hidden_size));
-    generator.fill({Tensor::weight, part},
-                   {.cols = g.hidden_size,
-                    .first_row = 0,
-                    .rows = g.rows(part),
-                    .first_col = 0,
-                    .block_cols = g.hidden_size},
-                   made.weights[i].data(), g.hidden_size);
-  }
-  return made;
-}
-
-void compute(TpGroup& group, const Tensors& tensors, const QkvGeometry& g) {
-  for (const Part part : kParts) {
-    const auto i = static_cast<std::size_t>(part);
-    Panel panel(g.rows(part), g.hidden_size);
-    panel.pack(tensors.weights[i].data(), g.rows(part), g.hidden_size, g.hidden_size);
-    group.accept_panel(part, 0, panel, tensors.biases[i]);
-  }
-  group.load_adapters(tensors.adapters);
-  group.finish();
-}
-
-/// Writes what each adapter's A holds; returns the manifest's word on them.
-nlohmann::json write_adapters(const std::filesystem::path& folder, ScalarType dtype,
-                              const std::vector<Adapter>& adapters) {
-  auto written = nlohmann::json::array();
-  for (std::size_t a = 0; a < adapters.size(); ++a) {
-    const AdapterSpec& spec = adapters[a].spec();
-    std::string targets;
-    for (const Part part : kParts) {
-      if (spec.targets[static_cast<std::size_t>(part)]) {
-        targets += part_name(part);
-        write_patterns(folder / fmt::format("adapter{}.{}.lora_a.bin", a, part_name(part)), dtype,
-                       adapters[a].a(part));
-      }
-    }
-    written.push_back(
-        {{"lora_rank", spec.lora_rank}, {"scaling", spec.scaling(Part::q)}, {"targets", targets}});
-  }
-  return written;
-}
-
-/// Writes a rank's rows of weights, biases and each adapter's B; returns its rows of each part.
-nlohmann::json write_rank(const RankFiles& files, const RankBuild& build, const Tensors& tensors,
-                          const QkvGeometry& g) {
-  const auto of = [](const auto& by_part) {
-    return [&](Part part) -> const std::vector<float>& {
-      return by_part[static_cast<std::size_t>(part)];
-    };
-  };
-  files.write("weight", std::nullopt, g.hidden_size, of(tensors.weights));
-  if (g.qkv_bias) {
-    files.write("bias", std::nullopt, 1, of(tensors.biases));
-  }
-  auto parts = nlohmann::json::array();
-  for (const Part part : kParts) {
-    std::int64_t rows = 0;
-    for (const Segment& segment : build.columns.segments()) {
-      rows += segment.space == space_of(part) ? segment.rows : 0;
-    }
-    parts.push_back({part_name(part), rows});
-    for (std::size_t a = 0; a < tensors.adapters.size(); ++a) {
-      const Adapter& adapter = tensors.adapters[a];
-      if (adapter.spec().targets[static_cast<std::size_t>(part)]) {
-        files.write(fmt::format("adapter{}.{}.lora_b", a, part_name(part)), part,
-                    adapter.spec().lora_rank,
-                    [&](Part p) -> const std::vector<float>& { return adapter.b(p); });
-      }
-    }
-  }
-  return parts;
-}
-
-int forward(int count, char** arguments) {
-  if (count != 2) {
-    stop("forward: expected \"CASE LINE\" FOLDER");
-  }
-  const PreparedCase item = value_or_stop(
-      prepare(value_or_stop(parse_case(arguments[0])), ConfigFolders{config_folder()}));
-  if (!item.geometry) {
-    stop(fmt::format("the model has no qkv projection: {}", item.why_no_qkv));
-  }
-  const std::filesystem::path folder = arguments[1];
-  std::filesystem::create_directories(folder);
-  const Case& one = item.spec;
-  const QkvGeometry& g = *item.geometry;
-  const LayoutCase input = layout_case(one, g);
-  Analyser analyser;
-  const Analysis& analysis = analyser.run(*item.contract, input);
-  if (!analysis.failures.empty()) {
-    stop("the contract refuses this case or crashes: there is nothing to compute");
-  }
-  const Tensors tensors = make_tensors(one, g);
-  const Batch batch{.x = tensors.x, .hidden_size = g.hidden_size, .adapter_of_token = one.tokens};
-  TpGroup group(*item.contract, input.deployment, analysis,
-                {.base = one.base_accumulator.value_or(one.accumulator),
-                 .lora = one.accumulator,
-                 .program = find_program(item.contract->program),
-                 .dtype = one.dtype},
-                batch);
-  compute(group, tensors, g);
-  write_patterns(folder / "x.bin", one.dtype, tensors.x);
-  nlohmann::json manifest = {{"case", print_case(one)},
-                             {"program", item.contract->program},
-                             {"dtype", scalar_type_name(one.dtype)},
-                             {"hidden_size", g.hidden_size},
-                             {"adapter_of_token", one.tokens},
-                             {"adapters", write_adapters(folder, one.dtype, tensors.adapters)},
-                             {"ranks", nlohmann::json::array()}};
-  for (std::size_t rank = 0; rank < analysis.ranks.size(); ++rank) {
-    const auto tp_rank = static_cast<std::int64_t>(rank);
-    const RankBuild& build = analysis.ranks[rank].build;
-    const auto parts = write_rank(RankFiles(folder, tp_rank, build, one.dtype), build, tensors, g);
-    write_patterns(folder / fmt::format("rank{}.expected.bin", rank), one.dtype,
-                   group.output(tp_rank));
-    manifest["ranks"].push_back({{"tp_rank", rank}, {"width", build.width}, {"parts", parts}});
-  }
-  std::ofstream(folder / "manifest.json") << manifest.dump(1) << '\n';
-  return 0;
-}
-
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -388,8 +190,5 @@ int main(int count, char** arguments) {
   if (command == "find-split") {
     return find_split(count - 2, arguments + 2);
   }
-  if (command == "forward") {
-    return forward(count - 2, arguments + 2);
-  }
-  stop("expected dot, find-split or forward");
+  stop("expected dot or find-split");
 }

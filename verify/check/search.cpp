@@ -218,7 +218,8 @@ bool agrees(const PreparedCase& item, const Reference& reference, const Window& 
 }
 
 /// Whether the computation gives the candidate's bits in all windows.
-bool gives(const PreparedCase& item, const std::vector<Window>& windows) {
+bool gives(const PreparedCase& item, const ExpandDepths& depths,
+           const std::vector<Window>& windows) {
   std::array<RowRange, 3> ranges;
   for (const Window& window : windows) {
     RowRange& range = ranges[static_cast<std::size_t>(window.part)];
@@ -226,7 +227,7 @@ bool gives(const PreparedCase& item, const std::vector<Window>& windows) {
     range.first = range.rows == 0 ? window.row : std::min(range.first, window.row);
     range.rows = end - range.first;
   }
-  Unsharded unsharded(item, true);
+  Unsharded unsharded(item, depths, true);
   unsharded.run_rows(ranges, 1);
   return std::all_of(windows.begin(), windows.end(), [&](const Window& window) {
     return agrees(item, unsharded.reference(), window);
@@ -275,18 +276,23 @@ std::vector<Window> everything(const std::vector<WrongOutput>& outputs) {
 std::vector<SameBits> find_computation(const PreparedCase& item,
                                        const std::vector<WrongOutput>& outputs, int threads) {
   std::vector<SameBits> found;
+  const auto laws = check_laws(item);
+  const ExpandDepths depths =
+      laws ? expand_depths(laws->analysis, item.spec.adapters.size()) : ExpandDepths{};
   const Variations variations(item);
   std::vector<char> agree(variations.all().size(), outputs.empty() ? 0 : 1);
   for (const std::int64_t rows : kSampleRows) {
     const auto windows = sample(outputs, static_cast<std::int64_t>(item.spec.tokens.size()), rows);
     parallel_for(static_cast<std::int64_t>(agree.size()), threads, [&](std::int64_t i) {
       char& one = agree[static_cast<std::size_t>(i)];
-      one = one != 0 && gives(variations.all()[static_cast<std::size_t>(i)].item, windows) ? 1 : 0;
+      one = one != 0 && gives(variations.all()[static_cast<std::size_t>(i)].item, depths, windows)
+                ? 1
+                : 0;
     });
   }
   const auto all = everything(outputs);
   for (std::size_t i = 0; i < agree.size(); ++i) {
-    if (agree[i] != 0 && gives(variations.all()[i].item, all)) {
+    if (agree[i] != 0 && gives(variations.all()[i].item, depths, all)) {
       found.push_back({variations.all()[i].what, false});
     }
   }

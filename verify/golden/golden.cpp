@@ -92,7 +92,7 @@ class GoldenWriter {
         heads_(std::move(heads)),
         g_(*item.geometry),
         names_(module_names(item, options.tensor_prefix)),
-        unsharded_(item, true) {}
+        unsharded_(item, expand_depths(laws.analysis, item.spec.adapters.size()), true) {}
 
   Result<GoldenSummary> write(const fs::path& folder) {
     folder_ = folder;

@@ -53,7 +53,7 @@ void Reference::keep_shrink(std::span<const std::int64_t> tokens, std::int64_t l
   }
 }
 
-void Reference::finish() {
+void Reference::finish(const ExpandDepths& depths) {
   outputs_ = bases_;
   if (input_.keep_steps) {
     prepare_steps();
@@ -67,7 +67,9 @@ void Reference::finish() {
     }
     for (const Part part : kParts) {
       if (!tokens.empty()) {
-        add_deltas(part, tokens, input_.adapters[number]);
+        const std::int64_t depth =
+            number < depths.size() ? depths[number][static_cast<std::size_t>(part)] : 0;
+        add_deltas(part, tokens, input_.adapters[number], depth);
       }
     }
   }
@@ -96,8 +98,25 @@ std::vector<float> Reference::shrink(std::span<const std::int64_t> tokens, const
   return u;
 }
 
-void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
-                           const Adapter& adapter) {
+namespace {
+
+/// Rows of `cols` values, each with zeros behind it up to `wider` ones.
+std::vector<float> widen(const std::vector<float>& rows, std::int64_t cols, std::int64_t wider) {
+  if (cols == wider) {
+    return rows;
+  }
+  const std::int64_t count = static_cast<std::int64_t>(rows.size()) / cols;
+  std::vector<float> wide(static_cast<std::size_t>(count * wider));
+  for (std::int64_t row = 0; row < count; ++row) {
+    std::copy_n(rows.begin() + row * cols, cols, wide.begin() + row * wider);
+  }
+  return wide;
+}
+
+}  // namespace
+
+void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens, const Adapter& adapter,
+                           std::int64_t depth) {
   const RoundingProgram& program = *input_.program;
   const float scaling = adapter.spec().scaling(part);
   const std::int64_t width = input_.geometry.rows(part);
@@ -109,8 +128,6 @@ void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
     for (float& value : b) {
       value = apply(program.load_b, value, scaling, input_.dtype);
     }
-    Panel panel(width, lora_rank);
-    panel.pack(b.data(), width, lora_rank, lora_rank);
     std::vector<float> u = shrink(tokens, adapter, part);
     if (input_.keep_steps) {
       keep_shrink(tokens, lora_rank, part, u);
@@ -118,11 +135,16 @@ void Reference::add_deltas(Part part, std::span<const std::int64_t> tokens,
     for (float& value : u) {
       value = apply(program.expand_input, value, scaling, input_.dtype);
     }
+    const std::int64_t cols = std::max(lora_rank, depth);
+    b = widen(b, lora_rank, cols);
+    u = widen(u, lora_rank, cols);
+    Panel panel(width, cols);
+    panel.pack(b.data(), width, cols, cols);
     dot_rows(input_.lora_accumulator,
              TokenTiles({.values = u.data(),
                          .tokens = static_cast<std::int64_t>(tokens.size()),
-                         .cols = lora_rank,
-                         .row_stride = lora_rank}),
+                         .cols = cols,
+                         .row_stride = cols}),
              panel, {.rows = width, .out_stride = width}, deltas.data());
   }
   for (std::size_t i = 0; i < tokens.size(); ++i) {

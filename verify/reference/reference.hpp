@@ -32,6 +32,11 @@ struct ReferenceInput {
   bool keep_steps = false;  ///< keep shrink outputs and deltas, too
 };
 
+/// K of the expand u B, by adapter number and part: where an engine's kernel is deeper than the
+/// adapter's lora_rank, over zeros, K is cut in other places, which shows in the bits. 0, or no
+/// entry: the lora_rank.
+using ExpandDepths = std::vector<std::array<std::int64_t, 3>>;
+
 /// What the forward passes through, of one part.
 struct ForwardSteps {
   std::int64_t lora_rank = 0;  ///< columns of `u`: the largest of an adapter that targets the part
@@ -52,8 +57,9 @@ class Reference {
                     std::span<const float> bias);
 
   /// Adds the LoRA deltas. A row with an adapter that does not target a part gets a delta of +0
-  /// there (it passes through the same kernel); a row without adapter keeps its base bits.
-  void finish();
+  /// there (it passes through the same kernel); a row without adapter keeps its base bits. May be
+  /// called again, with other depths.
+  void finish(const ExpandDepths& depths);
 
   /// [tokens, rows(part)], row-major.
   [[nodiscard]] std::span<const float> output(Part part) const {
@@ -69,7 +75,8 @@ class Reference {
   }
 
  private:
-  void add_deltas(Part part, std::span<const std::int64_t> tokens, const Adapter& adapter);
+  void add_deltas(Part part, std::span<const std::int64_t> tokens, const Adapter& adapter,
+                  std::int64_t depth);
   /// What the shrink of those tokens gives: [tokens, lora_rank of the part].
   [[nodiscard]] std::vector<float> shrink(std::span<const std::int64_t> tokens,
                                           const Adapter& adapter, Part part) const;

@@ -30,6 +30,10 @@ class RanksOfCase {
     group_->accept_panel(part, first_row, panel, bias);
   }
 
+  [[nodiscard]] ExpandDepths depths() const {
+    return expand_depths(analysis_, item_.spec.adapters.size());
+  }
+
   NumericOutcome finish(const Reference& reference, std::span<const Adapter> adapters) {
     group_->load_adapters(adapters);
     group_->finish();
@@ -206,6 +210,7 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& c
   std::vector<NumericOutcome> outcomes;
   outcomes.reserve(sharded.size());
   for (const auto& ranks : sharded) {
+    unsharded.use_depths(ranks->depths());
     outcomes.push_back(ranks->finish(unsharded.reference(), unsharded.adapters()));
   }
   return outcomes;

@@ -1,6 +1,8 @@
 #include "verify/run/unsharded.hpp"
 
 #include <algorithm>
+#include <array>
+#include <set>
 
 #include "sim/base/checked.hpp"
 #include "sim/base/ensure.hpp"
@@ -27,7 +29,32 @@ std::vector<Adapter> make_adapters(const Generator& generator, const Case& spec)
 
 }  // namespace
 
-Unsharded::Unsharded(const PreparedCase& item, bool keep_steps)
+ExpandDepths expand_depths(const Analysis& analysis, std::size_t adapters) {
+  ExpandDepths depths;
+  if (!analysis.failures.empty()) {
+    return depths;
+  }
+  depths.resize(adapters);
+  for (const LiveAdapter& live : analysis.live) {
+    std::array<std::set<std::int64_t>, 3> found;
+    for (const RankState& rank : analysis.ranks) {
+      for (const KernelLaunch& launch : rank.load(live.event).launches) {
+        rank.build.columns.visit(launch.out, launch.out + launch.rows, [&](const Segment& segment) {
+          if (segment.space >= 0) {
+            found[static_cast<std::size_t>(segment.space)].insert(launch.depth);
+          }
+        });
+      }
+    }
+    for (std::size_t part = 0; part < 3; ++part) {
+      depths[static_cast<std::size_t>(live.adapter)][part] =
+          found[part].size() == 1 ? *found[part].begin() : 0;
+    }
+  }
+  return depths;
+}
+
+Unsharded::Unsharded(const PreparedCase& item, ExpandDepths depths, bool keep_steps)
     : geometry_(geometry_of(item)),
       generator_({.kind = item.spec.data,
                   .dtype = item.spec.dtype,
@@ -40,6 +67,7 @@ Unsharded::Unsharded(const PreparedCase& item, bool keep_steps)
       x_(generator_.x(static_cast<std::int64_t>(item.spec.tokens.size()))),
       batch_{.x = x_, .hidden_size = geometry_.hidden_size, .adapter_of_token = item.spec.tokens},
       adapters_(make_adapters(generator_, item.spec)),
+      depths_(std::move(depths)),
       reference_({.geometry = geometry_,
                   .dtype = arithmetic_.dtype,
                   .base_accumulator = arithmetic_.base,
@@ -69,7 +97,14 @@ void Unsharded::run(const EachPanel& each) {
       }
     }
   }
-  reference_.finish();
+  reference_.finish(depths_);
+}
+
+void Unsharded::use_depths(const ExpandDepths& depths) {
+  if (depths != depths_) {
+    depths_ = depths;
+    reference_.finish(depths_);
+  }
 }
 
 void Unsharded::run_rows(const std::array<RowRange, 3>& rows, int threads) {
@@ -90,7 +125,7 @@ void Unsharded::run_rows(const std::array<RowRange, 3>& rows, int threads) {
                                                               static_cast<std::size_t>(some)));
     });
   }
-  reference_.finish();
+  reference_.finish(depths_);
 }
 
 }  // namespace tplora::core

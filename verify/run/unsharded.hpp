@@ -19,12 +19,16 @@ struct RowRange {
   std::int64_t first = 0, rows = 0;
 };
 
+/// K of each adapter's expand, as the contract's kernels have it: arithmetic, not placement. Empty
+/// where nothing could be planned; 0 where launches of one part differ.
+[[nodiscard]] ExpandDepths expand_depths(const Analysis& analysis, std::size_t adapters);
+
 /// Use: construct, `run` once, then read. Of the case's contract only the rounding program counts.
 class Unsharded {
  public:
   /// Makes the inputs and adapters of the case. Precondition: it has a geometry. `keep_steps`: keep
   /// shrink outputs and deltas (Reference::steps).
-  explicit Unsharded(const PreparedCase& item, bool keep_steps = false);
+  explicit Unsharded(const PreparedCase& item, ExpandDepths depths = {}, bool keep_steps = false);
   Unsharded(const Unsharded&) = delete;
   Unsharded& operator=(const Unsharded&) = delete;
 
@@ -37,6 +41,9 @@ class Unsharded {
   /// The same for these rows of each part only; outputs of others are base outputs of +0 with their
   /// deltas. Over `threads` threads, which change no bit.
   void run_rows(const std::array<RowRange, 3>& rows, int threads);
+
+  /// The reference with other depths of the expand. After `run`.
+  void use_depths(const ExpandDepths& depths);
 
   [[nodiscard]] const Generator& generator() const { return generator_; }
   [[nodiscard]] const Arithmetic& arithmetic() const { return arithmetic_; }
@@ -53,6 +60,7 @@ class Unsharded {
   std::vector<float> x_;
   Batch batch_;
   std::vector<Adapter> adapters_;
+  ExpandDepths depths_;
   Reference reference_;
 };
 

@@ -299,6 +299,32 @@ class Check(Case):
             chosen["y"][[1, 3]] = have["y"][[3, 1]]
         self.wrong(golden, self.candidate(golden, ["y"], exchanged), "token 1 has the outputs of token 3")
 
+    def test_judges(self):
+        """A right kernel that sums in another order is within the bound; one without its delta is not."""
+        line = ("model=H=8,KV=2,D=16,hidden=512 engine=sglang tp=4 R=8 slots=3 adapters=a:r4:alpha12:qkv,b:r8:alpha24:qkv "
+                "tokens=a,a,b,-,b,a accumulator=tensor_core:hopper")
+        golden = self.golden(line, "golden", "--only", "ranks")
+        names = ["y", "y_base", "delta", "u.q"]
+        other = self.candidate(self.golden(line + ",split=8", "other", "--only", "ranks"), names)
+        self.assertEqual(self.check(golden, other).returncode, 1)
+        for judge in ("bound", "exact"):
+            told = self.check(golden, other, "--judge", judge)
+            self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
+            self.assertRegex(told.stdout, "units in the last place from the exact result")
+        self.assertEqual(self.check(golden, other, "--judge", "exact", "--ulps", "0").returncode, 1)
+
+        def base_only(rank, chosen, have):
+            chosen["y"] = have["y_base"]
+        for judge in ("bound", "exact"):
+            self.assertEqual(self.check(golden, self.candidate(golden, ["y"], base_only), "--judge", judge).returncode, 1)
+
+        def nan(rank, chosen, have):
+            chosen["y"][0, 0] = np.nan
+        self.assertEqual(self.check(golden, self.candidate(golden, ["y"], nan), "--judge", "bound").returncode, 1)
+        exact = self.candidate(self.golden(line.replace("tensor_core:hopper", "exact"), "exact", "--only", "ranks"), ["u.q"])
+        told = json.loads(self.check(golden, exact, "--judge", "exact", "--ulps", "0", "--json").stdout)
+        self.assertEqual([one["greatest_ulps"] for one in told["tensors"] if one["mismatched"]], [])
+
     def test_json(self):
         golden = self.golden(f"{MODEL} {PAIR}", "golden", "--data", "labels")
 

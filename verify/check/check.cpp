@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <set>
@@ -12,6 +13,7 @@
 #include "sim/base/printable.hpp"
 #include "verify/check/candidate.hpp"
 #include "verify/check/compare_tensor.hpp"
+#include "verify/check/exact_forward.hpp"
 #include "verify/check/read_labels.hpp"
 #include "verify/check/search.hpp"
 #include "verify/check/slot_buffers.hpp"
@@ -28,6 +30,7 @@ class Checker {
  public:
   Checker(const CheckOptions& options, ReadManifest manifest, PreparedCase item)
       : options_(options), manifest_(std::move(manifest)) {
+    report_.judge = options.judge;
     report_.item = std::move(item);
     report_.golden_ranks = manifest_.ranks;
     report_.vacuous = manifest_.vacuous;
@@ -197,7 +200,7 @@ class Checker {
                               const SafetensorsFile& golden, const TensorEntry& expected) {
     const bool output = tensor.name == "y" || tensor.name == "y_base" || tensor.name == "delta";
     const bool labels = context.item.spec.data == DataKind::labels;
-    if (!output && !(labels && tensor.name == "weight")) {
+    if (!output && !(labels && tensor.name == "weight") && !tensor.name.starts_with("u.")) {
       return {};
     }
     const std::int64_t count = element_count(tensor.shape).value_or(0);
@@ -207,6 +210,15 @@ class Checker {
     if (!values || !due) {
       return fail(values ? due.error() : values.error());
     }
+    if (options_.judge != Judge::bits && (output || tensor.name.starts_with("u."))) {
+      judge(context, *values, *due, expected);
+      if (report_.tensors.back().mismatched == 0) {
+        return {};
+      }
+    }
+    if (!output && !(labels && tensor.name == "weight")) {
+      return {};
+    }
     if (labels) {
       keep(output ? places_of_output(context, tensor.name, *values)
                   : places_of_weight(context, *values));
@@ -215,6 +227,41 @@ class Checker {
       outputs_.push_back({context.own, tensor.name, std::move(*values), std::move(*due)});
     }
     return {};
+  }
+
+  /// Counts as mismatched only what the judge does not allow.
+  void judge(const LabelContext& context, const std::vector<float>& values,
+             const std::vector<float>& due, const TensorEntry& expected) {
+    TensorComparison& one = report_.tensors.back();
+    const auto exact = exact_values(report_.item, context.own, one.tensor, options_.threads);
+    const ScalarType type = scalar_type_of(expected.type).value_or(ScalarType::fp32);
+    one.judged = true;
+    std::vector<double> distances;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      distances.push_back(ulp_distance(values[i], exact[i], type));
+      one.golden_worst_ulp = std::max(one.golden_worst_ulp, ulp_distance(due[i], exact[i], type));
+      if (distances.back() > one.worst_ulp) {
+        one.worst_ulp = distances.back();
+        one.at_worst = static_cast<std::int64_t>(i);
+      }
+    }
+    const double allowed = options_.most_ulps.value_or(std::max(1.0, one.golden_worst_ulp));
+    one.mismatched = 0;
+    one.first.reset();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double error =
+          std::fabs((static_cast<double>(values[i]) - exact[i].high) - exact[i].low);
+      const double part = error == 0 ? 0 : error / exact[i].bound;
+      one.worst_of_bound = std::max(one.worst_of_bound, std::isnan(part) ? HUGE_VAL : part);
+      const bool right =
+          options_.judge == Judge::bound ? error <= exact[i].bound : distances[i] <= allowed;
+      if (!right) {
+        one.first = one.first.value_or(static_cast<std::int64_t>(i));
+        one.expected = one.mismatched == 0 ? due[i] : one.expected;
+        one.found = one.mismatched == 0 ? values[i] : one.found;
+        ++one.mismatched;
+      }
+    }
   }
 
   /// What else gives just these bits.

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,12 +24,15 @@ struct CheckOptions {
   std::filesystem::path golden;
   std::filesystem::path candidate;
   Judge judge = Judge::bits;
+  /// Of Judge::exact; nothing: as far as the golden itself is, and at least 1.
+  std::optional<double> most_ulps;
   bool partial = false;  ///< tensors may be missing of some ranks
   bool search = true;    ///< look for another computation that gives the candidate's bits
   int threads = 0;
 };
 
 struct CheckReport {
+  Judge judge = Judge::bits;
   PreparedCase item;
   std::vector<std::int64_t> golden_ranks;
   std::vector<TensorComparison> tensors;  ///< by tp_rank, then name

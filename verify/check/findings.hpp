@@ -27,9 +27,12 @@ struct TensorComparison {
   std::int64_t not_finite = 0;  ///< NaN or infinite where something finite is due
   bool constant = false;        ///< every element of the candidate has the same bits
   float constant_value = 0;
-  double worst_ulp = 0;               ///< judge `exact`: from the correctly rounded result
-  double golden_worst_ulp = 0;        ///< the golden's own
-  double worst_of_bound = 0;          ///< judge `bound`: greatest error as a part of its bound
+  /// Where the judge looked at the exact result, too: greatest distances from it, correctly
+  /// rounded, in units in the last place, of the candidate and of the golden; and the greatest
+  /// error as a part of its bound.
+  bool judged = false;
+  double worst_ulp = 0, golden_worst_ulp = 0, worst_of_bound = 0;
+  std::int64_t at_worst = 0;
   std::vector<char> wrong_rows = {};  ///< by row of the tensor seen as [first size, rest]
 };
 

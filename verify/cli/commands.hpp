@@ -68,6 +68,7 @@ struct CheckCommandOptions {
   std::string golden;
   std::string candidate;
   std::string judge = "bits";
+  std::int64_t ulps = -1;  ///< of judge exact; -1: as far as the golden is
   bool partial = false;
   bool json = false;
   int jobs = 0;

@@ -99,13 +99,18 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
 }
 
 int check_command(const CheckCommandOptions& options, const ConfigFolders& configs) {
-  const auto report = check_candidate({.golden = options.golden,
-                                       .candidate = options.candidate,
-                                       .judge = Judge::bits,
-                                       .partial = options.partial,
-                                       .search = true,
-                                       .threads = options.jobs},
-                                      configs);
+  const Judge judge = options.judge == "bound"   ? Judge::bound
+                      : options.judge == "exact" ? Judge::exact
+                                                 : Judge::bits;
+  const auto report = check_candidate(
+      {.golden = options.golden,
+       .candidate = options.candidate,
+       .judge = judge,
+       .most_ulps = options.ulps < 0 ? std::nullopt : std::optional<double>(options.ulps),
+       .partial = options.partial,
+       .search = true,
+       .threads = options.jobs},
+      configs);
   if (!report) {
     return bad_input(report.error());
   }

@@ -165,6 +165,15 @@ void add_check(CLI::App& app, CheckCommandOptions& options) {
                    "A folder with rankN.safetensors or rankN.NAME.npy, or one such file; tensors "
                    "are called as in the golden's rank files, any of them may be given")
       ->required();
+  check
+      ->add_option("--judge", options.judge,
+                   "bits: every bit; bound: as far from the exact result as some order of "
+                   "summation may be; exact: within --ulps of the exact result, rounded once")
+      ->check(CLI::IsMember({"bits", "bound", "exact"}))
+      ->default_str("bits");
+  add_number(check, "--ulps", options.ulps,
+             "Of --judge exact (default: as far as the golden itself, at least 1)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 24));
   check->add_flag("--partial", options.partial,
                   "Tensors may be missing of some tp_ranks; else that is a mismatch");
   check->add_flag("--json", options.json, "Print JSON (docs/formats/check.md)");

@@ -77,9 +77,19 @@ std::string index_text(const TensorComparison& one, std::int64_t at) {
   return fmt::format("({})", fmt::join(index, ", "));
 }
 
+std::string judged_text(const TensorComparison& one) {
+  return fmt::format(
+      "    {} bits differ; at most {:g} units in the last place from the exact result (the golden: "
+      "{:g}), {:.3g} of the bound\n",
+      one.bits_differ, one.worst_ulp, one.golden_worst_ulp, one.worst_of_bound);
+}
+
 std::string comparison_text(const TensorComparison& one) {
   if (one.mismatched == 0) {
-    return "";
+    return one.judged ? fmt::format("  {} of tp_rank {} {}: right\n", one.tensor, one.tp_rank,
+                                    shape_text(one.shape)) +
+                            judged_text(one)
+                      : "";
   }
   std::string text =
       fmt::format("  {} of tp_rank {} {}\n    Mismatched elements: {} / {} ({:.1f}%)\n", one.tensor,
@@ -89,6 +99,7 @@ std::string comparison_text(const TensorComparison& one) {
                       index_text(one, one.at_absolute));
   text += fmt::format("    Greatest relative difference: {} at index {}\n", one.greatest_relative,
                       index_text(one, one.at_relative));
+  text += one.judged ? judged_text(one) : "";
   if (one.first) {
     text += fmt::format("    First at index {}: found {}, expected {}\n",
                         index_text(one, *one.first), one.found, one.expected);
@@ -253,12 +264,11 @@ std::string check_text(const CheckReport& report) {
   }
   std::size_t wrong = 0;
   for (const TensorComparison& one : report.tensors) {
-    wrong += one.mismatched > 0 ? 1U : 0U;
+    wrong += one.mismatched > 0 || one.judged ? 1U : 0U;
     text += wrong <= kMostTensors ? comparison_text(one) : "";
   }
   if (wrong > kMostTensors) {
-    text += fmt::format("  ... and {} more tensors that differ (--json has all)\n",
-                        wrong - kMostTensors);
+    text += fmt::format("  ... and {} more tensors (--json has all)\n", wrong - kMostTensors);
   }
   for (const std::string& one : report.notes) {
     text += "  note: " + one + "\n";
@@ -277,6 +287,12 @@ std::string check_json(const CheckReport& report) {
                  {"shape", one.shape},
                  {"elements", one.elements},
                  {"mismatched", one.mismatched}};
+    if (one.judged) {
+      json["bits_differ"] = one.bits_differ;
+      json["greatest_ulps"] = one.worst_ulp;
+      json["golden_greatest_ulps"] = one.golden_worst_ulp;
+      json["greatest_part_of_bound"] = one.worst_of_bound;
+    }
     if (one.mismatched > 0) {
       json["greatest_absolute_difference"] = one.greatest_absolute;
       json["greatest_relative_difference"] = one.greatest_relative;

@@ -6,6 +6,9 @@ _tplora() {
     --model) words=$(tplora list models 2>/dev/null) ;;
     --engine | --vs) words=$(tplora list engines 2>/dev/null; tplora list bugs 2>/dev/null) ;;
     list) words="models engines bugs programs suites" ;;
+    --data) words="labels integers wide" ;;
+    --judge) words="bits bound exact" ;;
+    --only) words="checkpoint adapters inputs ranks" ;;
     --tp | --dp | --jobs | --slots | --lora-rank | --max-lora-rank | --case) return ;;
     *)
       if [ "$COMP_CWORD" = 1 ]; then
@@ -16,6 +19,6 @@ _tplora() {
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
   # A model, an engine and a suite can also be a file.
-  case $before in --model | --engine | --vs | verify) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;; esac
+  case $before in --model | --engine | --vs | verify | check | --out) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;; esac
 }
 complete -F _tplora tplora

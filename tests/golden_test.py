@@ -368,5 +368,51 @@ class EngineCi(Case):
                 self.wrong(golden, out, *words)
 
 
+class Pages(Case):
+    """docs/kernel-authors.md and docs/engine-ci.md, word for word, up to where a GPU or an engine is needed."""
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin/tplora").symlink_to(pathlib.Path(PROGRAM).resolve())
+        (self.folder / "bin/python3").symlink_to(sys.executable)
+        (self.folder / "examples").symlink_to(ROOT / "examples")
+
+    def commands(self, page):
+        text = (ROOT / "docs" / page).read_text()
+        return [line.strip() for line in text.splitlines() if line.startswith("       ") and line.split()[0] in ("tplora", "python3")]
+
+    def shell(self, command):
+        return subprocess.run(command, shell=True, cwd=self.folder, capture_output=True, text=True,
+                              env={"PATH": f"{self.folder}/bin:/usr/bin:/bin"})
+
+    def test_engine_ci(self):
+        golden, engine, check = self.commands("engine-ci.md")
+        for command in (golden, engine):
+            done = self.shell(command)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.shell(check)
+        self.assertEqual((done.returncode, done.stdout.splitlines()[0]), (0, "right"), done.stdout + done.stderr)
+        shutil.rmtree(self.folder / "out")
+        self.assertEqual(self.shell(engine + " --bug sglang-24420").returncode, 0)
+        done = self.shell(check)
+        self.assertEqual(done.returncode, 1)
+        page = (ROOT / "docs/engine-ci.md").read_text()
+        shown = [line[4:] for line in page.splitlines() if line.startswith("    ") and not line.startswith("     tplora")]
+        shown = shown[shown.index("wrong"):]
+        for line in shown:
+            if not line.strip().startswith(("tplora", "python3")):
+                self.assertIn(line, done.stdout)
+
+    def test_kernel_authors(self):
+        golden, check = self.commands("kernel-authors.md")
+        done = self.shell(golden)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (self.folder / "mine").mkdir()
+        for path in (self.folder / "golden").glob("rank*.safetensors"):  # what a right kernel writes
+            tensors.save(self.folder / "mine" / path.name, {"y": tensors.load(path)["y"]})
+        self.assertEqual(self.shell(check).stdout.splitlines()[0], "right")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -368,6 +368,69 @@ class EngineCi(Case):
                 self.wrong(golden, out, *words)
 
 
+class Adapters(Case):
+    """tplora adapter, on what the real peft library saved (tests/adapters/make.py)."""
+
+    def adapter(self, name, *more, model="llama", engine="sglang", folder=ROOT / "tests/adapters"):
+        return self.run_program("adapter", folder / name, "--model", ROOT / f"tests/adapters/{model}.json", "--engine", engine, *more)
+
+    def test_verdicts(self):
+        for name, code, words in (
+            ("plain", 0, ["tp 1, 2, 4: consistent", "tp 3, 5, 6, 7, 8: refused", "q of lora_rank 4, k of lora_rank 4, v of lora_rank 4"]),
+            ("qv_and_mlp", 0, ["q of lora_rank 4, v of lora_rank 4", "not looked at: down_proj, o_proj"]),
+            ("rslora", 1, ["tp 1, 2, 4: silent", "expected alpha / sqrt(lora_rank) = 8 / sqrt(4)", "sglang-40835"]),
+            ("patterns", 1, ["k of lora_rank 2", "tp 1, 2, 4: crash", "has_k=1, r_k=2, r=4", "k_r2:v_alpha16"]),
+            ("first_layer", 0, ["1 of the 2 layers of this kind are adapted"]),
+        ):
+            with self.subTest(name):
+                told = self.adapter(name)
+                self.assertEqual(told.returncode, code, told.stdout + told.stderr)
+                for word in words:
+                    self.assertIn(word, told.stdout)
+
+    def test_fused_adapter_of_a_conv1d_checkpoint(self):
+        told = self.adapter("fused", "--tp", "1,2,4", model="gpt2", engine="trtllm_fused")
+        self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
+        self.assertIn("one fused module", told.stdout)
+
+    def test_an_engine_with_a_published_bug(self):
+        told = self.adapter("plain", "--tp", "4", engine="sglang-24420")
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("law bounds", told.stdout)
+
+    def test_another_models_adapter(self):
+        told = self.run_program("adapter", ROOT / "tests/adapters/plain", "--model", "Qwen/Qwen3-4B", "--engine", "sglang", "--tp", "2")
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("A is for an input of 32, and the layer's has hidden_size 2560", told.stdout)
+        self.assertIn("B has 16 rows, and the layer's k has 1024", told.stdout)
+
+    def test_refused(self):
+        def refused(words, *arguments, **named):
+            told = self.adapter(*arguments, **named)
+            self.assertEqual((told.returncode, told.stdout), (2, ""))
+            self.assertIn(words, told.stderr)
+        refused("use_dora: such an adapter is not q, k and v times a factor", "dora")
+        refused("no such file", "nothing")
+        refused("expected tp_sizes from 1 to 1024", "plain", "--tp", "0-4")
+        for words, change in {
+            "expected \"LORA\"": lambda c: c.update(peft_type="IA3"),
+            "r: found 0": lambda c: c.update(r=0),
+            "expected a number above 0 of at most six decimals": lambda c: c.update(lora_alpha=-1),
+        }.items():
+            copy = self.folder / "changed"
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(ROOT / "tests/adapters/plain", copy)
+            config = json.loads((copy / "adapter_config.json").read_text())
+            change(config)
+            (copy / "adapter_config.json").write_text(json.dumps(config))
+            told = self.adapter("changed", folder=self.folder)
+            self.assertEqual((told.returncode, told.stdout), (2, ""))
+            self.assertIn(words, told.stderr)
+        (copy / "adapter_config.json").write_text((ROOT / "tests/adapters/plain/adapter_config.json").read_text())
+        (copy / "adapter_model.safetensors").write_bytes(b"\x10")
+        refused("has 1 bytes", "changed", folder=self.folder)
+
+
 class Pages(Case):
     """docs/kernel-authors.md and docs/engine-ci.md, word for word, up to where a GPU or an engine is needed."""
 

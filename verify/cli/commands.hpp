@@ -74,6 +74,14 @@ struct CheckCommandOptions {
   int jobs = 0;
 };
 
+struct AdapterCommandOptions {
+  std::string folder;
+  std::string model;
+  std::string engine;
+  std::string tp_sizes = "1-8";
+  std::int64_t max_lora_rank = 0;  ///< 0: the adapter's own
+};
+
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
 /// The laws over every geometry and tp_size in a range. 0: every contract holds inside its claims;
@@ -88,6 +96,8 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
 /// Judges a candidate. 0: right; 1: wrong; 2: bad input; 3: right, and nothing could have shown a
 /// mistake.
 int check_command(const CheckCommandOptions& options, const ConfigFolders& configs);
+/// What becomes of a PEFT adapter under an engine. Exit codes as adapter_exit_code.
+int adapter_command(const AdapterCommandOptions& options, const ConfigFolders& configs);
 int list_command(const std::string& kind, const ConfigFolders& configs);
 
 }  // namespace tplora::core

@@ -13,6 +13,7 @@
 
 namespace {
 
+using tplora::core::AdapterCommandOptions;
 using tplora::core::CheckCommandOptions;
 using tplora::core::GoldenCommandOptions;
 using tplora::core::LayoutOptions;
@@ -185,6 +186,25 @@ void add_check(CLI::App& app, CheckCommandOptions& options) {
       "Example: tplora check golden mine");
 }
 
+void add_adapter(CLI::App& app, AdapterCommandOptions& options) {
+  CLI::App* adapter =
+      app.add_subcommand("adapter", "Will this PEFT adapter survive this engine, at which tp_size");
+  adapter
+      ->add_option("folder", options.folder,
+                   "With adapter_config.json and adapter_model.safetensors")
+      ->required();
+  adapter->add_option("--model", options.model, "As for layout")->required();
+  adapter->add_option("--engine", options.engine, "As for layout")->required();
+  adapter->add_option("--tp", options.tp_sizes, "tp_sizes: 1-8 or 1,2,4")->default_str("1-8");
+  add_number(adapter, "--max-lora-rank", options.max_lora_rank,
+             "lora_rank the buffers are sized for (default: the adapter's)")
+      ->check(CLI::Range(1, 4096));
+  adapter->footer(
+      "Exit codes: 0 served as PEFT means it; 1 it does not fit the model, crashes, or is served "
+      "wrongly somewhere; 2 bad input; 3 nothing of q, k or v, or refused everywhere.\n"
+      "Example: tplora adapter my/adapter --model Qwen/Qwen3-4B --engine sglang --tp 1-16");
+}
+
 void add_mutants(CLI::App& app, MutantsOptions& options) {
   CLI::App* mutants = app.add_subcommand(
       "mutants", "Contracts with one thing wrong: which of them the laws notice");
@@ -221,6 +241,8 @@ int run(int argc, char** argv) {
   add_golden(app, golden);
   CheckCommandOptions check;
   add_check(app, check);
+  AdapterCommandOptions adapter;
+  add_adapter(app, adapter);
   std::string line;
   CLI::App* replay = app.add_subcommand("replay", "One case again, from its line");
   replay->add_option("case", line, "The line a finding prints")->required();
@@ -264,6 +286,9 @@ int run(int argc, char** argv) {
   }
   if (app.got_subcommand("check")) {
     return tplora::core::check_command(check, configs);
+  }
+  if (app.got_subcommand("adapter")) {
+    return tplora::core::adapter_command(adapter, configs);
   }
   if (app.got_subcommand("replay")) {
     return tplora::core::replay_command(line, configs);

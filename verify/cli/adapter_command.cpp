@@ -1,0 +1,108 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "sim/base/decimal.hpp"
+#include "sim/base/printable.hpp"
+#include "verify/case/library.hpp"
+#include "verify/cli/commands.hpp"
+#include "verify/cli/exit_code.hpp"
+#include "verify/report/adapter_text.hpp"
+
+namespace tplora::core {
+namespace {
+
+/// "1-8" or "1,2,4" as numbers, ascending, each once.
+Result<std::vector<std::int64_t>> read_sizes(const std::string& text) {
+  std::vector<std::int64_t> sizes;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string item = text.substr(at, end - at);
+    const std::size_t dash = item.find('-');
+    const auto first = parse_decimal(item.substr(0, dash), 1, 1024);
+    const auto last =
+        dash == std::string::npos ? first : parse_decimal(item.substr(dash + 1), 1, 1024);
+    if (!first || !last || *last < *first) {
+      return fail(fmt::format("--tp {}: expected tp_sizes from 1 to 1024, as in 1-8 or 1,2,4",
+                              excerpt(text)));
+    }
+    for (std::int64_t size = *first; size <= *last; ++size) {
+      sizes.push_back(size);
+    }
+    at = end + 1;
+  }
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  return sizes;
+}
+
+Result<Case> case_of(const AdapterCommandOptions& options, const AdapterSpec& spec,
+                     const std::string& layer, std::int64_t tp_size) {
+  Case one;
+  one.model = options.model;
+  one.engine = options.engine;
+  one.layer = layer;
+  one.tp_size = tp_size;
+  one.max_lora_rank = options.max_lora_rank == 0 ? spec.largest_rank() : options.max_lora_rank;
+  one.adapters = {spec};
+  one.tokens = {0, -1};
+  one.steps = {{.kind = PoolStep::Kind::load, .adapter = 0, .slot = 0, .lora_alpha = 0}};
+  // Read again, as everybody's line is: what it refuses is refused here, too.
+  return parse_case(print_case(one));
+}
+
+Result<AdapterKindReport> report_kind(const AdapterCommandOptions& options,
+                                      const PeftAdapter& adapter, const LayerKind& kind,
+                                      const std::vector<std::int64_t>& sizes,
+                                      const ConfigFolders& configs, const FaultNames& names) {
+  AdapterKindReport report{kind.kind, adapter_on_layers(adapter, kind), {}};
+  for (const std::int64_t tp_size : sizes) {
+    if (!report.on_layers.spec) {
+      break;
+    }
+    auto laws = case_of(options, *report.on_layers.spec, kind.kind, tp_size)
+                    .and_then([&](const Case& one) { return prepare(one, configs); })
+                    .and_then([&](PreparedCase item) { return check_laws(std::move(item)); });
+    if (!laws) {
+      return fail(laws.error());
+    }
+    report.sizes.push_back(name_faults(*std::move(laws), names));
+  }
+  return report;
+}
+
+}  // namespace
+
+int adapter_command(const AdapterCommandOptions& options, const ConfigFolders& configs) {
+  const auto sizes = read_sizes(options.tp_sizes);
+  if (!sizes) {
+    return bad_input(sizes.error());
+  }
+  const auto adapter = read_peft_adapter(options.folder);
+  if (!adapter) {
+    return bad_input(adapter.error());
+  }
+  Library library(configs);
+  const auto model = library.model(options.model);
+  if (!model) {
+    return bad_input(model.error());
+  }
+  const FaultNames names(configs);
+  AdapterReport report{
+      *adapter, options.model, options.engine, other_modules(*adapter, **model), {}};
+  for (const LayerKind& kind : (*model)->layer_kinds) {
+    if (!kind.geometry) {
+      continue;
+    }
+    auto one = report_kind(options, *adapter, kind, *sizes, configs, names);
+    if (!one) {
+      return bad_input(one.error());
+    }
+    report.kinds.push_back(std::move(*one));
+  }
+  fmt::print("{}", adapter_text(report));
+  return adapter_exit_code(report);
+}
+
+}  // namespace tplora::core

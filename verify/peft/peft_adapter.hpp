@@ -1,0 +1,64 @@
+// A PEFT adapter's folder: what its config says, what its tensors are, and what of both concerns q,
+// k and v of a layer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/adapter/adapter.hpp"
+#include "sim/base/result.hpp"
+#include "verify/case/prepared_case.hpp"
+
+namespace tplora::core {
+
+/// Shapes of one module's tensors; a pair that is not there is 0, 0.
+struct PeftModule {
+  std::string path;         ///< "model.layers.0.self_attn.q_proj"
+  std::string name;         ///< "q_proj"
+  std::int64_t layer = -1;  ///< first number in the path; -1: none
+  std::array<std::int64_t, 2> a = {}, b = {};
+};
+
+/// A lora_alpha of so many 1/unit.
+struct PeftAlpha {
+  std::int64_t units = 0, unit = 1;
+};
+
+struct PeftAdapter {
+  std::filesystem::path folder;
+  std::int64_t lora_rank = 8;
+  PeftAlpha lora_alpha{8, 1};
+  bool rslora = false;
+  bool fan_in_fan_out = false;
+  std::map<std::string, std::int64_t> rank_pattern;
+  std::map<std::string, PeftAlpha> alpha_pattern;
+  std::vector<PeftModule> modules;  ///< by path
+};
+
+/// Refused, each with a sentence: no adapter_config.json or adapter_model.safetensors, a peft_type
+/// that is not LORA, use_dora and lora_bias (which are not a product of two matrices times a
+/// factor), numbers that are none, tensors that are neither A nor B of a module.
+[[nodiscard]] Result<PeftAdapter> read_peft_adapter(const std::filesystem::path& folder);
+
+/// What the adapter is to one layer kind.
+struct AdapterOnLayers {
+  /// As cases have it, of the first layer of the kind that it has tensors for; nothing: none.
+  std::optional<AdapterSpec> spec;
+  std::vector<std::int64_t> layers;   ///< of the kind that have tensors, ascending
+  std::vector<std::string> problems;  ///< why PEFT would not load it into this model
+  std::vector<std::string> remarks;   ///< what is worth knowing
+};
+
+/// Precondition: the kind has a geometry.
+[[nodiscard]] AdapterOnLayers adapter_on_layers(const PeftAdapter& adapter, const LayerKind& kind);
+
+/// Names of modules that are no q, k or v of any of the kinds.
+[[nodiscard]] std::vector<std::string> other_modules(const PeftAdapter& adapter,
+                                                     const Model& model);
+
+}  // namespace tplora::core

@@ -1,0 +1,31 @@
+// What becomes of a PEFT adapter under an engine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "verify/peft/peft_adapter.hpp"
+#include "verify/run/laws.hpp"
+
+namespace tplora::core {
+
+struct AdapterKindReport {
+  std::string kind;
+  AdapterOnLayers on_layers;
+  std::vector<LayerReport> sizes;  ///< by tp_size
+};
+
+struct AdapterReport {
+  PeftAdapter adapter;
+  std::string model, engine;
+  std::vector<std::string> other_modules;
+  std::vector<AdapterKindReport> kinds;
+};
+
+[[nodiscard]] std::string adapter_text(const AdapterReport& report);
+
+/// 0: served as PEFT means it wherever it is served; 1: it does not fit the model, or is served
+/// wrongly or crashes somewhere; 3: nothing of q, k or v, or refused everywhere.
+[[nodiscard]] int adapter_exit_code(const AdapterReport& report);
+
+}  // namespace tplora::core

@@ -15,13 +15,11 @@ Stubbed: the tensor-parallel group; the model around the layer; pinned memory; t
 has two slots more: the base model's before the others, and an empty one behind them, so that who reads past the last slot reads zeros.
 Computed in fp32, which is exact for labels; saved as bf16.
 """
-import os
 import sys
 from pathlib import Path
 
 sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]  # its name is the package's
 sys.path.append(str(Path(__file__).resolve().parent))
-os.environ["TQDM_DISABLE"] = "1"
 import folder  # noqa: E402
 import dump_sglang as engine  # noqa: E402
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What releases of real engines held on each rank, recorded by examples/engine_ci, judged again: no engine is needed. With NumPy alone.
+"""What releases of real engines held on each rank, recorded by examples/engine_ci, judged again with NumPy alone.
 
-A folder of tests/engines/candidates holds the case's line (case.txt) and the candidate's rank files, as the script for the engine wrote
+A folder of tests/engines/candidates holds the case's line (case.txt) and the candidate's rank files, as the engine's script wrote
 them."""
 
 import pathlib
@@ -35,7 +35,8 @@ class Recorded(unittest.TestCase):
 
     def golden(self, name):
         line = (CANDIDATES / name / "case.txt").read_text().strip()
-        made = subprocess.run([PROGRAM, "golden", line, "--data", "labels", "--out", self.folder / name], capture_output=True, text=True)
+        made = subprocess.run([PROGRAM, "golden", line, "--data", "labels", "--out", self.folder / name], capture_output=True,
+                              text=True)
         self.assertEqual(made.returncode, 0, made.stderr)
         return self.folder / name
 

@@ -19,6 +19,8 @@ class Golden:
         self.max_lora_rank = manifest["max_lora_rank"]
         words = dict(word.split("=", 1) for word in self.case.split())
         self.steps = [step.split(":") for step in words["steps"].split(",")]
+        if any(step[0] not in ("load", "evict") or (step[0] == "load") != ("@" in step[1]) for step in self.steps):
+            raise SystemExit(f"steps={words['steps']}: expected load:NAME@SLOT and evict:NAME alone")
         inputs = tensors.load(path / "inputs.safetensors")
         names = [adapter["name"] for adapter in manifest["adapters"]]
         self.x = inputs["x"]
@@ -52,13 +54,15 @@ class Golden:
         return str(self.path / "adapters" / name)
 
     def play(self, load, evict):
-        """The deployment's orders in turn: load(name, slot), evict(name). Gives back each slot's tenant after the last."""
+        """The deployment's orders in turn: load(name, slot) into an empty slot, evict(name). Gives back each slot's last tenant."""
         tenants = {}
         for verb, what in self.steps:
             if verb == "load":
                 name, slot = what.split("@")
+                for gone in {tenant for at, tenant in tenants.items() if at == int(slot) or tenant == name}:
+                    evict(gone)
                 load(name, int(slot))
-                tenants[int(slot)] = name
+                tenants = {at: tenant for at, tenant in tenants.items() if tenant != name} | {int(slot): name}
             else:
                 evict(what)
                 tenants = {slot: name for slot, name in tenants.items() if name != what}

@@ -6,20 +6,21 @@
 
 Needs what tests/engines/dump_sglang.py needs; the release itself is fetched from PyPI, or taken from --source.
 
-Ran, all of it sglang's own code: transformers' class reads checkpoint/config.json; QKVParallelLinear's weight_loader gets q_proj, k_proj
-and v_proj of checkpoint/model.safetensors (where q holds a gate, in the layer that Qwen3.5's or Qwen3-Next's attention makes itself);
-LoRAManager wraps the layer and makes the pool; load_lora_adapter reads each adapter from its folder, and unload_lora_adapter forgets it; the
-pool's load_lora_weight_to_buffer slices it into its slot; the layer's forward with the Triton kernels of the backend `triton`, in Triton's
+Ran, all of it sglang's own code: transformers' class reads checkpoint/config.json; QKVParallelLinear's weight_loader gets q_proj,
+k_proj and v_proj of checkpoint/model.safetensors (where q holds a gate, in the layer that Qwen3.5's or Qwen3-Next's attention makes
+itself); LoRAManager wraps the layer and makes the pool; load_lora_adapter reads each adapter from its folder; the pool's
+load_lora_weight_to_buffer slices it into its slot; the layer's forward with the Triton kernels of the backend `triton`, in Triton's
 interpreter. Saved: weight, lora_a, lora_b, y.
-Stubbed: the tensor-parallel group; the model around the layer; pinned memory; the choice of the slot, which the case's steps make. The pool
-has two slots more: the base model's before the others, and an empty one behind them, so that who reads past the last slot reads zeros.
-Computed in fp32, which is exact for labels; saved as bf16.
+Stubbed: the tensor-parallel group; the model around the layer; pinned memory; the choice of slots, which the case's steps make: an
+adapter that is evicted leaves its slot as the pool's own eviction does, with what the slot holds. The pool has two slots more: the
+base model's before the others, and an empty one behind them, so that who reads past the last slot reads zeros. Computed in fp32,
+which is exact for labels; saved as bf16.
 """
 import sys
 from pathlib import Path
 
-sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]  # its name is the package's
-sys.path.append(str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != HERE] + [str(HERE)]  # this file has the package's name
 import folder  # noqa: E402
 import dump_sglang as engine  # noqa: E402
 
@@ -53,16 +54,18 @@ def hold(golden, tp_rank, forward):
         model = engine.model_around(layer, config, golden.module, hook)
         manager = engine.manager_of(model, golden.tp_size, tp_rank, golden.max_lora_rank, BASE + golden.slots + 1)
         pool = manager.memory_pool
-        refs = {}
 
         def load(name, slot):
-            refs[name] = LoRARef(lora_id=name, lora_name=name, lora_path=golden.adapter(name), pinned=False)
-            manager.load_lora_adapter(refs[name])
+            if name in manager.loras:
+                manager.unload_lora_adapter(manager.lora_refs[name])
+            manager.load_lora_adapter(LoRARef(lora_id=name, lora_name=name, lora_path=golden.adapter(name), pinned=False))
             pool.load_lora_weight_to_buffer(name, BASE + slot, manager.loras[name], manager.lora_modules, None, None)
-            pool.uid_to_buffer_id = {uid: at for uid, at in pool.uid_to_buffer_id.items() if at != BASE + slot} | {name: BASE + slot}
-            pool.buffer_id_to_uid[BASE + slot] = name
+            pool.uid_to_buffer_id[name], pool.buffer_id_to_uid[BASE + slot] = BASE + slot, name
 
-        golden.play(load, lambda name: manager.unload_lora_adapter(refs[name]))
+        def evict(name):
+            pool.buffer_id_to_uid[pool.uid_to_buffer_id.pop(name)] = sys.modules[type(pool).__module__].EMPTY_SLOT
+
+        golden.play(load, evict)
         a, b = (buffer[BASE:BASE + golden.slots] for buffer in engine.buffers(manager, golden.number))
         held = {"weight": layer.weight, "lora_a": a, "lora_b": b}
         if forward:

@@ -7,17 +7,17 @@
 Needs what tests/engines/dump_vllm.py needs; the release itself is fetched from PyPI, or taken from --source.
 
 Ran, all of it vllm's own code: QKVParallelLinear's weight_loader gets q_proj, k_proj and v_proj of checkpoint/model.safetensors;
-LRUCacheWorkerLoRAManager wraps the layer, makes its slots, reads each adapter from its folder and puts it into the first slot that is free;
-the layer's forward with PunicaWrapperCPU. Saved: weight, lora_a.q/.k/.v, lora_b.q/.k/.v, y.
-Stubbed: the tensor-parallel group; the model around the layer, with the module names of the checkpoint; the CPU's base GEMM; the configs
-other than LoRAConfig. Computed in fp32, which is exact for labels; saved as bf16. The engine chooses the slots; a slot is saved where the
-case's steps put its tenant.
+LRUCacheWorkerLoRAManager wraps the layer, makes its slots, reads each adapter from its folder and puts it into the first slot that
+is free; the layer's forward with PunicaWrapperCPU. Saved: weight, lora_a.q/.k/.v, lora_b.q/.k/.v, y.
+Stubbed: the tensor-parallel group; the model around the layer, with the module names of the checkpoint; the CPU's base GEMM; the
+configs other than LoRAConfig. Computed in fp32, which is exact for labels; saved as bf16. The engine chooses the slots; a slot is
+saved where the case's steps put its tenant.
 """
 import sys
 from pathlib import Path
 
-sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]  # its name is the package's
-sys.path.append(str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != HERE] + [str(HERE)]  # this file has the package's name
 import folder  # noqa: E402
 import dump_vllm as engine  # noqa: E402
 
@@ -35,15 +35,15 @@ def hold(golden, tp_rank, forward):
     with torch.no_grad(), set_current_vllm_config(hold.config):
         heads, kv, head_dim, v_head_dim = golden.heads
         engine.check_heads({"H": golden.config["num_attention_heads"], "tp": golden.tp_size})
-        layer = QKVParallelLinear(golden.config["hidden_size"], head_dim, heads, kv, bias=bool(golden.bias), params_dtype=torch.float32,
-                                  v_head_size=v_head_dim, prefix=golden.module)
+        layer = QKVParallelLinear(golden.config["hidden_size"], head_dim, heads, kv, bias=bool(golden.bias),
+                                  params_dtype=torch.float32, v_head_size=v_head_dim, prefix=golden.module)
         golden.fill(layer)
         model = engine.model_around(layer, golden.module)
         manager = engine.manager_of(model, golden.max_lora_rank, slots=golden.slots, tokens=len(golden.users))
         numbers = {None: 0}
 
         def load(name, slot):
-            numbers[name] = len(numbers)
+            numbers[name] = max(numbers.values()) + 1
             engine.add(manager, numbers[name], golden.adapter(name))
 
         tenants = golden.play(load, lambda name: manager.remove_adapter(numbers[name]))

@@ -94,7 +94,9 @@ def tensor_parallel(rank, size):
         from sglang.srt import runtime_context
         context = runtime_context.get_context().override_server_args(**server_args())
     except (ImportError, AttributeError):  # older releases ask the group itself
+        from sglang.srt import server_args as arguments
         from sglang.srt.distributed import parallel_state
+        arguments._global_server_args = object.__new__(arguments.ServerArgs)  # the class's defaults; its checks want a GPU
         parallel_state._TP = parallel_state._ATTN_TP = SimpleNamespace(rank_in_group=rank, world_size=size)
         parallel_state._PP = SimpleNamespace(rank_in_group=0, world_size=1, is_last_rank=True)
         yield
@@ -172,7 +174,7 @@ class Enough(Exception):
     pass
 
 
-def gated_layer(config, model_type):
+def gated_layer(config, model_type, number=0, name=NAME):
     """The qkv_proj that the class's attention layer makes itself, after its own checks; its constructor ends there."""
     from sglang.srt.models import qwen3_5, qwen3_next
     module, name = ((qwen3_5, "Qwen3_5AttentionDecoderLayer") if model_type == "qwen3_5"
@@ -184,8 +186,28 @@ def gated_layer(config, model_type):
     cls = getattr(module, name)
     attention = cls.__new__(cls)
     with contextlib.suppress(Enough):
-        attention.__init__(config, 0, prefix="model.layers.0.self_attn")
+        attention.__init__(config, number, prefix=name.removesuffix(".qkv_proj"))
     return attention.qkv_proj
+
+
+def model_around(layer, config, name=NAME, hook=None):
+    """A model that has nothing but the layer. `hook`: its class's get_hidden_dim."""
+    import torch
+
+    class Model(torch.nn.Module):
+        pass
+
+    if hook:
+        Model.get_hidden_dim = hook
+    model = Model()
+    model.config = config
+    *outer, last = name.split(".")
+    inner = model
+    for part in outer:
+        inner.add_module(part, torch.nn.Module())
+        inner = getattr(inner, part)
+    inner.add_module(last, layer)
+    return model
 
 
 def build(case):
@@ -193,24 +215,15 @@ def build(case):
     import torch
     from sglang.srt.layers.linear import QKVParallelLinear
     from sglang.srt.models.qwen3_5 import Qwen3_5ForCausalLM
-
-    class Model(torch.nn.Module):
-        pass
-
-    model = Model()
-    model.config = config_of(case)
+    config, hook = config_of(case), None
     if case["gate"] == 2:
         if case["model_type"] == "qwen3_5":
-            Model.get_hidden_dim = Qwen3_5ForCausalLM.get_hidden_dim
-        layer = gated_layer(model.config, case["model_type"])
+            hook = Qwen3_5ForCausalLM.get_hidden_dim
+        layer = gated_layer(config, case["model_type"])
     else:
         layer = QKVParallelLinear(HIDDEN, case["D"], case["H"], case["KV"], bias=False, params_dtype=torch.float32,
                                   v_head_size=case["Dv"], prefix=NAME)
-    inner = model
-    for name in NAME.split(".")[:-1]:
-        inner.add_module(name, torch.nn.Module())
-        inner = getattr(inner, name)
-    inner.qkv_proj = layer
+    model = model_around(layer, config, hook=hook)
     layer.weight.data.zero_()
     parts = {part: rows_of(part, rows, HIDDEN) for part, rows in part_rows(case).items()}
     if case["targets"] == "fused":
@@ -221,7 +234,7 @@ def build(case):
     return model, layer
 
 
-def manager_of(model, case, rank):
+def manager_of(model, tp, rank, max_rank, slots=3):
     import torch
     from sglang.srt.configs.load_config import LoadConfig
     from sglang.srt.lora.lora_manager import LoRAManager
@@ -232,10 +245,10 @@ def manager_of(model, case, rank):
                 raise  # the exception that the message is made of
             return super().create_lora_update_result(success, error_message)
 
-    where = {} if hasattr(sys.modules["sglang.srt.lora.mem_pool"], "get_parallel") else {"tp_size": case["tp"], "tp_rank": rank}
-    return Manager(base_model=model, base_hf_config=model.config, max_loras_per_batch=3, load_config=LoadConfig(),
+    where = {} if hasattr(sys.modules["sglang.srt.lora.mem_pool"], "get_parallel") else {"tp_size": tp, "tp_rank": rank}
+    return Manager(base_model=model, base_hf_config=model.config, max_loras_per_batch=slots, load_config=LoadConfig(),
                    dtype=torch.float32, server_args=SimpleNamespace(**server_args()), lora_backend="triton",
-                   max_lora_rank=case["R"], target_modules=["qkv_proj"], lora_paths=None, **where)
+                   max_lora_rank=max_rank, target_modules=["qkv_proj"], lora_paths=None, **where)
 
 
 def adapter(case, lora_rank, targets):
@@ -256,9 +269,9 @@ def keep(manager, name, tensors, config):
     manager.load_lora_adapter_from_tensors(LoRARef(lora_id=name, lora_name=name, lora_path=name, pinned=False), tensors, config)
 
 
-def buffers(manager):
+def buffers(manager, layer=0):
     pool = manager.memory_pool
-    return pool.A_buffer["qkv_proj"][0], pool.B_buffer["qkv_proj"][0]
+    return pool.A_buffer["qkv_proj"][layer], pool.B_buffer["qkv_proj"][layer]
 
 
 def run_forward(manager, wrapper, names, x):
@@ -327,7 +340,7 @@ def run_case(shape):
             try:
                 model, layer = build(case)
                 weight = layer.weight.data.clone()
-                manager = manager_of(model, case, rank)
+                manager = manager_of(model, case["tp"], rank, case["R"])
                 keep(manager, "a", *adapter(case, case["r"], case["targets"]))
                 serving = True  # the adapter is accepted; the first batch that wants it loads it into a slot
                 manager.fetch_new_loras({"a"})
@@ -352,6 +365,16 @@ def run_case(shape):
     return {**case, "ends": "loaded", "ranks": ranks}
 
 
+def start(release, source):
+    """Makes the release importable on a CPU."""
+    os.environ.update(TRITON_INTERPRET="1", HF_HUB_OFFLINE="1")
+    unpack("sglang", release, source)
+    sys.meta_path.insert(0, EmptyFinder())
+    import sglang.srt.lora.lora_manager  # noqa: F401
+    logging.disable(logging.ERROR)
+    without_pinned_memory()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--release", required=True, help="of sglang")
@@ -359,12 +382,7 @@ def main():
     parser.add_argument("--contract", default="sglang", choices=["sglang", "sglang-24420", "sglang_fused"])
     parser.add_argument("out")
     args = parser.parse_args()
-    os.environ.update(TRITON_INTERPRET="1", HF_HUB_OFFLINE="1")
-    unpack("sglang", args.release, args.source)
-    sys.meta_path.insert(0, EmptyFinder())
-    import sglang.srt.lora.lora_manager  # noqa: F401
-    logging.disable(logging.ERROR)
-    without_pinned_memory()
+    start(args.release, args.source)
     cases = [run_case(shape) for shape in (fused_geometries() if args.contract == "sglang_fused" else geometries())]
     write(args.out, args.contract, "sglang", args.release,
           ["sglang/srt/layers/linear.py QKVParallelLinear, weight_loader",

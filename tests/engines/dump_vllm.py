@@ -99,25 +99,33 @@ def check_heads(case):
                         decode_context_parallel_size=1))
 
 
+def model_around(layer, name, made_of=("q_proj", "k_proj", "v_proj")):
+    """A model that has nothing but the layer, made of these modules."""
+    import torch
+    from vllm.model_executor.models.interfaces import SupportsLoRA
+
+    class Model(torch.nn.Module, SupportsLoRA):
+        packed_modules_mapping = {"qkv_proj": list(made_of)}
+        embedding_modules = {}
+        config = None
+
+    model = inner = Model()
+    *outer, last = name.split(".")
+    for part in outer:
+        inner.add_module(part, torch.nn.Module())
+        inner = getattr(inner, part)
+    inner.add_module(last, layer)
+    return model
+
+
 def build(case, contract):
     """The layer with its weight, inside a model that has nothing else."""
     import torch
     from vllm.model_executor.layers.linear import QKVParallelLinear
-    from vllm.model_executor.models.interfaces import SupportsLoRA
-
-    class Model(torch.nn.Module, SupportsLoRA):
-        packed_modules_mapping = {"qkv_proj": ["qkv_proj"] if contract == "vllm_single_slice" else ["q_proj", "k_proj", "v_proj"]}
-        embedding_modules = {}
-        config = None
-
-        def __init__(self):
-            super().__init__()
-            self.attn = torch.nn.Module()
-            self.attn.qkv_proj = QKVParallelLinear(HIDDEN, case["D"], case["H"] * case["gate"], case["KV"], bias=False,
-                                                   params_dtype=torch.float32, v_head_size=case["Dv"], prefix="attn.qkv_proj")
-
-    model = Model()
-    weight = model.attn.qkv_proj.weight
+    layer = QKVParallelLinear(HIDDEN, case["D"], case["H"] * case["gate"], case["KV"], bias=False, params_dtype=torch.float32,
+                              v_head_size=case["Dv"], prefix="attn.qkv_proj")
+    model = model_around(layer, "attn.qkv_proj", *([["qkv_proj"]] if contract == "vllm_single_slice" else []))
+    weight = layer.weight
     weight.data.zero_()
     parts = {part: rows_of(part, rows, HIDDEN) for part, rows in part_rows(case).items()}
     if case["targets"] == "fused":
@@ -128,17 +136,17 @@ def build(case, contract):
     return model
 
 
-def manager_of(model, case, contract):
+def manager_of(model, max_rank, contract="vllm", slots=1, tokens=8):
     import torch
     from vllm.config.lora import LoRAConfig
     from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
     text_config = SimpleNamespace(max_position_embeddings=64)
     config = SimpleNamespace(
-        scheduler_config=SimpleNamespace(max_num_seqs=1, max_num_batched_tokens=8),
+        scheduler_config=SimpleNamespace(max_num_seqs=tokens, max_num_batched_tokens=tokens),
         model_config=SimpleNamespace(get_vocab_size=lambda: HIDDEN, is_encoder_decoder=False,
                                      hf_config=SimpleNamespace(get_text_config=lambda: text_config)),
         parallel_config=SimpleNamespace(enable_expert_parallel=False),
-        lora_config=LoRAConfig(max_lora_rank=case["R"], lora_dtype=torch.float32,
+        lora_config=LoRAConfig(max_lora_rank=max_rank, max_loras=slots, lora_dtype=torch.float32,
                                fully_sharded_loras=contract == "vllm_fully_sharded"))
     manager = LRUCacheWorkerLoRAManager(config, torch.device("cpu"), {})
     manager.create_lora_manager(model, config)
@@ -157,14 +165,21 @@ def state(wrapper, case, weight):
             "a": [{"rows": a.shape[2], "holds": runs(a[0, 0])} for a in wrapper.lora_a_stacked]}
 
 
+def run_forward(manager, wrapper, numbers, x):
+    """One token for each number of an adapter, 0 for none."""
+    import torch
+    from vllm.lora.layers import LoRAMapping
+    manager._adapter_manager.set_adapter_mapping(LoRAMapping(index_mapping=tuple(numbers), prompt_mapping=tuple(numbers)))
+    wrapper.base_layer.cpu_linear = torch.nn.functional.linear
+    output = wrapper(x)
+    return output[0] if isinstance(output, tuple) else output
+
+
 def check_forward(manager, wrapper):
     """Column c of the output gets row c of all the B buffers one after the other, B's column j times A's row j."""
     import torch
-    from vllm.lora.layers import LoRAMapping
-    manager._adapter_manager.set_adapter_mapping(LoRAMapping(index_mapping=(1,), prompt_mapping=(1,)))
     saved = [weight.clone() for weight in (wrapper.base_layer.weight.data, *wrapper.lora_a_stacked, *wrapper.lora_b_stacked)]
     wrapper.base_layer.weight.data.zero_()
-    wrapper.base_layer.cpu_linear = torch.nn.functional.linear
     x = torch.zeros(1, HIDDEN)
     x[0, 3] = 1
     local = wrapper.lora_a_stacked[0].shape[2]
@@ -178,8 +193,7 @@ def check_forward(manager, wrapper):
             b[0, 0, :, column] = torch.arange(first, first + b.shape[2])
             first += b.shape[2]
             expected.append(b[0, 0, :, column] * 2 ** i)
-        output = wrapper(x)
-        output = output[0] if isinstance(output, tuple) else output
+        output = run_forward(manager, wrapper, [1], x)
         assert torch.equal(output[0], torch.cat(expected)), "forward puts out something else"
     for weight, old in zip((wrapper.base_layer.weight.data, *wrapper.lora_a_stacked, *wrapper.lora_b_stacked), saved):
         weight.copy_(old)
@@ -218,7 +232,7 @@ def run_case(geometry, contract):
                 check_heads(case)
                 model = build(case, contract)
                 weight = model.attn.qkv_proj.weight.data.clone()
-                manager = manager_of(model, case, contract)
+                manager = manager_of(model, case["R"], contract)
                 wrapper = model.attn.qkv_proj
                 assert type(wrapper).__name__ == RAN[contract], type(wrapper)
                 add(manager, 1, folder / "1")
@@ -233,6 +247,18 @@ def run_case(geometry, contract):
     return {**case, "ends": "loaded", "ranks": ranks}
 
 
+def start(release, source):
+    """Makes the release importable on a CPU; gives back its default config."""
+    os.environ.update(VLLM_LOGGING_LEVEL="ERROR", HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
+    unpack("vllm", release, source, lambda name: name.endswith((".py", "METADATA")))
+    logging.disable(logging.ERROR)
+    import vllm.platforms
+    from vllm.platforms.cpu import CpuPlatform
+    vllm.platforms._current_platform = CpuPlatform()
+    from vllm.config import VllmConfig
+    return VllmConfig()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--release", required=True, help="of vllm")
@@ -240,15 +266,7 @@ def main():
     parser.add_argument("--contract", required=True, choices=RAN)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    os.environ.update(VLLM_LOGGING_LEVEL="ERROR", HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
-    unpack("vllm", args.release, args.source, lambda name: name.endswith((".py", "METADATA")))
-    logging.disable(logging.ERROR)
-    import vllm.platforms
-    from vllm.platforms.cpu import CpuPlatform
-    vllm.platforms._current_platform = CpuPlatform()
-    from vllm.config import VllmConfig
-    run_case.config = VllmConfig()
-
+    run_case.config = start(args.release, args.source)
     cases = [run_case(geometry, args.contract) for geometry in geometries(args.contract)]
     ran = ["vllm/config/model.py ModelConfig.verify_with_parallel_config",
            "vllm/model_executor/layers/linear.py QKVParallelLinear, weight_loader_v2",

@@ -19,7 +19,7 @@ import tensors  # noqa: E402
 WRONG = {
     "sglang-0.5.11-tp4": [
         "bit-equal to what published bug sglang-24420 gives here",
-        "lora_b of tp_rank 0 has 48 rows, and the rank 64 columns for it (law fit)",
+        "lora_b has 48 rows on tp_ranks 0, 1, 2, 3, and 64 columns for it (law fit)",
         "v head 0, rows 0-15 (columns 48-63): adapter a's delta comes from q rows 0-15 of adapter b, expected its own rows 0-15",
         "v head 0, rows 0-15 (columns 48-63): adapter b's delta comes from zeros, expected its own rows 0-15",
         "likewise on tp_ranks 1, 2, 3"],

@@ -352,7 +352,7 @@ class EngineCi(Case):
         tenant = ("R=8 slots=2 adapters=a:r4:alpha8:qkv,b:r8:alpha8:q,c:r4:alpha4:qkv steps=load:a@0,load:c@1,evict:a,load:b@0 "
                   "tokens=b,b,b,b,b,b,b,b,c,c,c,c,c,c,c,c")
         told = {
-            "sglang-24420": (PAIR, ["lora_b of tp_rank 0 has 48 rows, and the rank 64 columns for it (law fit)",
+            "sglang-24420": (PAIR, ["lora_b has 48 rows on tp_ranks 0, 1, 2, 3, and 64 columns for it (law fit)",
                                     "adapter a's delta comes from q rows 0-15 of adapter b",
                                     "bit-equal to what published bug sglang-24420 gives here"]),
             "sglang-8103": (tenant, ["k head 0, rows 0-15 (columns 32-47): adapter b's delta comes from k rows 0-15 of adapter a, "

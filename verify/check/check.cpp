@@ -10,21 +10,15 @@
 #include <set>
 
 #include "sim/base/ensure.hpp"
+#include "sim/base/parallel_for.hpp"
 #include "sim/base/printable.hpp"
 #include "verify/check/candidate.hpp"
-#include "verify/check/compare_tensor.hpp"
-#include "verify/check/exact_forward.hpp"
-#include "verify/check/read_labels.hpp"
+#include "verify/check/rank_check.hpp"
 #include "verify/check/search.hpp"
-#include "verify/check/slot_buffers.hpp"
 #include "verify/golden/manifest.hpp"
-#include "verify/golden/owned_heads.hpp"
 
 namespace tplora::core {
 namespace {
-
-/// A tensor of this many values at most is held whole to be explained.
-constexpr std::int64_t kMostExplained = std::int64_t{1} << 27;
 
 class Checker {
  public:
@@ -43,19 +37,26 @@ class Checker {
       return fail(candidate.error());
     }
     find_missing(*candidate);
-    for (const std::int64_t tp_rank : manifest_.ranks) {
+    // Ranks are independent; what is wrong is told in their order.
+    std::vector<Result<RankResult>> results(manifest_.ranks.size(), RankResult{});
+    parallel_for(static_cast<std::int64_t>(results.size()), options_.threads, [&](std::int64_t i) {
+      const auto number = static_cast<std::size_t>(i);
       std::vector<const CandidateTensor*> tensors;
       for (const CandidateTensor& tensor : candidate->tensors) {
-        if (tensor.tp_rank == tp_rank) {
+        if (tensor.tp_rank == manifest_.ranks[number]) {
           tensors.push_back(&tensor);
         }
       }
-      if (tensors.empty()) {
-        continue;
+      if (!tensors.empty()) {
+        results[number] =
+            check_rank(options_, manifest_, report_.item, manifest_.ranks[number], tensors);
       }
-      if (auto checked = check_rank(tp_rank, tensors); !checked) {
-        return fail(checked.error());
+    });
+    for (Result<RankResult>& result : results) {
+      if (!result) {
+        return fail(result.error());
       }
+      take(std::move(*result));
     }
     look_for_resemblance();
     if (options_.search && !report_.right()) {
@@ -65,6 +66,17 @@ class Checker {
   }
 
  private:
+  void take(RankResult result) {
+    const auto append = [](auto& all, auto& more) {
+      std::move(more.begin(), more.end(), std::back_inserter(all));
+    };
+    append(report_.tensors, result.tensors);
+    append(report_.places, result.places);
+    append(report_.fits, result.fits);
+    append(outputs_, result.outputs);
+    append(buffers_, result.buffers);
+  }
+
   void find_missing(const Candidate& candidate) {
     std::map<std::string, std::set<std::int64_t>> ranks;
     for (const CandidateTensor& tensor : candidate.tensors) {
@@ -80,186 +92,11 @@ class Checker {
       }
     }
     for (const char* name : {"y", "y_base", "delta", "weight", "lora_b"}) {
-      if (!ranks.contains(name)) {
+      const bool given = std::any_of(ranks.begin(), ranks.end(), [&](const auto& one) {
+        return one.first == name || one.first.starts_with(std::string(name) + ".");
+      });
+      if (!given) {
         report_.not_given.emplace_back(name);
-      }
-    }
-  }
-
-  Result<std::shared_ptr<const SafetensorsFile>> open_golden(std::int64_t tp_rank) const {
-    const std::string name = fmt::format("rank{}.safetensors", tp_rank);
-    auto file = SafetensorsFile::open(options_.golden / name);
-    if (!file) {
-      return fail(file.error());
-    }
-    const auto sum = sha256_of_file(file->file());
-    if (!sum) {
-      return fail(sum.error());
-    }
-    const auto due = manifest_.sha256.find(name);
-    if (due == manifest_.sha256.end() || due->second != *sum) {
-      return fail(
-          fmt::format("has SHA-256 {}, the manifest says {}: the golden was changed or is "
-                      "torn, make it again",
-                      sum->substr(0, 16),
-                      due == manifest_.sha256.end() ? "nothing of it" : due->second.substr(0, 16)),
-          file->path().string());
-    }
-    return std::make_shared<const SafetensorsFile>(std::move(*file));
-  }
-
-  Result<void> check_rank(std::int64_t tp_rank,
-                          const std::vector<const CandidateTensor*>& tensors) {
-    const auto golden = open_golden(tp_rank);
-    if (!golden) {
-      return fail(golden.error());
-    }
-    const Case& one = report_.item.spec;
-    const auto own = owned_heads(*report_.item.geometry, tp_rank, one.tp_size / one.dp_size);
-    if (!own) {
-      return fail(own.error());
-    }
-    const LabelContext context{report_.item, *own, resident()};
-    std::vector<const CandidateTensor*> buffers;
-    for (const CandidateTensor* tensor : tensors) {
-      if (is_slot_buffer(tensor->name)) {
-        buffers.push_back(tensor);
-      } else if (auto checked = check_tensor(context, **golden, *tensor); !checked) {
-        return checked;
-      }
-    }
-    auto results = check_slot_buffers(context, **golden, buffers);
-    if (!results) {
-      return fail(results.error());
-    }
-    for (BufferResult& result : *results) {
-      keep(result.places);
-      if (result.comparison.tensor == "lora_b" && result.comparison.mismatched > 0) {
-        buffers_.push_back({tp_rank, result.comparison.shape[1], result.comparison.shape[2],
-                            std::move(result.values)});
-      }
-      if (result.fit) {
-        report_.fits.push_back(*result.fit);
-      }
-      report_.tensors.push_back(std::move(result.comparison));
-    }
-    return {};
-  }
-
-  void keep(const std::vector<PlaceFinding>& places) {
-    report_.places.insert(report_.places.end(), places.begin(), places.end());
-  }
-
-  [[nodiscard]] std::vector<int> resident() const {
-    const Case& one = report_.item.spec;
-    std::vector<int> slots(static_cast<std::size_t>(one.slots), -1);
-    for (const LiveAdapter& live : live_adapters(shapes_of(one.adapters), one.steps)) {
-      slots[static_cast<std::size_t>(live.slot)] = live.adapter;
-    }
-    return slots;
-  }
-
-  Result<void> check_tensor(const LabelContext& context, const SafetensorsFile& golden,
-                            const CandidateTensor& tensor) {
-    const TensorEntry* expected = golden.find(tensor.name);
-    if (expected == nullptr) {
-      std::vector<std::string> known;
-      for (const TensorEntry& entry : golden.tensors()) {
-        known.push_back(entry.name);
-      }
-      std::sort(known.begin(), known.end());
-      return fail(
-          fmt::format("the golden has no tensor of that name; it has {}", fmt::join(known, ", ")),
-          tensor.place());
-    }
-    const bool patterns = bits_of(expected->type) == 16 &&
-                          (tensor.type == TensorType::u16 || tensor.type == TensorType::i16);
-    if (tensor.type != expected->type && !patterns) {
-      return fail(fmt::format("dtype {}: expected {}", tensor_type_name(tensor.type),
-                              tensor_type_name(expected->type)),
-                  tensor.place());
-    }
-    if (tensor.shape != expected->shape) {
-      const std::vector<std::int64_t> turned(expected->shape.rbegin(), expected->shape.rend());
-      return fail(fmt::format("shape {}: expected {}{}", shape_text(tensor.shape),
-                              shape_text(expected->shape),
-                              tensor.shape == turned ? "; is it transposed?" : ""),
-                  tensor.place());
-    }
-    auto comparison = compare_tensor(tensor, golden, *expected, context.item.spec.dtype);
-    if (!comparison) {
-      return fail(comparison.error());
-    }
-    report_.tensors.push_back(std::move(*comparison));
-    const bool explain =
-        report_.tensors.back().mismatched > 0 && report_.tensors.back().elements <= kMostExplained;
-    return explain ? explain_tensor(context, tensor, golden, *expected) : Result<void>();
-  }
-
-  Result<void> explain_tensor(const LabelContext& context, const CandidateTensor& tensor,
-                              const SafetensorsFile& golden, const TensorEntry& expected) {
-    const bool output = tensor.name == "y" || tensor.name == "y_base" || tensor.name == "delta";
-    const bool labels = context.item.spec.data == DataKind::labels;
-    if (!output && !(labels && tensor.name == "weight") && !tensor.name.starts_with("u.")) {
-      return {};
-    }
-    const std::int64_t count = element_count(tensor.shape).value_or(0);
-    const ScalarType dtype = context.item.spec.dtype;
-    auto values = read_values(*tensor.file, tensor.begin, tensor.type, dtype, 0, count);
-    auto due = read_values(golden.file(), expected.begin, expected.type, dtype, 0, count);
-    if (!values || !due) {
-      return fail(values ? due.error() : values.error());
-    }
-    if (options_.judge != Judge::bits && (output || tensor.name.starts_with("u."))) {
-      judge(context, *values, *due, expected);
-      if (report_.tensors.back().mismatched == 0) {
-        return {};
-      }
-    }
-    if (!output && !(labels && tensor.name == "weight")) {
-      return {};
-    }
-    if (labels) {
-      keep(output ? places_of_output(context, tensor.name, *values)
-                  : places_of_weight(context, *values));
-    }
-    if (output && !report_.tensors.back().constant) {
-      outputs_.push_back({context.own, tensor.name, std::move(*values), std::move(*due)});
-    }
-    return {};
-  }
-
-  /// Counts as mismatched only what the judge does not allow.
-  void judge(const LabelContext& context, const std::vector<float>& values,
-             const std::vector<float>& due, const TensorEntry& expected) {
-    TensorComparison& one = report_.tensors.back();
-    const auto exact = exact_values(report_.item, context.own, one.tensor, options_.threads);
-    const ScalarType type = scalar_type_of(expected.type).value_or(ScalarType::fp32);
-    one.judged = true;
-    std::vector<double> distances;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      distances.push_back(ulp_distance(values[i], exact[i], type));
-      one.golden_worst_ulp = std::max(one.golden_worst_ulp, ulp_distance(due[i], exact[i], type));
-      if (distances.back() > one.worst_ulp) {
-        one.worst_ulp = distances.back();
-        one.at_worst = static_cast<std::int64_t>(i);
-      }
-    }
-    const double allowed = options_.most_ulps.value_or(std::max(1.0, one.golden_worst_ulp));
-    one.mismatched = 0;
-    one.first.reset();
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const double error =
-          std::fabs((static_cast<double>(values[i]) - exact[i].high) - exact[i].low);
-      const double part = error == 0 ? 0 : error / exact[i].bound;
-      one.worst_of_bound = std::max(one.worst_of_bound, std::isnan(part) ? HUGE_VAL : part);
-      const bool right =
-          options_.judge == Judge::bound ? error <= exact[i].bound : distances[i] <= allowed;
-      if (!right) {
-        one.first = one.first.value_or(static_cast<std::int64_t>(i));
-        one.expected = one.mismatched == 0 ? due[i] : one.expected;
-        one.found = one.mismatched == 0 ? values[i] : one.found;
-        ++one.mismatched;
       }
     }
   }
@@ -292,18 +129,21 @@ class Checker {
 
   /// What needs no search to see.
   void look_for_resemblance() {
+    std::map<std::string, std::vector<std::int64_t>> ranks;  // by what is said, in one order
     for (const TensorComparison& one : report_.tensors) {
-      const auto say = [&](const std::string& what) {
-        report_.resemblance.push_back(
-            fmt::format("{} of tp_rank {} {}", one.tensor, one.tp_rank, what));
-      };
       if (one.mismatched > 0 && one.constant) {
-        say(fmt::format("is {} everywhere: it was never written", one.constant_value));
+        ranks[fmt::format("{} is {} everywhere: it was never written", one.tensor,
+                          one.constant_value)]
+            .push_back(one.tp_rank);
+      } else if (one.mismatched > 0 && one.not_finite > 0) {
+        ranks[fmt::format("{} has elements that are NaN or infinite where a number is due",
+                          one.tensor)]
+            .push_back(one.tp_rank);
       }
-      if (one.mismatched > 0 && one.not_finite > 0 && !one.constant) {
-        say(fmt::format("has {} elements that are NaN or infinite where a number is due",
-                        one.not_finite));
-      }
+    }
+    for (const auto& [what, where] : ranks) {
+      report_.resemblance.push_back(fmt::format(
+          "{}, on tp_rank{} {}", what, where.size() == 1 ? "" : "s", fmt::join(where, ", ")));
     }
   }
 

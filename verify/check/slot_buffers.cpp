@@ -157,9 +157,13 @@ class BufferCheck {
               (static_cast<std::int64_t>(slot) * buffer.shape.rows + i) * buffer.shape.cols + col;
           const float want = (*due)[static_cast<std::size_t>(
               (static_cast<std::int64_t>(slot) * context_.own.width + column) * most + col)];
-          const float have =
-              i < buffer.shape.rows ? buffer.values[static_cast<std::size_t>(at)] : canonical_nan();
           ++result.comparison.elements;
+          if (i >= buffer.shape.rows) {  // the buffer ends before; the fit says so
+            ++result.comparison.mismatched;
+            ++result.comparison.bits_differ;
+            continue;
+          }
+          const float have = buffer.values[static_cast<std::size_t>(at)];
           if (!same_bits(want, have)) {
             note_mismatch(result.comparison, at, want, have);
             result.comparison.wrong_rows[slot] = 1;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -95,10 +96,12 @@ std::string comparison_text(const TensorComparison& one) {
       fmt::format("  {} of tp_rank {} {}\n    Mismatched elements: {} / {} ({:.1f}%)\n", one.tensor,
                   one.tp_rank, shape_text(one.shape), one.mismatched, one.elements,
                   100.0 * static_cast<double>(one.mismatched) / static_cast<double>(one.elements));
-  text += fmt::format("    Greatest absolute difference: {} at index {}\n", one.greatest_absolute,
-                      index_text(one, one.at_absolute));
-  text += fmt::format("    Greatest relative difference: {} at index {}\n", one.greatest_relative,
-                      index_text(one, one.at_relative));
+  if (one.first) {
+    text += fmt::format("    Greatest absolute difference: {} at index {}\n", one.greatest_absolute,
+                        index_text(one, one.at_absolute));
+    text += fmt::format("    Greatest relative difference: {} at index {}\n", one.greatest_relative,
+                        index_text(one, one.at_relative));
+  }
   text += one.judged ? judged_text(one) : "";
   if (one.first) {
     text += fmt::format("    First at index {}: found {}, expected {}\n",
@@ -149,6 +152,21 @@ std::string place_lines(const CheckReport& report) {
   }
   if (groups.size() > kMostPlaces) {
     text += fmt::format("    ... and {} more (--json has all)\n", groups.size() - kMostPlaces);
+  }
+  return text;
+}
+
+/// Heights of buffers, told once for all ranks that have them.
+std::string fit_lines(const CheckReport& report) {
+  std::map<std::tuple<std::string, std::int64_t, std::int64_t>, std::vector<std::int64_t>> ranks;
+  for (const FitFinding& one : report.fits) {
+    ranks[{one.tensor, one.rows, one.due}].push_back(one.tp_rank);
+  }
+  std::string text;
+  for (const auto& [fit, where] : ranks) {
+    const auto& [tensor, rows, due] = fit;
+    text += fmt::format("  {} has {} rows on tp_rank{} {}, and {} columns for it (law fit)\n",
+                        tensor, rows, where.size() == 1 ? "" : "s", fmt::join(where, ", "), due);
   }
   return text;
 }
@@ -251,11 +269,7 @@ std::string check_text(const CheckReport& report) {
     text += fmt::format("  {} is missing of tp_ranks {} (--partial allows that)\n", one.tensor,
                         fmt::join(one.ranks, ", "));
   }
-  for (const FitFinding& one : report.fits) {
-    text +=
-        fmt::format("  {} of tp_rank {} has {} rows, and the rank {} columns for it (law fit)\n",
-                    one.tensor, one.tp_rank, one.rows, one.due);
-  }
+  text += fit_lines(report);
   if (!report.places.empty()) {
     text += "  what stands there instead:\n" + place_lines(report);
   }

@@ -13,6 +13,7 @@
 #include "verify/check/exact_forward.hpp"
 #include "verify/check/read_labels.hpp"
 #include "verify/check/slot_buffers.hpp"
+#include "verify/golden/rank_tensors.hpp"
 
 namespace tplora::core {
 namespace {
@@ -64,7 +65,7 @@ class RankCheck {
     if (!own) {
       return fail(own.error());
     }
-    const LabelContext context{item_, *own, resident()};
+    const LabelContext context{item_, *own, adapters_in_slots(item_.spec)};
     std::vector<const CandidateTensor*> buffers;
     for (const CandidateTensor* tensor : tensors) {
       if (is_slot_buffer(tensor->name)) {
@@ -93,15 +94,6 @@ class RankCheck {
 
   void keep(const std::vector<PlaceFinding>& places) {
     result_.places.insert(result_.places.end(), places.begin(), places.end());
-  }
-
-  [[nodiscard]] std::vector<int> resident() const {
-    const Case& one = item_.spec;
-    std::vector<int> slots(static_cast<std::size_t>(one.slots), -1);
-    for (const LiveAdapter& live : live_adapters(shapes_of(one.adapters), one.steps)) {
-      slots[static_cast<std::size_t>(live.slot)] = live.adapter;
-    }
-    return slots;
   }
 
   Result<void> check_tensor(const LabelContext& context, const SafetensorsFile& golden,

@@ -3,39 +3,14 @@
 
 #include <algorithm>
 
-#include "sim/base/decimal.hpp"
-#include "sim/base/printable.hpp"
 #include "verify/case/library.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/number_list.hpp"
 #include "verify/report/adapter_text.hpp"
 
 namespace tplora::core {
 namespace {
-
-/// "1-8" or "1,2,4" as numbers, ascending, each once.
-Result<std::vector<std::int64_t>> read_sizes(const std::string& text) {
-  std::vector<std::int64_t> sizes;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    const std::string item = text.substr(at, end - at);
-    const std::size_t dash = item.find('-');
-    const auto first = parse_decimal(item.substr(0, dash), 1, 1024);
-    const auto last =
-        dash == std::string::npos ? first : parse_decimal(item.substr(dash + 1), 1, 1024);
-    if (!first || !last || *last < *first) {
-      return fail(fmt::format("--tp {}: expected tp_sizes from 1 to 1024, as in 1-8 or 1,2,4",
-                              excerpt(text)));
-    }
-    for (std::int64_t size = *first; size <= *last; ++size) {
-      sizes.push_back(size);
-    }
-    at = end + 1;
-  }
-  std::sort(sizes.begin(), sizes.end());
-  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
-  return sizes;
-}
 
 Result<Case> case_of(const AdapterCommandOptions& options, const AdapterSpec& spec,
                      const std::string& layer, std::int64_t tp_size) {
@@ -75,7 +50,8 @@ Result<AdapterKindReport> report_kind(const AdapterCommandOptions& options,
 }  // namespace
 
 int adapter_command(const AdapterCommandOptions& options, const ConfigFolders& configs) {
-  const auto sizes = read_sizes(options.tp_sizes);
+  const auto sizes = read_number_list(options.tp_sizes, 1, 1024, "--tp",
+                                      "tp_sizes from 1 to 1024, as in 1-8 or 1,2,4");
   if (!sizes) {
     return bad_input(sizes.error());
   }

@@ -3,39 +3,16 @@
 
 #include <algorithm>
 
-#include "sim/base/decimal.hpp"
 #include "sim/base/printable.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/number_list.hpp"
 #include "verify/golden/golden.hpp"
 #include "verify/report/check_text.hpp"
 #include "verify/report/golden_text.hpp"
 
 namespace tplora::core {
 namespace {
-
-/// "0,2-3" as numbers, ascending, each once.
-Result<std::vector<std::int64_t>> read_ranks(const std::string& text) {
-  std::vector<std::int64_t> ranks;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    const std::string item = text.substr(at, end - at);
-    const std::size_t dash = item.find('-');
-    const auto first = parse_decimal(item.substr(0, dash), 0, 1023);
-    const auto last =
-        dash == std::string::npos ? first : parse_decimal(item.substr(dash + 1), 0, 1023);
-    if (!first || !last || *last < *first || end + 1 == text.size()) {
-      return fail(fmt::format("--ranks {}: expected tp_ranks from 0, as in 0,2-3", excerpt(text)));
-    }
-    for (std::int64_t rank = *first; rank <= *last; ++rank) {
-      ranks.push_back(rank);
-    }
-    at = end + 1;
-  }
-  std::sort(ranks.begin(), ranks.end());
-  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
-  return ranks;
-}
 
 GoldenPieces read_pieces(const std::vector<std::string>& only) {
   const auto wanted = [&](const char* name) {
@@ -64,7 +41,10 @@ Result<Case> read_case(const GoldenCommandOptions& options) {
 
 int golden_command(const GoldenCommandOptions& options, const ConfigFolders& configs,
                    const std::string& version) {
-  auto ranks = read_ranks(options.ranks);
+  auto ranks =
+      options.ranks.empty()
+          ? Result<std::vector<std::int64_t>>(std::vector<std::int64_t>())
+          : read_number_list(options.ranks, 0, 1023, "--ranks", "tp_ranks from 0, as in 0,2-3");
   if (!ranks) {
     return bad_input(ranks.error());
   }

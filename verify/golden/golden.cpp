@@ -1,20 +1,20 @@
 #include "verify/golden/golden.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <memory>
-#include <system_error>
 
 #include "sim/base/ensure.hpp"
 #include "sim/base/sha256.hpp"
 #include "sim/ranks/tp_group.hpp"
 #include "verify/golden/checkpoint.hpp"
+#include "verify/golden/golden_notes.hpp"
 #include "verify/golden/integers.hpp"
 #include "verify/golden/manifest.hpp"
+#include "verify/golden/new_folder.hpp"
 #include "verify/golden/owned_heads.hpp"
+#include "verify/golden/rank_tensors.hpp"
 #include "verify/run/laws.hpp"
 #include "verify/run/unsharded.hpp"
 #include "verify/run/work.hpp"
@@ -23,62 +23,6 @@ namespace tplora::core {
 namespace {
 
 namespace fs = std::filesystem;
-
-tl::unexpected<Error> cannot_write(const fs::path& path, const std::error_code& code) {
-  Error error{"cannot be written: " + code.message(), path.string()};
-  error.is_output = true;
-  return fail(std::move(error));
-}
-
-/// A folder under a temporary name, removed unless it was given its own.
-class NewFolder {
- public:
-  static Result<NewFolder> create(const fs::path& folder) {
-    std::error_code code;
-    if (fs::exists(fs::symlink_status(folder, code))) {
-      return fail("--out: it exists already; expected a new folder", folder.string());
-    }
-    fs::path temporary = folder;
-    if (!temporary.has_filename()) {  // "out/"
-      temporary = temporary.parent_path();
-    }
-    NewFolder made(temporary, temporary.string() + fmt::format(".{}.tmp", ::getpid()));
-    fs::create_directories(made.temporary_, code);
-    if (code) {
-      return cannot_write(made.temporary_, code);
-    }
-    return made;
-  }
-  NewFolder(NewFolder&& other) noexcept
-      : folder_(std::move(other.folder_)), temporary_(std::exchange(other.temporary_, {})) {}
-  NewFolder& operator=(NewFolder&&) = delete;
-  ~NewFolder() {
-    if (!temporary_.empty()) {
-      std::error_code ignored;
-      fs::remove_all(temporary_, ignored);
-    }
-  }
-  [[nodiscard]] const fs::path& path() const { return temporary_; }
-  [[nodiscard]] Result<void> name_it() {
-    std::error_code code;
-    fs::rename(temporary_, folder_, code);
-    if (code) {
-      return cannot_write(folder_, code);
-    }
-    temporary_.clear();
-    return {};
-  }
-
- private:
-  NewFolder(fs::path folder, fs::path temporary)
-      : folder_(std::move(folder)), temporary_(std::move(temporary)) {}
-  fs::path folder_, temporary_;
-};
-
-/// The dtype that a value has after `steps`: that of the model where the last one rounds.
-ScalarType type_after(std::span<const Step> steps, ScalarType dtype) {
-  return !steps.empty() && steps.back() == Step::round ? dtype : ScalarType::fp32;
-}
 
 /// One golden while it is written.
 class GoldenWriter {
@@ -117,6 +61,22 @@ class GoldenWriter {
   }
 
  private:
+  void add_notes() {
+    auto& notes = summary_.notes;
+    if (!summary_.pool) {
+      notes.push_back(fmt::format(
+          "contract {} does not keep the laws here ({}): its buffers are not among the expected "
+          "values, which come from the model alone; tplora replay says what is wrong",
+          item_.contract->name, verdict_name(laws_.analysis.verdict)));
+    }
+    for (const std::string& one : vacuous_) {
+      notes.push_back("vacuous: " + one);
+    }
+    for (std::string& one : data_notes(item_)) {
+      notes.push_back(std::move(one));
+    }
+  }
+
   void say(const std::string& sentence) const {
     if (options_.progress) {
       options_.progress(sentence);
@@ -140,7 +100,7 @@ class GoldenWriter {
     } else {
       unsharded_.run_rows(rows_of_ranks(), options_.threads);
     }
-    find_vacuous();
+    vacuous_ = vacuous_deltas(item_, unsharded_, heads_);
   }
 
   /// Of each part, the rows from the first to the last that a chosen rank owns.
@@ -159,46 +119,6 @@ class GoldenWriter {
     return ranges;
   }
 
-  /// Notes every delta that changes no output bit: a kernel that leaves it out would pass.
-  void find_vacuous() {
-    for (std::size_t number = 0; number < item_.spec.adapters.size(); ++number) {
-      for (const Part part : kParts) {
-        if (unsharded_.adapters()[number].spec().has(part)) {
-          find_vacuous(static_cast<int>(number), part);
-        }
-      }
-    }
-    if (std::all_of(item_.spec.tokens.begin(), item_.spec.tokens.end(),
-                    [](int adapter) { return adapter < 0; })) {
-      vacuous_.emplace_back("no token uses an adapter");
-    }
-  }
-
-  void find_vacuous(int adapter, Part part) {
-    const auto y = unsharded_.reference().output(part);
-    const auto base = unsharded_.reference().base_output(part);
-    for (const OwnedHeads& own : heads_) {
-      const ColumnsOfPart& columns = own.columns[static_cast<std::size_t>(part)];
-      bool used = false;
-      bool shown = false;
-      for (std::size_t token = 0; token < item_.spec.tokens.size(); ++token) {
-        const std::size_t from = token * static_cast<std::size_t>(g_.rows(part)) +
-                                 static_cast<std::size_t>(columns.first_row);
-        used = used || item_.spec.tokens[token] == adapter;
-        for (std::size_t row = 0; item_.spec.tokens[token] == adapter && !shown &&
-                                  row < static_cast<std::size_t>(columns.rows);
-             ++row) {
-          shown = !same_bits(y[from + row], base[from + row]);
-        }
-      }
-      if (used && !shown) {
-        vacuous_.push_back(fmt::format("the delta of adapter {} changes no bit of {} on tp_rank {}",
-                                       item_.spec.adapters[static_cast<std::size_t>(adapter)].name,
-                                       part_name(part), own.tp_rank));
-      }
-    }
-  }
-
   [[nodiscard]] std::map<std::string, std::string> metadata() const {
     return {{"tplora_case", print_case(item_.spec)}};
   }
@@ -212,11 +132,7 @@ class GoldenWriter {
     return {};
   }
 
-  Result<void> make_folder(const std::string& name) {
-    std::error_code code;
-    fs::create_directories(folder_ / name, code);
-    return code ? Result<void>(cannot_write(folder_ / name, code)) : Result<void>();
-  }
+  Result<void> make_folder(const std::string& name) const { return make_folders(folder_ / name); }
 
   Result<void> write_checkpoint() {
     const auto config = checkpoint_config(item_, configs_.models());
@@ -280,156 +196,22 @@ class GoldenWriter {
                 write_safetensors(folder_ / "inputs.safetensors", metadata(), std::move(tensors)));
   }
 
-  /// By slot the number of the adapter that is in it after the steps, -1 for none.
-  [[nodiscard]] std::vector<int> resident() const {
-    std::vector<int> slots(static_cast<std::size_t>(item_.spec.slots), -1);
-    for (const LiveAdapter& live :
-         live_adapters(shapes_of(item_.spec.adapters), item_.spec.steps)) {
-      slots[static_cast<std::size_t>(live.slot)] = live.adapter;
-    }
-    return slots;
-  }
-
   /// -1: no token of it can run.
   [[nodiscard]] std::int32_t slot_of(int adapter) const {
-    const std::vector<int> slots = resident();
+    const std::vector<int> slots = adapters_in_slots(item_.spec);
     const auto found = std::find(slots.begin(), slots.end(), adapter);
     return adapter < 0 || found == slots.end() ? -1
                                                : static_cast<std::int32_t>(found - slots.begin());
   }
 
-  /// [tokens, width] of by-part values [tokens, rows(part)].
-  [[nodiscard]] std::vector<float> cut(
-      const OwnedHeads& own, const std::function<std::span<const float>(Part)>& of) const {
-    std::vector<float> values;
-    values.reserve(static_cast<std::size_t>(own.width) * item_.spec.tokens.size());
-    for (std::size_t token = 0; token < item_.spec.tokens.size(); ++token) {
-      for (const ColumnsOfPart& columns : own.columns) {
-        const auto row = of(columns.part)
-                             .subspan(token * static_cast<std::size_t>(g_.rows(columns.part)) +
-                                          static_cast<std::size_t>(columns.first_row),
-                                      static_cast<std::size_t>(columns.rows));
-        values.insert(values.end(), row.begin(), row.end());
-      }
-    }
-    return values;
-  }
-
-  TensorToWrite output_tensor(const std::string& name, ScalarType type, const OwnedHeads& own,
-                              const std::function<std::span<const float>(Part)>& of) const {
-    return tensor_of(name, type, {unsharded_.batch().tokens(), own.width}, cut(own, of));
-  }
-
   Result<void> write_rank(const OwnedHeads& own) {
-    const RoundingProgram& program = *unsharded_.arithmetic().program;
-    const ScalarType dtype = item_.spec.dtype;
-    const Reference& reference = unsharded_.reference();
-    std::vector<TensorToWrite> tensors;
-    tensors.push_back(weight_of(own));
-    if (g_.qkv_bias) {
-      tensors.push_back(bias_of(own));
-    }
-    add_slots(own, tensors);
-    tensors.push_back(output_tensor("y_base", type_after(program.base, dtype), own,
-                                    [&](Part part) { return reference.base_output(part); }));
-    tensors.push_back(output_tensor("y", type_after(program.sum, dtype), own,
-                                    [&](Part part) { return reference.output(part); }));
-    tensors.push_back(output_tensor(
-        "delta", type_after(program.delta, dtype), own,
-        [&](Part part) -> std::span<const float> { return reference.steps(part).delta; }));
-    for (const Part part : kParts) {
-      const ForwardSteps& steps = reference.steps(part);
-      if (steps.lora_rank > 0) {
-        tensors.push_back(tensor_of(fmt::format("u.{}", part_name(part)),
-                                    type_after(program.shrink, dtype),
-                                    {unsharded_.batch().tokens(), steps.lora_rank}, steps.u));
-      }
-    }
+    std::vector<TensorToWrite> tensors = rank_tensors(item_, unsharded_, own);
     if (summary_.pool) {
       add_pool(own.tp_rank, tensors);
     }
     describe_tensors(own, tensors);
     const std::string name = fmt::format("rank{}.safetensors", own.tp_rank);
     return keep(name, write_safetensors(folder_ / name, metadata(), std::move(tensors)));
-  }
-
-  TensorToWrite weight_of(const OwnedHeads& own) const {
-    const auto produce = [this, own](const TakeBytes& take) -> Result<void> {
-      constexpr std::int64_t kRows = 64;
-      std::vector<float> block(static_cast<std::size_t>(kRows * g_.hidden_size));
-      for (const ColumnsOfPart& columns : own.columns) {
-        for (std::int64_t row = 0; row < columns.rows; row += kRows) {
-          const std::int64_t some = std::min(kRows, columns.rows - row);
-          unsharded_.generator().fill({Tensor::weight, columns.part, 0},
-                                      {.cols = g_.hidden_size,
-                                       .first_row = columns.first_row + row,
-                                       .rows = some,
-                                       .first_col = 0,
-                                       .block_cols = g_.hidden_size},
-                                      block.data(), g_.hidden_size);
-          const auto made =
-              std::span<const float>(block).first(static_cast<std::size_t>(some * g_.hidden_size));
-          if (auto taken = put_values(item_.spec.dtype, made, take); !taken) {
-            return taken;
-          }
-        }
-      }
-      return {};
-    };
-    return {"weight", stored_type(item_.spec.dtype), {own.width, g_.hidden_size}, produce};
-  }
-
-  TensorToWrite bias_of(const OwnedHeads& own) const {
-    std::vector<float> values;
-    for (const ColumnsOfPart& columns : own.columns) {
-      const std::vector<float> all = unsharded_.generator().bias(columns.part);
-      const auto from = all.begin() + columns.first_row;
-      values.insert(values.end(), from, from + columns.rows);
-    }
-    return tensor_of("bias", item_.spec.dtype, {own.width}, std::move(values));
-  }
-
-  /// What the slots must hold, in no engine's layout: row i of lora_b is for column i.
-  void add_slots(const OwnedHeads& own, std::vector<TensorToWrite>& tensors) const {
-    const std::int64_t slots = item_.spec.slots;
-    const std::int64_t most = item_.spec.max_lora_rank;
-    const std::vector<int> adapter_of_slot = resident();
-    const auto size = [&](std::int64_t rows, std::int64_t cols) {
-      return std::vector<float>(static_cast<std::size_t>(slots * rows * cols));
-    };
-    std::vector<float> b = size(own.width, most);
-    std::array<std::vector<float>, 3> a;
-    for (const Part part : kParts) {
-      const auto i = static_cast<std::size_t>(part);
-      a[i] = size(most, g_.hidden_size);
-      for (std::int64_t slot = 0; slot < slots; ++slot) {
-        const int number = adapter_of_slot[static_cast<std::size_t>(slot)];
-        if (number < 0) {
-          continue;
-        }
-        const Adapter& adapter = unsharded_.adapters()[static_cast<std::size_t>(number)];
-        const std::int64_t lora_rank = adapter.spec().rank_of(part);
-        if (!adapter.spec().has(part) || lora_rank > most) {
-          continue;
-        }
-        std::copy(adapter.a(part).begin(), adapter.a(part).end(),
-                  a[i].begin() + slot * most * g_.hidden_size);
-        const ColumnsOfPart& columns = own.columns[i];
-        for (std::int64_t row = 0; row < columns.rows; ++row) {
-          for (std::int64_t col = 0; col < lora_rank; ++col) {
-            const float value = adapter.b(
-                part)[static_cast<std::size_t>((columns.first_row + row) * lora_rank + col)];
-            b[static_cast<std::size_t>(((slot * own.width) + columns.at + row) * most + col)] =
-                apply(unsharded_.arithmetic().program->load_b, value, adapter.spec().scaling(part),
-                      item_.spec.dtype);
-          }
-        }
-      }
-      tensors.push_back(tensor_of(fmt::format("lora_a.{}", part_name(part)), item_.spec.dtype,
-                                  {slots, most, g_.hidden_size}, std::move(a[i])));
-    }
-    tensors.push_back(
-        tensor_of("lora_b", item_.spec.dtype, {slots, own.width, most}, std::move(b)));
   }
 
   /// The engine's own buffers, as its contract fills them.
@@ -490,60 +272,13 @@ class GoldenWriter {
                       .ranks = ranks_,
                       .adapters = {},
                       .modules = names_,
-                      .resident = resident(),
+                      .resident = adapters_in_slots(item_.spec),
                       .vacuous = vacuous_};
     for (const Adapter& adapter : unsharded_.adapters()) {
       manifest.adapters.push_back(adapter.spec());
     }
     return keep("manifest.json",
                 write_text_file(folder_ / "manifest.json", manifest_text(manifest)));
-  }
-
-  void add_notes() {
-    auto& notes = summary_.notes;
-    if (!summary_.pool) {
-      notes.push_back(fmt::format(
-          "contract {} does not keep the laws here ({}): its buffers are not among the expected "
-          "values, which come from the model alone; tplora replay says what is wrong",
-          item_.contract->name, verdict_name(laws_.analysis.verdict)));
-    }
-    for (const std::string& one : vacuous_) {
-      notes.push_back("vacuous: " + one);
-    }
-    if (item_.spec.data == DataKind::labels) {
-      add_label_notes();
-    }
-    if (item_.spec.data == DataKind::integers) {
-      if (const auto budget = integer_budget(item_)) {
-        notes.push_back("one right answer for every order of summation: " + budget->text());
-      }
-    }
-  }
-
-  void add_label_notes() {
-    for (std::size_t number = 0; number < item_.spec.adapters.size(); ++number) {
-      std::array<bool, 8> digits{};
-      bool used = false;
-      for (std::size_t token = 0; token < item_.spec.tokens.size(); ++token) {
-        if (item_.spec.tokens[token] == static_cast<int>(number)) {
-          digits[token % 8] = true;
-          used = true;
-        }
-      }
-      const AdapterSpec& adapter = item_.spec.adapters[number];
-      if (used && std::find(digits.begin(), digits.end(), false) != digits.end()) {
-        summary_.notes.push_back(fmt::format(
-            "outputs of adapter {} do not tell their rows in full: token i shows digit i % 8, so "
-            "eight tokens in a row are needed of each adapter",
-            adapter.name));
-      }
-      if (adapter.lora_rank < 4) {
-        summary_.notes.push_back(fmt::format(
-            "adapter {} has lora_rank {}: its rows of B are told modulo {} only, lora_rank 4 tells "
-            "them and the adapter",
-            adapter.name, adapter.lora_rank, std::int64_t{1} << (8 * adapter.lora_rank)));
-      }
-    }
   }
 
   const PreparedCase& item_;

@@ -251,6 +251,65 @@ class Check(Case):
         (golden / "manifest.json").unlink()
         refused("manifest.json", self.folder / "candidate")
 
+    def test_names_give_everything_that_was_given(self):
+        golden = self.golden(f"{MODEL} {PAIR}")
+        bug = self.golden(f"{MODEL} {PAIR}".replace("engine=sglang", "engine=sglang-24420"), "bug", "--as-engine")
+
+        def of_bug(*names):
+            def edit(rank, chosen, have):
+                engine = tensors.load(bug / f"as_engine/rank{rank}.safetensors")
+                chosen.update({name: engine["pool.b.B" if name == "lora_b" else name] for name in names})
+            return edit
+        name = "published bug sglang-24420"
+        self.wrong(golden, self.candidate(golden, ["y", "lora_b"], of_bug("y", "lora_b")), name)
+        self.wrong(golden, self.candidate(golden, ["y"], of_bug("y")), name)
+        for names, edit in (
+            (["y"], lambda rank, chosen, have: of_bug("y")(rank, chosen, have) if rank == 0 else None),
+            (["y", "lora_b"], of_bug("lora_b")),
+            (["y", "lora_b"], of_bug("y")),
+            (["y", "weight"], lambda rank, chosen, have: {**chosen, "y": tensors.load(
+                bug / f"as_engine/rank{rank}.safetensors")["y"], "weight": chosen["weight"][::-1].copy()}),
+        ):
+            self.assertNotIn(name, self.wrong(golden, self.candidate(golden, names, edit)))
+
+    def test_what_a_reader_refuted(self):
+        """Digits of B that round to one value; lora_rank above R; too few tokens for labels; hidden_size below 12; no bound; a manifest that
+        was changed."""
+        rounds = self.golden("model=H=8,KV=2,D=64,hidden=64 engine=vllm tp=4 R=8 adapters=a:r8:alpha12:qkv tokens=a,a,a,a,a,a,a,a", "rounds",
+                             "--data", "labels")
+        self.assertEqual(self.check(rounds, self.candidate(rounds, ["lora_b", "lora_a.q", "y"])).returncode, 0)
+        told = self.run_program("golden", f"{MODEL} R=4 adapters=a:r8:alpha8:qkv", "--out", self.folder / "x")
+        self.assertEqual((told.returncode, told.stdout), (2, ""))
+        self.assertIn("no slot holds it", told.stderr)
+        few = self.golden(f"{MODEL} R=8 slots=2 adapters=a:r8:alpha8:qkv,b:r8:alpha8:qkv tokens=a,a,b,b", "few", "--data", "labels")
+        told = self.check(few, self.candidate(few, ["y"]))
+        self.assertEqual(told.returncode, 3)
+        self.assertIn("these tokens do not tell rows of adapter a in full", told.stdout)
+        self.assertEqual(self.check(few, self.candidate(few, ["lora_b"])).returncode, 0)  # which tokens there are is nothing to a slot
+        small = self.golden("model=H=8,KV=2,D=16,hidden=8 engine=sglang tp=4 R=8 adapters=a:r8:alpha8:qkv tokens=a", "small", "--data", "labels")
+        self.assertEqual(self.check(small, self.candidate(small, ["lora_a.q", "lora_a.v", "lora_b"])).returncode, 0)
+        loose = self.golden(f"{MODEL} R=8 adapters=a:r8:alpha8:qkv tokens=a,- accumulator=tensor_core:group=64,fraction=1", "loose")
+
+        def zero(rank, chosen, have):
+            chosen["y"][:] = 0
+        told = self.check(loose, self.candidate(loose, ["y"], zero), "--judge", "bound")
+        self.assertEqual(told.returncode, 2)
+        self.assertIn("have no bound", told.stderr)
+        manifest = few / "manifest.json"
+        manifest.write_text(manifest.read_text().replace("seed=1", "seed=2"))
+        told = self.check(few, self.folder / "candidate")
+        self.assertEqual(told.returncode, 2)
+        self.assertIn("changed by hand", told.stderr)
+
+    def test_a_neighbours_rows_are_named_whatever_its_factor(self):
+        golden = self.golden("model=H=8,KV=2,D=16,hidden=64 engine=vllm tp=4 R=8 slots=2 adapters=a:r4:alpha8:qkv,b:r8:alpha8:qkv " + EIGHT,
+                             "golden", "--data", "labels")
+
+        def neighbours(rank, chosen, have):
+            chosen["lora_b"][0, 48:] = have["lora_b"][1, :16]
+        self.wrong(golden, self.candidate(golden, ["lora_b"], neighbours), "adapter a's delta comes from q rows 0-15 of adapter b",
+                   "law no residue")
+
     def test_npy_holds_bf16_as_patterns(self):
         golden = self.golden(f"{MODEL} {WIDE}", "golden", "--ranks", "2")
         file = self.folder / "y.npy"
@@ -380,7 +439,9 @@ class Adapters(Case):
             ("qv_and_mlp", 0, ["q of lora_rank 4, v of lora_rank 4", "not looked at: down_proj, o_proj"]),
             ("rslora", 1, ["tp 1, 2, 4: silent", "expected alpha / sqrt(lora_rank) = 8 / sqrt(4)", "sglang-40835"]),
             ("patterns", 1, ["k of lora_rank 2", "tp 1, 2, 4: crash", "has_k=1, r_k=2, r=4", "k_r2:v_alpha16"]),
-            ("first_layer", 0, ["1 of the 2 layers of this kind are adapted"]),
+            ("first_layer", 0, ["all layers 0: q of", "1 of the 2 layers of this kind are adapted"]),
+            ("layers_differ", 1, ["all layers 0: q of lora_rank 4", "all layers 1: q of lora_rank 2", "r_q=2, r=4"]),
+            ("saved_modules", 0, ["not looked at: base_model.model.lm_head.weight"]),
         ):
             with self.subTest(name):
                 told = self.adapter(name)
@@ -398,6 +459,14 @@ class Adapters(Case):
         self.assertEqual(told.returncode, 1)
         self.assertIn("law bounds", told.stdout)
 
+    def test_an_adapter_of_more_layers(self):
+        config = json.loads((ROOT / "tests/adapters/llama.json").read_text())
+        config["num_hidden_layers"] = 1
+        (self.folder / "one.json").write_text(json.dumps(config))
+        told = self.run_program("adapter", ROOT / "tests/adapters/plain", "--model", self.folder / "one.json", "--engine", "sglang", "--tp", "2")
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("does not fit: it adapts layer 1, which the model does not have", told.stdout)
+
     def test_another_models_adapter(self):
         told = self.run_program("adapter", ROOT / "tests/adapters/plain", "--model", "Qwen/Qwen3-4B", "--engine", "sglang", "--tp", "2")
         self.assertEqual(told.returncode, 1)
@@ -410,6 +479,7 @@ class Adapters(Case):
             self.assertEqual((told.returncode, told.stdout), (2, ""))
             self.assertIn(words, told.stderr)
         refused("use_dora: such an adapter is not q, k and v times a factor", "dora")
+        refused("layer_replication: such an adapter", "replicated")
         refused("no such file", "nothing")
         refused("expected tp_sizes from 1 to 1024", "plain", "--tp", "0-4")
         for words, change in {

@@ -33,6 +33,10 @@ std::optional<LabelledRow> row_of(const QkvGeometry& g, std::int64_t label) {
 
 }  // namespace
 
+int digit_of_row(const QkvGeometry& g, const LabelledRow& row, int place) {
+  return static_cast<int>((label_of(g, row) >> (8 * place)) & 255);
+}
+
 std::optional<LabelledRow> row_of_label(const QkvGeometry& g, const LabelDigits& digits,
                                         const LabelledRow& expected, int adapters) {
   if (agrees(label_of(g, expected), digits)) {

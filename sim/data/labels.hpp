@@ -20,11 +20,17 @@ struct LabelledRow {
   friend bool operator==(const LabelledRow&, const LabelledRow&) = default;
 };
 
+/// Digit `place` of a row's label.
+[[nodiscard]] int digit_of_row(const QkvGeometry& geometry, const LabelledRow& row, int place);
+
 /// The row that carries the label of these digits. `expected` decides where digits are missing: it
 /// is taken if it agrees with all that were seen. Nothing: no row carries it, or several do.
 [[nodiscard]] std::optional<LabelledRow> row_of_label(const QkvGeometry& geometry,
                                                       const LabelDigits& digits,
                                                       const LabelledRow& expected, int adapters);
+
+/// A shorter row of A does not tell its label in full.
+inline constexpr std::int64_t kColumnsOfALabel = 12;
 
 /// A row of an adapter's A.
 struct LabelledARow {

@@ -23,18 +23,24 @@ constexpr PrefixRow kPrefixes[] = {
     {"model.decoder.layers.", "opt"},
     {"backbone.layers.", "nemotron_h mamba2"},
     {"biogpt.layers.", "biogpt"},
+    {"language_model.model.layers.", "llama4"},
+    {"model.transformer.blocks.", "molmo"},
+    {"encoder.layers.", "intern_vit_6b"},
+    {"transformer.h.", "phi-msft telechat"},
 };
 
 }  // namespace
 
-std::string_view layer_prefix(std::string_view model_type) {
+std::string_view layer_prefix(std::string_view model_type, std::string_view architecture) {
   for (const PrefixRow& row : kPrefixes) {
     if (has_word(row.model_types, model_type)) {
       return row.prefix;
     }
   }
+  // A decoder's own class may stand under the wrapper's model_type.
+  const bool decoder = architecture.ends_with("ForCausalLM");
   for (const WrapperRule& rule : wrapper_rules()) {
-    if (has_word(rule.model_types, model_type)) {
+    if (!decoder && has_word(rule.model_types, model_type)) {
       return "model.language_model.layers.";
     }
   }

@@ -5,6 +5,7 @@
 
 Small models of two layers with random weights; B is not zero, so that nothing is empty that should not be.
 """
+import copy
 import json
 import pathlib
 import sys
@@ -24,6 +25,9 @@ ADAPTERS = {
     "patterns": (LLAMA, {"r": 4, "lora_alpha": 8, "target_modules": QKV, "rank_pattern": {"k_proj": 2}, "alpha_pattern": {"v_proj": 16}}),
     "first_layer": (LLAMA, {"r": 4, "lora_alpha": 8, "target_modules": QKV, "layers_to_transform": [0]}),
     "dora": (LLAMA, {"r": 4, "lora_alpha": 8, "target_modules": QKV, "use_dora": True}),
+    "layers_differ": (LLAMA, {"r": 4, "lora_alpha": 8, "target_modules": QKV, "rank_pattern": {r".*\.1\.self_attn\.q_proj": 2}}),
+    "saved_modules": (LLAMA, {"r": 4, "lora_alpha": 8, "target_modules": QKV, "modules_to_save": ["lm_head"]}),
+    "replicated": (LLAMA, {"r": 4, "lora_alpha": 8, "target_modules": QKV, "layer_replication": [[0, 2], [1, 2]]}),
     "fused": (GPT2, {"r": 4, "lora_alpha": 8, "target_modules": ["c_attn"], "fan_in_fan_out": True}),
 }
 
@@ -32,7 +36,7 @@ def main():
     out = pathlib.Path(sys.argv[1])
     for name, (config, lora) in ADAPTERS.items():
         torch.manual_seed(1)
-        model = get_peft_model(AutoModelForCausalLM.from_config(config), LoraConfig(task_type="CAUSAL_LM", **lora))
+        model = get_peft_model(AutoModelForCausalLM.from_config(copy.deepcopy(config)), LoraConfig(task_type="CAUSAL_LM", **lora))
         for key, weight in model.named_parameters():
             if "lora_" in key:
                 torch.nn.init.normal_(weight)

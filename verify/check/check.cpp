@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <memory>
 #include <set>
@@ -19,6 +18,10 @@
 
 namespace tplora::core {
 namespace {
+
+bool is_output(const std::string& name) {
+  return name == "y" || name == "y_base" || name == "delta";
+}
 
 class Checker {
  public:
@@ -58,6 +61,13 @@ class Checker {
       }
       take(std::move(*result));
     }
+    const bool outputs = std::any_of(report_.tensors.begin(), report_.tensors.end(),
+                                     [](const TensorComparison& one) {
+                                       return is_output(one.tensor) || one.tensor.starts_with("u.");
+                                     });
+    if (!outputs) {  // buffers and weights show what they hold, whatever the tokens are
+      report_.vacuous.clear();
+    }
     look_for_resemblance();
     if (options_.search && !report_.right()) {
       search(configs);
@@ -75,6 +85,11 @@ class Checker {
     append(report_.fits, result.fits);
     append(outputs_, result.outputs);
     append(buffers_, result.buffers);
+    for (std::string& note : result.notes) {
+      if (std::find(report_.notes.begin(), report_.notes.end(), note) == report_.notes.end()) {
+        report_.notes.push_back(std::move(note));
+      }
+    }
   }
 
   void find_missing(const Candidate& candidate) {
@@ -105,7 +120,22 @@ class Checker {
   void search(const ConfigFolders& configs) {
     const auto alike = look_alike(report_.item, outputs_);
     report_.resemblance.insert(report_.resemblance.end(), alike.begin(), alike.end());
-    report_.same = find_computation(report_.item, outputs_, options_.threads);
+    // A name must give everything that was given: what else is wrong has no such name.
+    const bool outputs_wrong = std::any_of(
+        report_.tensors.begin(), report_.tensors.end(),
+        [](const TensorComparison& one) { return one.mismatched > 0 && is_output(one.tensor); });
+    const bool others_wrong = std::any_of(
+        report_.tensors.begin(), report_.tensors.end(), [](const TensorComparison& one) {
+          return one.mismatched > 0 && !is_output(one.tensor) && one.tensor != "lora_b";
+        });
+    if (others_wrong) {
+      return;
+    }
+    const bool b_wrong = std::any_of(buffers_.begin(), buffers_.end(),
+                                     [](const GivenBuffer& one) { return one.wrong; });
+    if (outputs_wrong && !b_wrong) {
+      report_.same = find_computation(report_.item, outputs_, options_.threads);
+    }
     if (!report_.same.empty()) {  // says more of them
       std::erase_if(report_.places, [](const PlaceFinding& one) {
         return std::holds_alternative<FoundUnknown>(one.found);
@@ -150,8 +180,8 @@ class Checker {
   const CheckOptions& options_;
   ReadManifest manifest_;
   CheckReport report_;
-  std::vector<WrongOutput> outputs_;
-  std::vector<WrongBuffer> buffers_;
+  std::vector<GivenOutput> outputs_;
+  std::vector<GivenBuffer> buffers_;
 };
 
 }  // namespace

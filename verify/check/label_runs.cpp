@@ -65,7 +65,10 @@ CheckLaw LabelRuns::law(const Holder& found) const {
                                                    : CheckLaw::identity;
 }
 
-std::optional<int> digit_behind(float value, const std::array<float, 256>& stored) {
+std::optional<int> digit_behind(float value, const std::array<float, 256>& stored, int expected) {
+  if (same_bits(stored[static_cast<std::size_t>(expected)], value)) {
+    return expected;
+  }
   std::optional<int> found;
   for (std::size_t digit = 0; digit < stored.size(); ++digit) {
     if (same_bits(stored[digit], value)) {
@@ -76,6 +79,34 @@ std::optional<int> digit_behind(float value, const std::array<float, 256>& store
     }
   }
   return found;
+}
+
+Holder holder_of_b(const QkvGeometry& g, const LabelledRow& due,
+                   const std::vector<std::array<float, 256>>& forms,
+                   const std::vector<SeenValue>& seen) {
+  const auto read_with = [&](int adapter) {
+    LabelReading reading;
+    LabelledRow expected = due;
+    expected.adapter = adapter;
+    for (const SeenValue& one : seen) {
+      reading.see(one.place, one.value,
+                  digit_behind(one.value, forms[static_cast<std::size_t>(adapter)],
+                               digit_of_row(g, expected, one.place)));
+    }
+    return reading.holder(g, due, static_cast<int>(forms.size()), false);
+  };
+  const Holder own = read_with(due.adapter);
+  for (int other = 0; other < static_cast<int>(forms.size()); ++other) {
+    if (!std::holds_alternative<FoundUnknown>(own)) {
+      return own;
+    }
+    const Holder found = other == due.adapter ? own : read_with(other);
+    const auto* row = std::get_if<FoundRow>(&found);
+    if (row != nullptr && row->row.adapter == other) {
+      return found;
+    }
+  }
+  return own;
 }
 
 StoredDigits stored_digits(const PreparedCase& item, const AdapterSpec& adapter, Part part) {

@@ -42,8 +42,10 @@ struct StoredDigits {
 };
 [[nodiscard]] StoredDigits stored_digits(const PreparedCase& item, const AdapterSpec& adapter,
                                          Part part);
-/// The digit whose stored form is `value`; nothing: none, or two digits round to it.
-[[nodiscard]] std::optional<int> digit_behind(float value, const std::array<float, 256>& stored);
+/// The digit whose stored form is `value`: `expected` if it is that one's, else the only one whose
+/// it is; nothing: none's, or that of two which round to it.
+[[nodiscard]] std::optional<int> digit_behind(float value, const std::array<float, 256>& stored,
+                                              int expected);
 
 /// The holder behind values of which each should be the stored form of one digit.
 class LabelReading {
@@ -58,6 +60,18 @@ class LabelReading {
   bool unknown_ = false;
   LabelDigits digits_{};
 };
+
+/// One value that was seen: which digit of a label it should show.
+struct SeenValue {
+  int place = 0;
+  float value = 0;
+};
+/// The holder behind values of one column that should show `due`, a row of an adapter's B. `forms`:
+/// by adapter number, what each digit becomes there; another adapter's factor is tried where the
+/// values are nothing under the due one's.
+[[nodiscard]] Holder holder_of_b(const QkvGeometry& g, const LabelledRow& due,
+                                 const std::vector<std::array<float, 256>>& forms,
+                                 const std::vector<SeenValue>& seen);
 
 /// Whether a holder is just that row.
 [[nodiscard]] bool is_row(const Holder& found, const FoundRow& due);

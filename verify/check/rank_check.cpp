@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 
@@ -74,15 +75,16 @@ class RankCheck {
         return checked;
       }
     }
+    note_untargeted(context, buffers);
     auto results = check_slot_buffers(context, **golden, buffers);
     if (!results) {
       return fail(results.error());
     }
     for (BufferResult& result : *results) {
       keep(result.places);
-      if (result.comparison.tensor == "lora_b" && result.comparison.mismatched > 0) {
+      if (result.comparison.tensor == "lora_b") {
         result_.buffers.push_back({tp_rank, result.comparison.shape[1], result.comparison.shape[2],
-                                   std::move(result.values)});
+                                   std::move(result.values), result.comparison.mismatched > 0});
       }
       if (result.fit) {
         result_.fits.push_back(*result.fit);
@@ -90,6 +92,27 @@ class RankCheck {
       result_.tensors.push_back(std::move(result.comparison));
     }
     return {};
+  }
+
+  /// Says what a slot holds that was not judged.
+  void note_untargeted(const LabelContext& context,
+                       const std::vector<const CandidateTensor*>& buffers) {
+    const auto given = [&](const char* name) {
+      return std::any_of(buffers.begin(), buffers.end(),
+                         [&](const CandidateTensor* one) { return one->name.starts_with(name); });
+    };
+    if (!given("lora_b") || (given("lora_a") && item_.spec.data == DataKind::labels)) {
+      return;
+    }
+    for (const int number : context.resident) {
+      if (number >= 0 && item_.spec.adapters[static_cast<std::size_t>(number)].targets !=
+                             std::array<bool, 3>{true, true, true}) {
+        result_.notes.push_back(fmt::format(
+            "rows of parts that adapter {} does not target were not judged: that takes labels, and "
+            "lora_a beside lora_b, since they are harmless where A is zero",
+            item_.spec.adapters[static_cast<std::size_t>(number)].name));
+      }
+    }
   }
 
   void keep(const std::vector<PlaceFinding>& places) {
@@ -128,15 +151,19 @@ class RankCheck {
       return fail(comparison.error());
     }
     result_.tensors.push_back(std::move(*comparison));
-    const bool explain =
-        result_.tensors.back().mismatched > 0 && result_.tensors.back().elements <= kMostExplained;
-    return explain ? explain_tensor(context, tensor, golden, *expected) : Result<void>();
+    return result_.tensors.back().elements <= kMostExplained
+               ? explain_tensor(context, tensor, golden, *expected)
+               : Result<void>();
   }
 
   Result<void> explain_tensor(const LabelContext& context, const CandidateTensor& tensor,
                               const SafetensorsFile& golden, const TensorEntry& expected) {
     const bool output = tensor.name == "y" || tensor.name == "y_base" || tensor.name == "delta";
     const bool labels = context.item.spec.data == DataKind::labels;
+    const bool right = result_.tensors.back().mismatched == 0;
+    if (right && !output) {
+      return {};
+    }
     if (!output && !(labels && tensor.name == "weight") && !tensor.name.starts_with("u.")) {
       return {};
     }
@@ -147,30 +174,39 @@ class RankCheck {
     if (!values || !due) {
       return fail(values ? due.error() : values.error());
     }
-    if (options_.judge != Judge::bits && (output || tensor.name.starts_with("u."))) {
-      judge(context, *values, *due, expected);
-      if (result_.tensors.back().mismatched == 0) {
-        return {};
+    if (!right && options_.judge != Judge::bits) {
+      auto judged = judge(context, *values, *due, expected, tensor.place());
+      if (!judged || result_.tensors.back().mismatched == 0) {
+        return judged;
       }
     }
     if (!output && !(labels && tensor.name == "weight")) {
       return {};
     }
-    if (labels) {
+    if (labels && !right) {
       keep(output ? places_of_output(context, tensor.name, *values)
                   : places_of_weight(context, *values));
     }
-    if (output && !result_.tensors.back().constant) {
+    if (output) {  // right ones, too: what is named must give them all
       result_.outputs.push_back({context.own, tensor.name, std::move(*values), std::move(*due)});
     }
     return {};
   }
 
   /// Counts as mismatched only what the judge does not allow.
-  void judge(const LabelContext& context, const std::vector<float>& values,
-             const std::vector<float>& due, const TensorEntry& expected) {
+  Result<void> judge(const LabelContext& context, const std::vector<float>& values,
+                     const std::vector<float>& due, const TensorEntry& expected,
+                     const std::string& place) {
     TensorComparison& one = result_.tensors.back();
     const auto exact = exact_values(item_, context.own, one.tensor, options_.threads);
+    if (options_.judge == Judge::bound &&
+        std::any_of(exact.begin(), exact.end(),
+                    [](const ExactValue& value) { return !std::isfinite(value.bound); })) {
+      return fail(
+          "--judge bound: sums of this length under the declared accumulators have no bound, "
+          "every value would be right; expected an accumulator that keeps more bits",
+          place);
+    }
     const ScalarType type = scalar_type_of(expected.type).value_or(ScalarType::fp32);
     one.judged = true;
     std::vector<double> distances;
@@ -199,6 +235,7 @@ class RankCheck {
         ++one.mismatched;
       }
     }
+    return {};
   }
 
   const CheckOptions& options_;

@@ -17,8 +17,10 @@ struct RankResult {
   std::vector<TensorComparison> tensors;
   std::vector<PlaceFinding> places;
   std::vector<FitFinding> fits;
-  std::vector<WrongOutput> outputs;  ///< for who searches what gives them
-  std::vector<WrongBuffer> buffers;
+  /// Outputs and B that were given, right ones too, for who searches what gives them all.
+  std::vector<GivenOutput> outputs;
+  std::vector<GivenBuffer> buffers;
+  std::vector<std::string> notes;
 };
 
 /// Refused: a golden file that is torn, tensors that the golden does not know, another dtype or

@@ -26,6 +26,9 @@ std::vector<PlaceFinding> base_places(const LabelContext& context, const std::st
       const bool here = context.item.spec.tokens[static_cast<std::size_t>(token)] == adapter;
       if (here && !shows_delta(token)) {
         const float value = values[static_cast<std::size_t>(token * context.own.width + column)];
+        if (adapter >= 0 && tensor == "y" && !std::isfinite(value)) {
+          continue;  // a delta that is not finite hides what it is added to
+        }
         reading.see(digit_of_token(token), value, digit_of(value));
       }
     }
@@ -72,39 +75,46 @@ std::vector<PlaceFinding> base_places(const LabelContext& context, const std::st
   return all;
 }
 
+/// What each digit of B becomes in an output, by adapter.
+std::vector<std::array<float, 256>> output_forms(const PreparedCase& item, Part part, bool delta) {
+  std::vector<std::array<float, 256>> forms;
+  for (const AdapterSpec& spec : adapters_after_steps(item.spec)) {
+    const StoredDigits stored = stored_digits(item, spec, part);
+    forms.push_back(delta ? stored.in_delta : stored.in_output);
+  }
+  return forms;
+}
+
 /// The rows of B behind each column, of one adapter's tokens.
 std::vector<PlaceFinding> delta_places(const LabelContext& context, const std::string& tensor,
                                        std::span<const float> values, int adapter) {
-  const auto& adapters = context.item.spec.adapters;
   const AdapterSpec spec =
       adapters_after_steps(context.item.spec)[static_cast<std::size_t>(adapter)];
   LabelRuns runs(context, tensor, adapter, std::nullopt, 0);
   const auto tokens = static_cast<std::int64_t>(context.item.spec.tokens.size());
-  std::array<StoredDigits, 3> stored;
+  std::array<std::vector<std::array<float, 256>>, 3> forms;
   for (const Part part : kParts) {
-    stored[static_cast<std::size_t>(part)] = stored_digits(context.item, spec, part);
+    forms[static_cast<std::size_t>(part)] = output_forms(context.item, part, tensor == "delta");
   }
   for (std::int64_t column = 0; column < context.own.width; ++column) {
     LabelledRow due = context.due(column);
     due.adapter = adapter;
-    const StoredDigits& forms = stored[static_cast<std::size_t>(due.part)];
-    LabelReading reading;
-    bool all_zero = true;
+    std::vector<SeenValue> seen;
     for (std::int64_t token = 0; token < tokens; ++token) {
       const bool shown = digit_of_token(token) < spec.rank_of(due.part);
       if (context.item.spec.tokens[static_cast<std::size_t>(token)] == adapter &&
           shows_delta(token) && shown) {
-        const float value = values[static_cast<std::size_t>(token * context.own.width + column)];
-        all_zero = all_zero && value == 0;
-        reading.see(digit_of_token(token), value,
-                    digit_behind(value, tensor == "delta" ? forms.in_delta : forms.in_output));
+        seen.push_back({digit_of_token(token),
+                        values[static_cast<std::size_t>(token * context.own.width + column)]});
       }
     }
-    if (!reading.anything()) {
+    if (seen.empty()) {
       continue;
     }
+    const bool all_zero =
+        std::all_of(seen.begin(), seen.end(), [](const SeenValue& one) { return one.value == 0; });
     const Holder found =
-        reading.holder(*context.item.geometry, due, static_cast<int>(adapters.size()), false);
+        holder_of_b(*context.item.geometry, due, forms[static_cast<std::size_t>(due.part)], seen);
     if (spec.has(due.part) ? !is_row(found, {false, due}) : !all_zero) {
       runs.add(column, found, !spec.has(due.part));
     }

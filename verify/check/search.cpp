@@ -37,7 +37,7 @@ float value_of(const Reference& reference, const std::string& tensor, Part part,
 
 /// Columns of a rank that are looked at.
 struct Window {
-  const WrongOutput* output = nullptr;
+  const GivenOutput* output = nullptr;
   Part part = Part::q;
   std::int64_t column = 0;  ///< first of the rank
   std::int64_t row = 0;     ///< of the part, there
@@ -45,7 +45,7 @@ struct Window {
 };
 
 bool agrees(const PreparedCase& item, const Reference& reference, const Window& window) {
-  const WrongOutput& output = *window.output;
+  const GivenOutput& output = *window.output;
   const auto tokens = static_cast<std::int64_t>(item.spec.tokens.size());
   for (std::int64_t token = 0; token < tokens; ++token) {
     for (std::int64_t i = 0; i < window.rows; ++i) {
@@ -79,10 +79,10 @@ bool gives(const PreparedCase& item, const ExpandDepths& depths,
 }
 
 /// A few rows of each part in which something is wrong, of the first output.
-std::vector<Window> sample(const std::vector<WrongOutput>& outputs, std::int64_t tokens,
+std::vector<Window> sample(const std::vector<GivenOutput>& outputs, std::int64_t tokens,
                            std::int64_t rows) {
   std::vector<Window> windows;
-  for (const WrongOutput& output : outputs) {
+  for (const GivenOutput& output : outputs) {
     for (const ColumnsOfPart& part : output.own.columns) {
       for (std::int64_t row = 0; row < part.rows; ++row) {
         bool wrong = false;
@@ -105,9 +105,9 @@ std::vector<Window> sample(const std::vector<WrongOutput>& outputs, std::int64_t
   return windows;
 }
 
-std::vector<Window> everything(const std::vector<WrongOutput>& outputs) {
+std::vector<Window> everything(const std::vector<GivenOutput>& outputs) {
   std::vector<Window> windows;
-  for (const WrongOutput& output : outputs) {
+  for (const GivenOutput& output : outputs) {
     for (const ColumnsOfPart& part : output.own.columns) {
       windows.push_back({&output, part.part, part.at, part.first_row, part.rows});
     }
@@ -118,7 +118,7 @@ std::vector<Window> everything(const std::vector<WrongOutput>& outputs) {
 }  // namespace
 
 std::vector<SameBits> find_computation(const PreparedCase& item,
-                                       const std::vector<WrongOutput>& outputs, int threads) {
+                                       const std::vector<GivenOutput>& outputs, int threads) {
   std::vector<SameBits> found;
   const auto laws = check_laws(item);
   const ExpandDepths depths =
@@ -145,7 +145,7 @@ std::vector<SameBits> find_computation(const PreparedCase& item,
 namespace {
 
 /// Whether a bug's run gives the buffer: each resident's elements, row by row.
-bool same_buffer(const PreparedCase& item, const FlatPool<float>& pool, const WrongBuffer& buffer) {
+bool same_buffer(const PreparedCase& item, const FlatPool<float>& pool, const GivenBuffer& buffer) {
   if (item.contract->lora_b.buffers.size() != 1 || pool.b(0).rows != buffer.rows) {
     return false;
   }
@@ -165,8 +165,8 @@ bool same_buffer(const PreparedCase& item, const FlatPool<float>& pool, const Wr
   return true;
 }
 
-bool bug_gives(const PreparedCase& item, const std::vector<WrongOutput>& outputs,
-               const std::vector<WrongBuffer>& buffers) {
+bool bug_gives(const PreparedCase& item, const std::vector<GivenOutput>& outputs,
+               const std::vector<GivenBuffer>& buffers) {
   const auto laws = check_laws(item);
   if (!laws || !laws->analysis.failures.empty()) {
     return false;
@@ -175,7 +175,7 @@ bool bug_gives(const PreparedCase& item, const std::vector<WrongOutput>& outputs
   TpGroup group(*item.contract, layout_case(item.spec, *item.geometry).deployment, laws->analysis,
                 unsharded.arithmetic(), unsharded.batch());
   group.load_adapters(unsharded.adapters());
-  for (const WrongBuffer& buffer : buffers) {
+  for (const GivenBuffer& buffer : buffers) {
     if (!same_buffer(item, group.pool(buffer.tp_rank), buffer)) {
       return false;
     }
@@ -189,7 +189,7 @@ bool bug_gives(const PreparedCase& item, const std::vector<WrongOutput>& outputs
       });
   group.finish();
   std::int64_t shown = 0;  // wrong elements that the bug gives too
-  const bool agree = std::all_of(outputs.begin(), outputs.end(), [&](const WrongOutput& output) {
+  const bool agree = std::all_of(outputs.begin(), outputs.end(), [&](const GivenOutput& output) {
     const auto due = output.tensor == "y" ? group.output(output.own.tp_rank)
                                           : group.base_output(output.own.tp_rank);
     if (output.tensor == "delta" || due.size() != output.found.size()) {
@@ -210,8 +210,8 @@ bool bug_gives(const PreparedCase& item, const std::vector<WrongOutput>& outputs
 }  // namespace
 
 std::vector<SameBits> find_bug(const PreparedCase& item, const BugCatalogue& bugs,
-                               const std::vector<WrongOutput>& outputs,
-                               const std::vector<WrongBuffer>& buffers, int threads,
+                               const std::vector<GivenOutput>& outputs,
+                               const std::vector<GivenBuffer>& buffers, int threads,
                                bool& too_much) {
   std::vector<SameBits> found;
   if (outputs.empty() && buffers.empty()) {
@@ -241,7 +241,7 @@ std::vector<SameBits> find_bug(const PreparedCase& item, const BugCatalogue& bug
 namespace {
 
 /// Of one output: for each wrong token, the token whose expected outputs stand there.
-std::vector<std::string> exchanged_tokens(const WrongOutput& output, std::int64_t tokens) {
+std::vector<std::string> exchanged_tokens(const GivenOutput& output, std::int64_t tokens) {
   const auto row = [&](const std::vector<float>& values, std::int64_t token) {
     return std::span(values).subspan(static_cast<std::size_t>(token * output.own.width),
                                      static_cast<std::size_t>(output.own.width));
@@ -267,13 +267,13 @@ std::vector<std::string> exchanged_tokens(const WrongOutput& output, std::int64_
 }  // namespace
 
 std::vector<std::string> look_alike(const PreparedCase& item,
-                                    const std::vector<WrongOutput>& outputs) {
+                                    const std::vector<GivenOutput>& outputs) {
   constexpr std::size_t kMost = 8;
   std::vector<std::string> sentences;
   if (item.spec.data == DataKind::labels) {
     return sentences;  // tokens look alike there
   }
-  for (const WrongOutput& output : outputs) {
+  for (const GivenOutput& output : outputs) {
     for (std::string& sentence :
          exchanged_tokens(output, static_cast<std::int64_t>(item.spec.tokens.size()))) {
       if (sentences.size() < kMost) {

@@ -47,9 +47,10 @@ class BufferCheck {
       buffers.push_back(std::move(*buffer));
     }
     const bool labels = context_.item.spec.data == DataKind::labels;
+    const bool a_labels = labels && g_.hidden_size >= kColumnsOfALabel;
     std::vector<std::int64_t> residue;
     for (const ReadBuffer& buffer : buffers) {
-      if (labels && is_a(buffer)) {
+      if (a_labels && is_a(buffer)) {
         const auto more = slots_with_residue(context_, buffer.shape, buffer.values);
         residue.insert(residue.end(), more.begin(), more.end());
       }
@@ -60,7 +61,7 @@ class BufferCheck {
       if (!result) {
         return fail(result.error());
       }
-      if (labels) {
+      if (is_a(buffer) ? a_labels : labels) {
         result->places = is_a(buffer)
                              ? places_of_a(context_, buffer.shape,
                                            part_of_buffer(buffer.tensor->name), buffer.values)

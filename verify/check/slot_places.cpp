@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "verify/check/label_runs.hpp"
@@ -17,9 +18,12 @@ std::vector<PlaceFinding> places_of_b(const LabelContext& context, const SlotBuf
       continue;
     }
     const AdapterSpec& spec = specs[static_cast<std::size_t>(number)];
-    std::array<StoredDigits, 3> stored;
+    std::array<std::vector<std::array<float, 256>>, 3> forms;
     for (const Part part : kParts) {
-      stored[static_cast<std::size_t>(part)] = stored_digits(context.item, spec, part);
+      for (const AdapterSpec& each : specs) {
+        forms[static_cast<std::size_t>(part)].push_back(
+            stored_digits(context.item, each, part).in_slot);
+      }
     }
     LabelRuns runs(context, buffer.tensor, number, static_cast<std::int64_t>(slot),
                    buffer.first_column);
@@ -37,17 +41,16 @@ std::vector<PlaceFinding> places_of_b(const LabelContext& context, const SlotBuf
           values.subspan(static_cast<std::size_t>(
                              (static_cast<std::int64_t>(slot) * buffer.rows + i) * buffer.cols),
                          static_cast<std::size_t>(std::min(buffer.cols, spec.rank_of(due.part))));
-      LabelReading reading;
+      std::vector<SeenValue> seen;
       bool all_zero = true;
       for (std::size_t col = 0; col < row.size(); ++col) {
         all_zero = all_zero && row[col] == 0;
         if (col < 4) {
-          reading.see(static_cast<int>(col), row[col],
-                      digit_behind(row[col], stored[static_cast<std::size_t>(due.part)].in_slot));
+          seen.push_back({static_cast<int>(col), row[col]});
         }
       }
       const Holder found =
-          reading.holder(*context.item.geometry, due, static_cast<int>(specs.size()), false);
+          holder_of_b(*context.item.geometry, due, forms[static_cast<std::size_t>(due.part)], seen);
       const bool spare = std::find(residue.begin(), residue.end(),
                                    static_cast<std::int64_t>(slot)) == residue.end();
       if (spec.has(due.part) ? !is_row(found, {false, due}) : !all_zero && !spare) {

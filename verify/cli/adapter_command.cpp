@@ -28,10 +28,10 @@ Result<Case> case_of(const AdapterCommandOptions& options, const AdapterSpec& sp
 }
 
 Result<AdapterKindReport> report_kind(const AdapterCommandOptions& options,
-                                      const PeftAdapter& adapter, const LayerKind& kind,
+                                      AdapterOnLayers on_layers, const LayerKind& kind,
                                       const std::vector<std::int64_t>& sizes,
                                       const ConfigFolders& configs, const FaultNames& names) {
-  AdapterKindReport report{kind.kind, adapter_on_layers(adapter, kind), {}};
+  AdapterKindReport report{kind.kind, std::move(on_layers), {}};
   for (const std::int64_t tp_size : sizes) {
     if (!report.on_layers.spec) {
       break;
@@ -65,17 +65,23 @@ int adapter_command(const AdapterCommandOptions& options, const ConfigFolders& c
     return bad_input(model.error());
   }
   const FaultNames names(configs);
-  AdapterReport report{
-      *adapter, options.model, options.engine, other_modules(*adapter, **model), {}};
+  AdapterReport report{*adapter,
+                       options.model,
+                       options.engine,
+                       foreign_layers(*adapter, **model),
+                       other_modules(*adapter, **model),
+                       {}};
   for (const LayerKind& kind : (*model)->layer_kinds) {
     if (!kind.geometry) {
       continue;
     }
-    auto one = report_kind(options, *adapter, kind, *sizes, configs, names);
-    if (!one) {
-      return bad_input(one.error());
+    for (AdapterOnLayers& on_layers : adapter_on_layers(*adapter, kind)) {
+      auto one = report_kind(options, std::move(on_layers), kind, *sizes, configs, names);
+      if (!one) {
+        return bad_input(one.error());
+      }
+      report.kinds.push_back(std::move(*one));
     }
-    report.kinds.push_back(std::move(*one));
   }
   fmt::print("{}", adapter_text(report));
   return adapter_exit_code(report);

@@ -79,6 +79,9 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
 }
 
 int check_command(const CheckCommandOptions& options, const ConfigFolders& configs) {
+  if (options.ulps >= 0 && options.judge != "exact") {
+    return bad_input({"--ulps is of --judge exact, expected it with that", ""});
+  }
   const Judge judge = options.judge == "bound"   ? Judge::bound
                       : options.judge == "exact" ? Judge::exact
                                                  : Judge::bits;

@@ -221,8 +221,10 @@ ModuleNames module_names(const PreparedCase& item, const std::string& prefix) {
   const auto [path, names] = split_names(item.checkpoint.tensors);
   const std::int64_t layer = item.layers.empty() ? 0 : item.layers.front();
   ModuleNames found;
-  found.layer =
-      fmt::format("{}{}.", prefix.empty() ? layer_prefix(item.traits.model_type) : prefix, layer);
+  found.layer = fmt::format(
+      "{}{}.",
+      prefix.empty() ? layer_prefix(item.traits.model_type, item.traits.architecture) : prefix,
+      layer);
   for (const std::string& name : names) {
     found.modules.push_back(path + name);
   }

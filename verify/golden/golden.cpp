@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "sim/base/ensure.hpp"
-#include "sim/base/sha256.hpp"
 #include "sim/ranks/tp_group.hpp"
 #include "verify/golden/checkpoint.hpp"
 #include "verify/golden/golden_notes.hpp"
@@ -261,11 +260,11 @@ class GoldenWriter {
 
   Result<void> write_manifest() {
     add_notes();
-    std::string sums;
+    std::map<std::string, std::string> sums;
     for (const GoldenFile& file : summary_.files) {
-      sums += file.sha256 + "  " + file.name + "\n";
+      sums[file.name] = file.sha256;
     }
-    summary_.identity = sha256_of(sums);
+    summary_.identity = identity_of(print_case(item_.spec), sums);
     Manifest manifest{.version = options_.version,
                       .item = item_,
                       .summary = summary_,
@@ -328,6 +327,14 @@ Result<void> check_request(const PreparedCase& item, const GoldenOptions& option
                       adapter.name));
     }
   }
+  for (const AdapterSpec& adapter : item.spec.adapters) {
+    if (adapter.largest_rank() > item.spec.max_lora_rank) {
+      return fail(
+          fmt::format("adapter {} has lora_rank {}, and R={}: no slot holds it, and nothing "
+                      "comes out of it",
+                      adapter.name, adapter.largest_rank(), item.spec.max_lora_rank));
+    }
+  }
   if (options.as_engine && !laws.analysis.failures.empty()) {
     return fail(
         fmt::format("--as-engine: the contract ends with {} here, there is nothing to "
@@ -348,6 +355,9 @@ Result<void> check_request(const PreparedCase& item, const GoldenOptions& option
 
 Result<GoldenSummary> write_golden(const PreparedCase& item, const ConfigFolders& configs,
                                    const GoldenOptions& options) {
+  if (options.folder.empty()) {
+    return fail("--out: expected the name of a new folder, found an empty one");
+  }
   if (!item.geometry) {
     return fail("the layer has no qkv projection: " + item.why_no_qkv);
   }

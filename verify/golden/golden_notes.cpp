@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <optional>
 
+#include "sim/data/labels.hpp"
 #include "verify/golden/integers.hpp"
 
 namespace tplora::core {
@@ -33,28 +34,60 @@ bool hides_delta(const PreparedCase& item, const Unsharded& unsharded, const Own
   return used;
 }
 
-void add_label_notes(const PreparedCase& item, std::vector<std::string>& notes) {
+/// Places of a label in which rows or adapters of the case differ.
+std::vector<int> places_that_tell(const PreparedCase& item, bool of_base) {
+  std::vector<int> places = {0};
+  for (const int place : {1, 2}) {
+    if (item.geometry->total_rows() > (std::int64_t{1} << (8 * place))) {
+      places.push_back(place);
+    }
+  }
+  if (!of_base && item.spec.adapters.size() > 1) {
+    places.push_back(3);
+  }
+  return places;
+}
+
+/// Whether some token of the adapter (nothing: any) shows that digit.
+bool shows(const PreparedCase& item, std::optional<int> adapter, int place) {
+  for (std::size_t token = 0; token < item.spec.tokens.size(); ++token) {
+    const auto number = static_cast<std::int64_t>(token);
+    if ((!adapter || item.spec.tokens[token] == *adapter) &&
+        shows_delta(number) == adapter.has_value() && digit_of_token(number) == place) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// What labels do not tell here: whoever exchanges such rows passes.
+void add_untold_labels(const PreparedCase& item, std::vector<std::string>& vacuous) {
+  const auto told = [&](std::optional<int> adapter, std::int64_t lora_rank) {
+    const auto places = places_that_tell(item, !adapter);
+    return std::all_of(places.begin(), places.end(), [&](int place) {
+      return shows(item, adapter, place) && (!adapter || place < lora_rank);
+    });
+  };
+  constexpr const char* kWhy =
+      "token i shows digit i % 8, so eight tokens in a row are needed of each adapter";
+  if (!told(std::nullopt, 0)) {
+    vacuous.push_back(
+        fmt::format("these tokens do not tell rows of the base weight in full: {}", kWhy));
+  }
   for (std::size_t number = 0; number < item.spec.adapters.size(); ++number) {
-    std::array<bool, 8> digits{};
-    bool used = false;
-    for (std::size_t token = 0; token < item.spec.tokens.size(); ++token) {
-      if (item.spec.tokens[token] == static_cast<int>(number)) {
-        digits[token % 8] = true;
-        used = true;
-      }
-    }
     const AdapterSpec& adapter = item.spec.adapters[number];
-    if (used && std::find(digits.begin(), digits.end(), false) != digits.end()) {
-      notes.push_back(fmt::format(
-          "outputs of adapter {} do not tell their rows in full: token i shows digit i % 8, so "
-          "eight tokens in a row are needed of each adapter",
-          adapter.name));
+    const auto& tokens = item.spec.tokens;
+    if (std::find(tokens.begin(), tokens.end(), static_cast<int>(number)) == tokens.end()) {
+      continue;
     }
-    if (adapter.lora_rank < 4) {
-      notes.push_back(fmt::format(
-          "adapter {} has lora_rank {}: its rows of B are told modulo {} only, lora_rank 4 tells "
-          "them and the adapter",
-          adapter.name, adapter.lora_rank, std::int64_t{1} << (8 * adapter.lora_rank)));
+    std::int64_t least = adapter.lora_rank;
+    for (const Part part : kParts) {
+      least = adapter.has(part) ? std::min(least, adapter.rank_of(part)) : least;
+    }
+    if (!told(static_cast<int>(number), least)) {
+      vacuous.push_back(fmt::format(
+          "these tokens do not tell rows of adapter {} in full: {}, and a lora_rank of 4",
+          adapter.name, kWhy));
     }
   }
 }
@@ -79,14 +112,27 @@ std::vector<std::string> vacuous_deltas(const PreparedCase& item, const Unsharde
   if (std::all_of(item.spec.tokens.begin(), item.spec.tokens.end(),
                   [](int adapter) { return adapter < 0; })) {
     vacuous.emplace_back("no token uses an adapter");
+  } else if (item.spec.data == DataKind::labels) {
+    add_untold_labels(item, vacuous);
   }
   return vacuous;
 }
 
 std::vector<std::string> data_notes(const PreparedCase& item) {
   std::vector<std::string> notes;
-  if (item.spec.data == DataKind::labels) {
-    add_label_notes(item, notes);
+  if (item.spec.data == DataKind::labels && item.geometry->hidden_size < kColumnsOfALabel) {
+    notes.push_back(
+        fmt::format("rows of A have {} elements: labels of A take {}, so that those are "
+                    "compared and not named",
+                    item.geometry->hidden_size, kColumnsOfALabel));
+  }
+  const bool fused = item.checkpoint.fusion != Fusion::separate;
+  if (fused && std::any_of(item.spec.adapters.begin(), item.spec.adapters.end(),
+                           [](const AdapterSpec& one) { return !one.shared_a; })) {
+    notes.push_back(fmt::format(
+        "adapters have q_proj, k_proj and v_proj, and the checkpoint has {}: engines that "
+        "split it take them, peft itself does not",
+        item.checkpoint.tensors));
   }
   if (item.spec.data == DataKind::integers) {
     if (const auto budget = integer_budget(item)) {

@@ -10,8 +10,8 @@
 
 namespace tplora::core {
 
-/// Every delta that changes no output bit of a rank: a kernel that leaves it out would pass. After
-/// the forward.
+/// Every delta that changes no output bit of a rank: a kernel that leaves it out would pass; and of
+/// `labels` what these tokens and lora_ranks do not tell. After the forward.
 [[nodiscard]] std::vector<std::string> vacuous_deltas(const PreparedCase& item,
                                                       const Unsharded& unsharded,
                                                       const std::vector<OwnedHeads>& heads);

@@ -2,6 +2,7 @@
 
 #include "sim/base/fields.hpp"
 #include "sim/base/json.hpp"
+#include "sim/base/sha256.hpp"
 
 namespace tplora::core {
 namespace {
@@ -107,6 +108,15 @@ std::string manifest_text(const Manifest& manifest) {
   return json.dump(1) + "\n";
 }
 
+std::string identity_of(const std::string& case_line,
+                        const std::map<std::string, std::string>& sums) {
+  std::string text = case_line + "\n";
+  for (const auto& [name, sum] : sums) {
+    text += sum + "  " + name + "\n";
+  }
+  return sha256_of(text);
+}
+
 Result<ReadManifest> read_manifest(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "manifest.json";
   const auto json = read_json_file(file);
@@ -151,6 +161,10 @@ Result<ReadManifest> read_manifest(const std::filesystem::path& folder) {
         read.sha256[name] = errors.take(sum->string());
       }
     }
+  }
+  if (errors.none() && identity_of(read.case_line, read.sha256) != read.identity) {
+    errors.refuse(Error{"its identity is not that of its case and files: it was changed by hand",
+                        file.string()});
   }
   return errors.result(std::move(read));
 }

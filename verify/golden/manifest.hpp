@@ -39,6 +39,10 @@ struct Manifest {
 };
 [[nodiscard]] std::string manifest_text(const Manifest& manifest);
 
+/// What tells a golden from any other: SHA-256 of its case line and of its files' sums and names.
+[[nodiscard]] std::string identity_of(const std::string& case_line,
+                                      const std::map<std::string, std::string>& sums);
+
 /// A manifest as `check` reads it.
 struct ReadManifest {
   std::string case_line;
@@ -48,7 +52,8 @@ struct ReadManifest {
   std::vector<std::string> vacuous;
 };
 
-/// Refused: a folder without one, another format or version, fields that are missing.
+/// Refused: a folder without one, another format or version, fields that are missing, an identity
+/// that is not that of its case and files.
 [[nodiscard]] Result<ReadManifest> read_manifest(const std::filesystem::path& folder);
 
 }  // namespace tplora::core

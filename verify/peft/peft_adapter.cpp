@@ -56,6 +56,15 @@ Result<PeftAdapter> read_peft_config(const std::filesystem::path& folder) {
       errors.none() && word != "LORA") {
     errors.refuse(type->expected("\"LORA\""));
   }
+  for (const char* key : {"layer_replication", "alora_invocation_tokens"}) {
+    if (config.find_not_null(key)) {
+      errors.refuse(
+          config.error(fmt::format("{}: such an adapter is not one factor of two matrices in each "
+                                   "layer for each token; this "
+                                   "program cannot say what it is to an engine",
+                                   key)));
+    }
+  }
   for (const char* key : {"use_dora", "lora_bias", "use_qalora", "use_bdlora"}) {
     if (flag(config, key, errors)) {
       errors.refuse(
@@ -82,6 +91,20 @@ Result<PeftAdapter> read_peft_config(const std::filesystem::path& folder) {
     for (const auto& [key, value] : errors.take(pattern->members())) {
       adapter.alpha_pattern[key] = errors.take(read_alpha(value));
     }
+  }
+  if (const auto init = config.find_not_null("init_lora_weights");
+      init && init->json().is_string()) {
+    const auto word = init->json().get<std::string>();
+    if (word.starts_with("pissa") || word == "olora" || word == "corda" || word == "loftq") {
+      adapter.remarks.push_back(fmt::format(
+          "init_lora_weights {}: unless it was converted, the base weights were changed with it",
+          excerpt(word)));
+    }
+  }
+  if (const auto bias = config.find_not_null("bias");
+      bias && bias->json().is_string() && bias->json().get<std::string>() != "none") {
+    adapter.remarks.emplace_back(
+        "bias: biases of the base were trained too, which is not looked at");
   }
   return errors.result(std::move(adapter));
 }
@@ -144,10 +167,8 @@ Result<PeftAdapter> read_peft_adapter(const std::filesystem::path& folder) {
   for (const TensorEntry& tensor : file->tensors()) {
     const auto name = split_tensor_name(tensor.name);
     if (!name || tensor.shape.size() != 2) {
-      return fail(fmt::format("tensor {} of shape {}: expected MODULE.lora_A.weight and "
-                              "MODULE.lora_B.weight of two dimensions, as PEFT saves them",
-                              excerpt(tensor.name), shape_text(tensor.shape)),
-                  file->path().string());
+      adapter->others.push_back(tensor.name);
+      continue;
     }
     PeftModule& module = modules[name->first];
     module.path = name->first;
@@ -308,8 +329,9 @@ std::set<std::int64_t> layers_of(const PeftAdapter& adapter, const LayerKind& ki
 
 }  // namespace
 
-AdapterOnLayers adapter_on_layers(const PeftAdapter& adapter, const LayerKind& kind) {
-  AdapterOnLayers found;
+std::vector<AdapterOnLayers> adapter_on_layers(const PeftAdapter& adapter, const LayerKind& kind) {
+  std::vector<AdapterOnLayers> groups;
+  std::size_t adapted = 0;
   for (const std::int64_t layer : layers_of(adapter, kind)) {
     SpecOfLayer one(adapter, kind);
     for (const PeftModule& module : adapter.modules) {
@@ -317,32 +339,58 @@ AdapterOnLayers adapter_on_layers(const PeftAdapter& adapter, const LayerKind& k
         one.add(module);
       }
     }
-    found.problems.insert(found.problems.end(), one.problems().begin(), one.problems().end());
-    if (!one.anything()) {
-      continue;
+    std::optional<AdapterSpec> spec;
+    if (one.anything()) {
+      spec = one.spec();
+      ++adapted;
     }
-    found.layers.push_back(layer);
-    if (!found.spec) {
-      found.spec = one.spec();
-    } else if (*found.spec != one.spec()) {
-      found.remarks.push_back(fmt::format(
-          "layer {} is adapted otherwise than layer {}, which is the one that is looked at", layer,
-          found.layers.front()));
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&](const AdapterOnLayers& other) { return other.spec == spec; });
+    if (group == groups.end()) {
+      group = groups.insert(groups.end(), AdapterOnLayers{spec, {}, {}, {}});
+    }
+    group->layers.push_back(layer);
+    group->problems.insert(group->problems.end(), one.problems().begin(), one.problems().end());
+  }
+  if (groups.empty()) {
+    groups.push_back({});
+    return groups;
+  }
+  auto& remarks = groups.front().remarks;
+  if (adapter.rslora) {
+    remarks.emplace_back("use_rslora: the factor is lora_alpha / sqrt(lora_rank)");
+  }
+  if (adapter.fan_in_fan_out != kind.checkpoint.transposed) {
+    remarks.push_back(fmt::format("fan_in_fan_out is {}, and the checkpoint stores weights [{}]",
+                                  adapter.fan_in_fan_out,
+                                  kind.checkpoint.transposed ? "in, out" : "out, in"));
+  }
+  if (!kind.indices.empty() && adapted < kind.indices.size()) {
+    remarks.push_back(
+        fmt::format("{} of the {} layers of this kind are adapted", adapted, kind.indices.size()));
+  }
+  return groups;
+}
+
+std::vector<std::string> foreign_layers(const PeftAdapter& adapter, const Model& model) {
+  std::set<std::int64_t> known;
+  for (const LayerKind& kind : model.layer_kinds) {
+    if (kind.indices.empty()) {
+      return {};  // the config does not tell how many there are
+    }
+    known.insert(kind.indices.begin(), kind.indices.end());
+  }
+  std::set<std::int64_t> foreign;
+  for (const PeftModule& module : adapter.modules) {
+    if (module.layer >= 0 && !known.contains(module.layer)) {
+      foreign.insert(module.layer);
     }
   }
-  if (found.spec && adapter.rslora) {
-    found.remarks.emplace_back("use_rslora: the factor is lora_alpha / sqrt(lora_rank)");
+  std::vector<std::string> problems;
+  for (const std::int64_t layer : foreign) {
+    problems.push_back(fmt::format("it adapts layer {}, which the model does not have", layer));
   }
-  if (found.spec && adapter.fan_in_fan_out != kind.checkpoint.transposed) {
-    found.remarks.push_back(
-        fmt::format("fan_in_fan_out is {}, and the checkpoint stores weights [{}]",
-                    adapter.fan_in_fan_out, kind.checkpoint.transposed ? "in, out" : "out, in"));
-  }
-  if (found.spec && !kind.indices.empty() && found.layers.size() < kind.indices.size()) {
-    found.remarks.push_back(fmt::format("{} of the {} layers of this kind are adapted",
-                                        found.layers.size(), kind.indices.size()));
-  }
-  return found;
+  return problems;
 }
 
 std::vector<std::string> other_modules(const PeftAdapter& adapter, const Model& model) {
@@ -356,6 +404,9 @@ std::vector<std::string> other_modules(const PeftAdapter& adapter, const Model& 
     if (!known) {
       names.insert(module.name);
     }
+  }
+  for (const std::string& other : adapter.others) {
+    names.insert(excerpt(other));
   }
   return {names.begin(), names.end()};
 }

@@ -37,7 +37,9 @@ struct PeftAdapter {
   bool fan_in_fan_out = false;
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, PeftAlpha> alpha_pattern;
-  std::vector<PeftModule> modules;  ///< by path
+  std::vector<PeftModule> modules;   ///< by path
+  std::vector<std::string> others;   ///< names of tensors that are no A or B of a module
+  std::vector<std::string> remarks;  ///< what the config says beside q, k and v
 };
 
 /// Refused, each with a sentence: no adapter_config.json or adapter_model.safetensors, a peft_type
@@ -54,10 +56,16 @@ struct AdapterOnLayers {
   std::vector<std::string> remarks;   ///< what is worth knowing
 };
 
-/// Precondition: the kind has a geometry.
-[[nodiscard]] AdapterOnLayers adapter_on_layers(const PeftAdapter& adapter, const LayerKind& kind);
+/// One for each way in which layers of the kind are adapted, by their first layers; one without a
+/// spec where none is. Precondition: the kind has a geometry.
+[[nodiscard]] std::vector<AdapterOnLayers> adapter_on_layers(const PeftAdapter& adapter,
+                                                             const LayerKind& kind);
 
-/// Names of modules that are no q, k or v of any of the kinds.
+/// Problems of the adapter with the model as a whole: layers that the model does not have.
+[[nodiscard]] std::vector<std::string> foreign_layers(const PeftAdapter& adapter,
+                                                      const Model& model);
+
+/// Names of modules that are no q, k or v of any of the kinds, and of other tensors.
 [[nodiscard]] std::vector<std::string> other_modules(const PeftAdapter& adapter,
                                                      const Model& model);
 

@@ -34,6 +34,21 @@ std::string spec_text(const AdapterSpec& spec) {
   return text;
 }
 
+/// " 0-3, 7"; nothing where paths have no numbers.
+std::string layers_text(const std::vector<std::int64_t>& layers) {
+  std::string text;
+  for (std::size_t i = 0; i < layers.size() && layers[i] >= 0;) {
+    std::size_t last = i;
+    while (last + 1 < layers.size() && layers[last + 1] == layers[last] + 1) {
+      ++last;
+    }
+    text += fmt::format("{} {}", i == 0 ? "" : ",", layers[i]);
+    text += last > i ? fmt::format("-{}", layers[last]) : "";
+    i = last + 1;
+  }
+  return text;
+}
+
 /// Verdicts, equal neighbours together: "tp 1-2, 4: consistent".
 std::string verdict_lines(const std::vector<LayerReport>& sizes) {
   std::string text;
@@ -73,9 +88,11 @@ std::string adapter_text(const AdapterReport& report) {
                   excerpt(adapter.folder.string()), adapter.lora_rank,
                   alpha_text(adapter.lora_alpha.units, adapter.lora_alpha.unit),
                   adapter.rslora ? ", rsLoRA" : "", excerpt(report.model), excerpt(report.engine));
+  text += lines_of(report.problems, "  does not fit: ");
+  text += lines_of(adapter.remarks, "  note: ");
   for (const AdapterKindReport& kind : report.kinds) {
     text +=
-        fmt::format("  {} layers: {}\n", kind.kind,
+        fmt::format("  {} layers{}: {}\n", kind.kind, layers_text(kind.on_layers.layers),
                     kind.on_layers.spec ? spec_text(*kind.on_layers.spec) : "nothing of q, k or v");
     text += lines_of(kind.on_layers.problems, "    does not fit: ");
     text += lines_of(kind.on_layers.remarks, "    note: ");
@@ -89,6 +106,9 @@ std::string adapter_text(const AdapterReport& report) {
 
 int adapter_exit_code(const AdapterReport& report) {
   bool served = false;
+  if (!report.problems.empty()) {
+    return 1;
+  }
   for (const AdapterKindReport& kind : report.kinds) {
     for (const LayerReport& one : kind.sizes) {
       if (one.analysis.verdict == Verdict::silent || one.analysis.verdict == Verdict::crash) {

@@ -18,6 +18,7 @@ struct AdapterKindReport {
 struct AdapterReport {
   PeftAdapter adapter;
   std::string model, engine;
+  std::vector<std::string> problems;  ///< with the model as a whole
   std::vector<std::string> other_modules;
   std::vector<AdapterKindReport> kinds;
 };

@@ -266,8 +266,8 @@ std::string check_text(const CheckReport& report) {
         "  {} computations in all give these bits: more tokens would tell them apart\n", told);
   }
   for (const MissingRanks& one : report.missing) {
-    text += fmt::format("  {} is missing of tp_ranks {} (--partial allows that)\n", one.tensor,
-                        fmt::join(one.ranks, ", "));
+    text += fmt::format("  {} is missing of tp_rank{} {} (--partial allows that)\n", one.tensor,
+                        one.ranks.size() == 1 ? "" : "s", fmt::join(one.ranks, ", "));
   }
   text += fit_lines(report);
   if (!report.places.empty()) {

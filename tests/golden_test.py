@@ -207,6 +207,15 @@ class Check(Case):
         self.wrong(golden, self.candidate(golden, ["y"], ranks=[0]), "y is missing of tp_ranks 1, 2, 3")
         self.assertEqual(self.check(golden, self.candidate(golden, ["y"], ranks=[0]), "--partial").returncode, 0)
 
+    def test_every_block_of_a_large_tensor_is_compared(self):
+        golden = self.golden("model=H=8,KV=2,D=16,hidden=16384 engine=sglang tp=4 adapters=a:r4:alpha8:qkv tokens=a", "golden", "--ranks", "0",
+                             "--only", "ranks")
+
+        def last(rank, chosen, have):
+            chosen["weight"][-1, -1] += 1
+        told = self.wrong(golden, self.candidate(golden, ["weight"], last), "Mismatched elements: 1 / 1048576", "(63, 16383)")
+        self.assertNotIn("bit-equal", told)
+
     def test_an_earlier_golden_is_stale(self):
         old = self.golden(f"{MODEL} {WIDE} seed=2", "old")
         golden = self.golden(f"{MODEL} {WIDE}")

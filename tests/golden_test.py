@@ -319,6 +319,16 @@ class Check(Case):
         self.wrong(golden, self.candidate(golden, ["lora_b"], neighbours), "adapter a's delta comes from q rows 0-15 of adapter b",
                    "law no residue")
 
+    def test_own_rows_under_a_neighbours_factor_are_no_label(self):
+        """vLLM multiplies B by the factor at load. Rows that were not multiplied read as labels under b's factor of 1, but as a's, which b's never are."""
+        golden = self.golden("model=H=8,KV=2,D=16,hidden=64 engine=vllm tp=4 R=8 slots=2 adapters=a:r4:alpha8:qkv,b:r8:alpha8:qkv " + EIGHT,
+                             "golden", "--data", "labels")
+
+        def unscaled(rank, chosen, have):
+            chosen["lora_b"][0] /= 2
+        self.wrong(golden, self.candidate(golden, ["lora_b"], unscaled),
+                   "slot 0, q heads 0-1, rows 0-31 (columns 0-31): adapter a's delta comes from values that are no label")
+
     def test_npy_holds_bf16_as_patterns(self):
         golden = self.golden(f"{MODEL} {WIDE}", "golden", "--ranks", "2")
         file = self.folder / "y.npy"

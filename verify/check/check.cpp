@@ -29,7 +29,6 @@ class Checker {
       : options_(options), manifest_(std::move(manifest)) {
     report_.judge = options.judge;
     report_.item = std::move(item);
-    report_.golden_ranks = manifest_.ranks;
     report_.vacuous = manifest_.vacuous;
     report_.names = adapter_names(report_.item.spec);
   }
@@ -69,7 +68,7 @@ class Checker {
       report_.vacuous.clear();
     }
     look_for_resemblance();
-    if (options_.search && !report_.right()) {
+    if (!report_.right()) {
       search(configs);
     }
     return std::move(report_);

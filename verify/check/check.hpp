@@ -27,14 +27,12 @@ struct CheckOptions {
   /// Of Judge::exact; nothing: as far as the golden itself is, and at least 1.
   std::optional<double> most_ulps;
   bool partial = false;  ///< tensors may be missing of some ranks
-  bool search = true;    ///< look for another computation that gives the candidate's bits
   int threads = 0;
 };
 
 struct CheckReport {
   Judge judge = Judge::bits;
   PreparedCase item;
-  std::vector<std::int64_t> golden_ranks;
   std::vector<TensorComparison> tensors;  ///< by tp_rank, then name
   std::vector<PlaceFinding> places;
   std::vector<FitFinding> fits;

@@ -65,10 +65,7 @@ Result<TensorComparison> compare_tensor(const CandidateTensor& candidate,
                               .elements = 0};
   const std::int64_t bytes = expected.bytes;
   const std::int64_t size = bits_of(expected.type) / 8;
-  const std::int64_t rows = expected.shape.empty() ? 1 : expected.shape.front();
-  const std::int64_t row_elements = rows == 0 ? 0 : bytes / size / rows;
   comparison.elements = bytes / size;
-  comparison.wrong_rows.assign(static_cast<std::size_t>(rows), 0);
   comparison.constant = comparison.elements > 1;
   std::vector<std::byte> found(static_cast<std::size_t>(std::min(bytes, kBlockBytes)));
   std::vector<std::byte> due(found.size());
@@ -97,7 +94,6 @@ Result<TensorComparison> compare_tensor(const CandidateTensor& candidate,
       if (!same_bits(want, have)) {
         const std::int64_t element = (at + i) / size;
         note_mismatch(comparison, element, want, have);
-        comparison.wrong_rows[static_cast<std::size_t>(element / row_elements)] = 1;
       }
     }
   }

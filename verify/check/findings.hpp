@@ -33,7 +33,6 @@ struct TensorComparison {
   bool judged = false;
   double worst_ulp = 0, golden_worst_ulp = 0, worst_of_bound = 0;
   std::int64_t at_worst = 0;
-  std::vector<char> wrong_rows = {};  ///< by row of the tensor seen as [first size, rest]
 };
 
 /// Nothing stands there: zeros.
@@ -66,7 +65,7 @@ struct FoundARow {
 using Holder = std::variant<FoundZero, FoundNotFinite, FoundUnknown, FoundEnd, FoundRow, FoundARow>;
 
 /// Which of the laws (docs/laws.md) does not hold.
-enum class CheckLaw { identity, residue, fit, cover };
+enum class CheckLaw { identity, residue, fit };
 
 /// Consecutive rows of one part of one rank at which something else stands than is due. Rows and
 /// heads are logical, both ends part of the range.

@@ -133,7 +133,6 @@ class BufferCheck {
     TensorComparison comparison{.tensor = buffer.tensor->name,
                                 .tp_rank = context_.own.tp_rank,
                                 .shape = buffer.tensor->shape};
-    comparison.wrong_rows.assign(static_cast<std::size_t>(buffer.tensor->shape[0]), 0);
     return comparison;
   }
 
@@ -167,7 +166,6 @@ class BufferCheck {
           const float have = buffer.values[static_cast<std::size_t>(at)];
           if (!same_bits(want, have)) {
             note_mismatch(result.comparison, at, want, have);
-            result.comparison.wrong_rows[slot] = 1;
           }
         }
       }
@@ -236,7 +234,6 @@ class BufferCheck {
           note_mismatch(comparison,
                         static_cast<std::int64_t>((slot * rows + best + row) * hidden + k),
                         want(row)[k], found);
-          comparison.wrong_rows[slot] = 1;
         }
       }
     }

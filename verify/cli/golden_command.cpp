@@ -91,7 +91,6 @@ int check_command(const CheckCommandOptions& options, const ConfigFolders& confi
        .judge = judge,
        .most_ulps = options.ulps < 0 ? std::nullopt : std::optional<double>(options.ulps),
        .partial = options.partial,
-       .search = true,
        .threads = options.jobs},
       configs);
   if (!report) {

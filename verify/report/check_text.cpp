@@ -59,10 +59,9 @@ const char* law_name(CheckLaw law) {
   switch (law) {
     case CheckLaw::identity: return "identity";
     case CheckLaw::residue: return "no residue";
-    case CheckLaw::fit: return "fit";
-    case CheckLaw::cover: break;
+    case CheckLaw::fit: break;
   }
-  return "cover";
+  return "fit";
 }
 
 bool is_a(const PlaceFinding& finding) {

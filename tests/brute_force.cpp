@@ -129,7 +129,7 @@ class Rank {
   std::map<std::tuple<int, std::int64_t>, std::vector<Cells>> b;  // (buffer, slot): [row][col]
   std::map<std::tuple<int, std::int64_t>, Cells> a;               // (buffer, slot): [row]
   struct Launch {
-    std::int64_t a, b, a_at, b_at, out, rows, depth;
+    std::int64_t a, b, a_at, b_at, out, rows, depth, b_stride;
   };
   std::map<int, std::vector<Launch>> launches;                     // by adapter
   std::map<int, AdapterShape> shapes;                              // as rescales leave them
@@ -401,7 +401,7 @@ std::vector<Rank::Launch> Rank::kernel() {
   std::vector<Launch> all;
   for (const KernelEntry& entry : c.kernel) {
     loops(entry.loops, 0, Verdict::crash, [&] {
-      Launch one{entry.a, entry.b, 0, 0, 0, 0, 0};
+      Launch one{entry.a, entry.b, 0, 0, 0, 0, 0, in.deployment.max_lora_rank};
       for (auto [field, formula] : {std::pair{&one.a_at, &entry.a_at},
                                     {&one.b_at, &entry.b_at},
                                     {&one.out, &entry.out},
@@ -409,7 +409,11 @@ std::vector<Rank::Launch> Rank::kernel() {
                                     {&one.depth, &entry.depth}}) {
         *field = eval(*formula, Verdict::crash);
       }
-      for (const std::int64_t n : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
+      if (entry.b_stride) {
+        one.b_stride = eval(*entry.b_stride, Verdict::crash);
+      }
+      for (const std::int64_t n :
+           {one.a_at, one.b_at, one.out, one.rows, one.depth, one.b_stride}) {
         if (n < 0 || n > kFar) {
           throw Stop{Verdict::crash, Law::check, n < 0};
         }
@@ -789,8 +793,8 @@ class Group {
   void column_delta(const Rank& r, const LiveAdapter& live, const Rank::Launch& one,
                     const Cell& base, std::int64_t b_row) {
     const std::int64_t rows = r.b_rows[static_cast<std::size_t>(one.b)];
-    const std::int64_t address = live.slot * rows + b_row;  // in rows of the whole tensor
-    const std::int64_t slot = rows == 0 ? in_.deployment.slots : address / rows;
+    const std::int64_t R = in_.deployment.max_lora_rank;
+    const bool strided = one.b_stride != R;
     const std::int64_t wanted = live.shape.targets[static_cast<std::size_t>(base.part)]
                                     ? rank_of(live.shape, base.part)
                                     : 0;
@@ -798,9 +802,14 @@ class Group {
       broken_.insert(Law::identity);
     }
     for (std::int64_t q = 0; q < one.depth; ++q) {
-      if (slot != live.slot || q >= in_.deployment.max_lora_rank) {
+      // In elements of the whole tensor; with its own stride a row has no end of its own.
+      const std::int64_t element = live.slot * rows * R + b_row * one.b_stride + q;
+      const std::int64_t address = strided ? element / R : live.slot * rows + b_row;
+      const std::int64_t col = strided ? element % R : q;
+      const std::int64_t slot = rows == 0 ? in_.deployment.slots : address / rows;
+      if (slot != live.slot || col >= R) {
         broken_.insert(Law::bounds);
-        const bool outside = slot >= in_.deployment.slots || q >= in_.deployment.max_lora_rank;
+        const bool outside = slot >= in_.deployment.slots || col >= R;
         seen_[&r].push_back({live.adapter,
                              base,
                              q,
@@ -808,13 +817,13 @@ class Group {
                              outside
                                  ? Cell{'x'}
                                  : r.b.at({static_cast<int>(one.b), slot})[static_cast<std::size_t>(
-                                       address % rows)][static_cast<std::size_t>(q)]});
+                                       address % rows)][static_cast<std::size_t>(col)]});
         continue;
       }
       const Cell a = a_cell(r, one.a, live.slot, one.a_at + q);
       const Cell& b =
           r.b.at({static_cast<int>(one.b),
-                  slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(q)];
+                  slot})[static_cast<std::size_t>(address % rows)][static_cast<std::size_t>(col)];
       const bool a_past = c_.lora_a.gather == Gather::none &&
                           one.a_at + q >= r.a_rows[static_cast<std::size_t>(one.a)];
       if (a_past &&

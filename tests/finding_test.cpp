@@ -93,9 +93,8 @@ TEST_CASE("columns behind the output row are no rows of a part", "[finding]") {
     if (finding.law == Law::bounds) {
       told = true;
       CHECK_FALSE(finding.part);
-      CHECK(finding.first_row == -1);
-      CHECK(finding.first_column == 96);  // 4*16 + 16 + 16 columns are the rank's own
-      CHECK(finding.last_column == 159);
+      CHECK_FALSE(finding.rows);
+      CHECK(finding.columns == Range{96, 159});  // 4*16 + 16 + 16 columns are the rank's own
       CHECK(found_text(finding) == "a delta behind the end of the output row");
       CHECK(finding.cause_place.find("kernel~10~1out") != std::string::npos);
     }
@@ -143,12 +142,12 @@ TEST_CASE("rows that no column holds are the rank's own", "[finding]") {
   bool told = false;
   for (const Finding& finding : checked.findings) {
     // Four columns too few: the last four rows of v have none.
-    if (finding.law == Law::cover && finding.tp_rank == 1 && finding.first_column == 92) {
+    if (finding.law == Law::cover && finding.tp_rank == 1 && finding.columns &&
+        finding.columns->first == 92) {
       told = true;
       CHECK(finding.part == Part::v);
-      CHECK(finding.first_head == 1);
-      CHECK(finding.first_row == 28);
-      CHECK(finding.last_row == 31);
+      CHECK(finding.heads == Range{1, 1});
+      CHECK(finding.rows == Range{28, 31});
     }
   }
   CHECK(told);
@@ -316,4 +315,38 @@ TEST_CASE("what a check refuses is blamed on nothing else", "[finding]") {
   const Checked checked = check(contract, one_adapter(geometry({8, 2, 16}), 3));
   CHECK(checked.verdict == Verdict::refused);
   CHECK(blamed(checked) == std::set<std::string>{"#/checks/0/that"});
+}
+
+TEST_CASE("replicas that disagree are told as a consequence of the wrong one", "[finding]") {
+  const auto bug = load_contract("sglang-24420", test::configs().root);
+  REQUIRE(bug);
+  const Checked checked = check(*bug, one_adapter(geometry({8, 2, 16}), 4));
+  CHECK(checked.verdict == Verdict::silent);
+  std::set<bool> consequence;
+  for (const Finding& finding : checked.findings) {
+    CHECK(finding.consequence == (finding.law == Law::agreement));
+    CHECK((message(finding).find("law agreement, in consequence") != std::string::npos) ==
+          finding.consequence);
+    consequence.insert(finding.consequence);
+  }
+  CHECK(consequence == std::set{false, true});
+}
+
+TEST_CASE("a kernel with a stride of its own is told by it", "[finding]") {
+  const Contract wrong = edited("sglang", R"("add": {"/kernel/1/b_stride": "r"})");
+  LayoutCase input = one_adapter(geometry({8, 2, 16}), 2);
+  CHECK(check(wrong, input).verdict == Verdict::consistent);  // lora_rank is max_lora_rank
+  input.adapters[0].lora_rank = 2;
+  const Checked checked = check(wrong, input);
+  CHECK(checked.verdict == Verdict::silent);
+  REQUIRE_FALSE(checked.findings.empty());
+  for (const Finding& finding : checked.findings) {
+    CHECK(finding.part == Part::k);
+    CHECK(finding.cause_place.ends_with("#/add/~1kernel~11~1b_stride"));
+  }
+  // k begins at row 64 of the buffer, where a stride of 2 of 4 elements reaches row 32 of q.
+  CHECK(found_text(checked.findings.front()) ==
+        "rows of B read 2 elements apart, from adapter a's q row 32 (head 2) in slot 0 on");
+  CHECK(expected_text(checked.findings.front()) ==
+        "adapter a's k row 0 (head 0), 4 elements apart");
 }

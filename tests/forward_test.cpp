@@ -194,7 +194,8 @@ TEST_CASE("laws and numbers agree on every small world", "[ranks]") {
        {R"("replace": {"/kernel/1/a_at": "R"})", R"("replace": {"/kernel/2/depth": "R"})",
         R"("replace": {"/lora_b/copies/1/from": "Q + t"})",
         R"("replace": {"/weight/copies/2/from": "(KV - n - g0)*Dv"})",
-        R"("replace": {"/kernel/2/b_at": "h*gate*D"})",
+        R"("replace": {"/kernel/2/b_at": "h*gate*D"})", R"("add": {"/kernel/1/b_stride": "r"})",
+        R"("add": {"/kernel/2/b_stride": "R + 1"})",
         R"("replace": {"/lora_a/copies/1/at": "0"})"}) {
     engines.push_back(
         folder.write(fmt::format("m{}.json", number++),

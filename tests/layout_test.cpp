@@ -314,7 +314,8 @@ TEST_CASE("interval laws and labels in flat memory find the same wrong cells", "
       {R"("replace": {"/kernel/1/a_at": "R"})", R"("replace": {"/kernel/2/depth": "R"})",
        R"("replace": {"/lora_b/copies/1/from": "Q + t"})",
        R"("replace": {"/lora_b/copies/2/from": "Q + K - 1 + g0*D"})",
-       R"("replace": {"/kernel/2/b_at": "h*gate*D"})",
+       R"("replace": {"/kernel/2/b_at": "h*gate*D"})", R"("add": {"/kernel/1/b_stride": "r"})",
+       R"("add": {"/kernel/2/b_stride": "R + 1"})",
        R"("replace": {"/lora_b/buffers/B": "h*gate*D + 2*n*D - 1", "/lora_b/copies/0/rows": "h*gate*D - 1"})",
        R"("replace": {"/lora_a/copies/1/at": "0"})"}) {
     contracts.push_back(edited(folder, "sglang", edits));

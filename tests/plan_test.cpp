@@ -26,8 +26,8 @@ std::string text_of(const RankBuild& build, const RankLoad& load) {
   maps(load.b_maps);
   maps(load.a_maps);
   for (const KernelLaunch& one : load.launches) {
-    text += fmt::format("{} {} {} {} {} {} {} {}, ", one.entry, one.a, one.b, one.a_at, one.b_at,
-                        one.out, one.rows, one.depth);
+    text += fmt::format("{} {} {} {} {} {} {} {} {}, ", one.entry, one.a, one.b, one.a_at, one.b_at,
+                        one.out, one.rows, one.depth, one.b_stride);
   }
   for (const std::int64_t rows : load.slice_rows) {
     text += fmt::format("{}; ", rows);

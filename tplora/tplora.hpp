@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/range.hpp"
 #include "sim/base/result.hpp"
 #include "sim/layout/proof_range.hpp"
 #include "sim/layout/verdict.hpp"
@@ -111,17 +112,18 @@ struct Serving {
 };
 
 /// What is wrong on one tp_rank. Heads and rows are logical: of the part's own projection, counted
-/// from its first, both ends part of the range, -1 where none in particular is concerned.
+/// from its first.
 struct Finding {
   Law law = Law::check;
   Verdict verdict = Verdict::silent;  ///< what this finding alone makes of the case
   std::int64_t tp_rank = 0;
   std::string adapter;  ///< whose delta is concerned; empty: the base layer
   std::optional<Part> part;
-  std::int64_t first_head = -1, last_head = -1;
-  std::int64_t first_row = -1, last_row = -1;
-  std::string message;      ///< one sentence: where, what stands there, what is due, why
-  std::string cause_place;  ///< file and JSON pointer of the formula or word to blame
+  std::optional<Range> heads, rows;  ///< of `part`, set where it is
+  std::optional<Range> columns;      ///< of the rank's output; nothing: none in particular
+  bool consequence = false;          ///< of what else the same cause does: replicas that disagree
+  std::string message;               ///< one sentence: where, what stands there, what is due, why
+  std::string cause_place;           ///< file and JSON pointer of the formula or word to blame
   std::vector<std::string> other_places;  ///< which may as well be wrong instead, likelier first
 };
 

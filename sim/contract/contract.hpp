@@ -137,14 +137,26 @@ struct Buffer {
 };
 
 /// One launch: output columns [out, out+rows) += B rows [b_at, b_at+rows) x A rows [a_at,
-/// a_at+depth).
+/// a_at+depth). Row j of B begins j * b_stride elements behind the slot's first.
 struct KernelEntry {
   int a = 0;
   int b = 0;
   Formula a_at, b_at, out, rows, depth;
+  std::optional<Formula> b_stride;  ///< nothing: that of the buffer, max_lora_rank
   std::vector<Loop> loops;
   std::string place;
 };
+
+/// Calls `each` with the entry's formulas, without its loops', in one order.
+template <class Entry, class Each>
+void for_each_formula(Entry& entry, const Each& each) {
+  for (auto* formula : {&entry.a_at, &entry.b_at, &entry.out, &entry.rows, &entry.depth}) {
+    each(*formula);
+  }
+  if (entry.b_stride) {
+    each(*entry.b_stride);
+  }
+}
 
 /// A condition the engine asserts.
 struct Check {

@@ -45,6 +45,11 @@ Formula FormulaReader::read(const Fields& fields, std::string_view key) {
   return view ? read(*view) : Formula();
 }
 
+std::optional<Formula> FormulaReader::read_optional(const Fields& fields, std::string_view key) {
+  const auto view = fields.find(key, Need::optional);
+  return view ? std::optional(read(*view)) : std::nullopt;
+}
+
 Formula FormulaReader::read_before_load(const JsonView& view, std::string_view sentence) {
   Formula formula = read(view);
   if (contract_->phase_of(formula) >= Phase::adapter) {

@@ -1,6 +1,7 @@
 // Formulas of a contract file as they are read, each over the names that are defined by then.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ class FormulaReader {
   /// The same for the reader's own errors; an empty formula where there is one.
   [[nodiscard]] Formula read(const JsonView& view);
   [[nodiscard]] Formula read(const Fields& fields, std::string_view key);
+  [[nodiscard]] std::optional<Formula> read_optional(const Fields& fields, std::string_view key);
   /// A formula whose value must be known before any adapter is; else refused with `sentence`.
   [[nodiscard]] Formula read_before_load(const JsonView& view, std::string_view sentence);
 

@@ -109,9 +109,7 @@ std::vector<Formula*> formulas_of(Contract& contract) {
   add_copies(contract.lora_a.copies, list);
   for (KernelEntry& entry : contract.kernel) {
     add_loops(entry.loops, list);
-    for (Formula* formula : {&entry.a_at, &entry.b_at, &entry.out, &entry.rows, &entry.depth}) {
-      list.push_back(formula);
-    }
+    for_each_formula(entry, [&](Formula& formula) { list.push_back(&formula); });
   }
   for (ViewCopy& copy : contract.view.copies) {
     add_loops(copy.loops, list);

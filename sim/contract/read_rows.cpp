@@ -154,7 +154,8 @@ void read_lora_a(const Fields& root, FormulaReader& formulas, Contract& contract
 void read_kernel(const Fields& root, FormulaReader& formulas, Contract& contract) {
   FirstError& errors = formulas.errors();
   for (const JsonView& view : root.entries("kernel")) {
-    const Fields entry(view, errors, {"a", "a_at", "b", "b_at", "out", "rows", "depth", "for"});
+    const Fields entry(view, errors,
+                       {"a", "a_at", "b", "b_at", "out", "rows", "depth", "b_stride", "for"});
     auto loops = formulas.open_loops(entry);
     contract.kernel.push_back({.a = read_buffer(entry, "a", contract.lora_a.buffers, errors),
                                .b = read_buffer(entry, "b", contract.lora_b.buffers, errors),
@@ -163,6 +164,7 @@ void read_kernel(const Fields& root, FormulaReader& formulas, Contract& contract
                                .out = formulas.read(entry, "out"),
                                .rows = formulas.read(entry, "rows"),
                                .depth = formulas.read(entry, "depth"),
+                               .b_stride = formulas.read_optional(entry, "b_stride"),
                                .loops = std::move(loops),
                                .place = formulas.place(view)});
     formulas.close_loops(contract.kernel.back().loops);

@@ -50,6 +50,9 @@ class FormulaLister {
                                         {"depth", FormulaRole::kernel_depth}}) {
         put(fmt::format("/kernel/{}/{}", i, field), role, i, Phase::adapter);
       }
+      if (contract_.kernel[i].b_stride) {
+        put(fmt::format("/kernel/{}/b_stride", i), FormulaRole::kernel_b_stride, i, Phase::adapter);
+      }
     }
     for (std::size_t i = 0; i < contract_.view.copies.size(); ++i) {
       for (std::size_t k = 0; k < contract_.view.copies[i].loops.size(); ++k) {

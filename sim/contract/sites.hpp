@@ -41,6 +41,7 @@ enum class FormulaRole {
   kernel_out,
   kernel_rows,
   kernel_depth,
+  kernel_b_stride,
   view_loop,
   view_from,
   view_rows,

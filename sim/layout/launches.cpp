@@ -11,17 +11,19 @@ namespace {
 bool evaluate(Scope& scope, const KernelEntry& entry, KernelLaunch& one) {
   if (!scope.eval(entry.a_at, one.a_at) || !scope.eval(entry.b_at, one.b_at) ||
       !scope.eval(entry.out, one.out) || !scope.eval(entry.rows, one.rows) ||
-      !scope.eval(entry.depth, one.depth)) {
+      !scope.eval(entry.depth, one.depth) ||
+      (entry.b_stride && !scope.eval(*entry.b_stride, one.b_stride))) {
     return false;
   }
-  for (const std::int64_t count : {one.a_at, one.b_at, one.out, one.rows, one.depth}) {
+  for (const std::int64_t count :
+       {one.a_at, one.b_at, one.out, one.rows, one.depth, one.b_stride}) {
     if (count < 0 || count > kMaxRows) {
       return scope.stop(
           [&] {
             return fmt::format(
-                "a kernel entry with a_at {}, b_at {}, out {}, rows {}, depth {}, expected counts "
-                "from 0 on",
-                one.a_at, one.b_at, one.out, one.rows, one.depth);
+                "a kernel entry with a_at {}, b_at {}, out {}, rows {}, depth {}, b_stride {}, "
+                "expected counts from 0 on",
+                one.a_at, one.b_at, one.out, one.rows, one.depth, one.b_stride);
           },
           entry.place, count < 0);
     }
@@ -31,7 +33,7 @@ bool evaluate(Scope& scope, const KernelEntry& entry, KernelLaunch& one) {
 
 }  // namespace
 
-bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel,
+bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel, std::int64_t max_lora_rank,
                    std::vector<KernelLaunch>& launches) {
   for (std::size_t i = 0; i < kernel.size(); ++i) {
     const bool good = scope.for_each_index(kernel[i].loops, [&] {
@@ -41,6 +43,7 @@ bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel,
       one.entry = static_cast<int>(i);
       one.a = kernel[i].a;
       one.b = kernel[i].b;
+      one.b_stride = max_lora_rank;
       if (evaluate(scope, kernel[i], one)) {
         return true;
       }

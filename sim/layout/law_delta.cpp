@@ -46,6 +46,7 @@ class DeltaCheck {
              std::vector<Violation>& violations)
       : gathered_(contract.lora_a.gather != Gather::none),
         slots_(deployment.slots),
+        row_length_(deployment.max_lora_rank),
         rank_(rank),
         load_(rank_.load(live.event)),
         live_(live),
@@ -85,14 +86,52 @@ class DeltaCheck {
     }
   }
 
-  /// Columns of one stretch of due rows: B rows [b, b+rows), possibly running into later slots.
+  /// Columns of one stretch of due rows, and what is multiplied there.
   void check_stretch(const Segment& column) {
     if (column.space < 0) {
       return;  // law 4 has reported columns in which nothing is due
     }
-    const auto buffer = static_cast<std::size_t>(launch_->b);
-    const std::int64_t slot_rows = rank_.build.b_rows[buffer];
-    std::int64_t row = launch_->b_at + (column.at - launch_->out);
+    const std::int64_t due_depth = due_depth_of(column);
+    if (launch_->depth < due_depth) {
+      report(ShortContraction{.tp_rank = rank_.build.tp_rank,
+                              .delta = delta_,
+                              .due = due_rows(column),
+                              .depth = launch_->depth,
+                              .due_depth = due_depth});
+    }
+    const std::int64_t row = launch_->b_at + (column.at - launch_->out);
+    if (launch_->b_stride == row_length_) {
+      check_rows(column, row, {.begin = 0, .end = launch_->depth, .shift = 0});
+      return;
+    }
+    // Row by row: each begins at another place of a row of the buffer, and may run into the next.
+    for (std::int64_t i = 0; i < column.rows; ++i) {
+      const Segment one{
+          .at = column.at + i, .rows = 1, .space = column.space, .from = column.from + i};
+      const std::int64_t first = (row + i) * launch_->b_stride;
+      for (std::int64_t q = 0; q < launch_->depth;) {
+        const std::int64_t col = (first + q) % row_length_;
+        const std::int64_t end = std::min(launch_->depth, q + row_length_ - col);
+        check_rows(one, (first + q) / row_length_, {.begin = q, .end = end, .shift = col - q});
+        q = end;
+      }
+    }
+  }
+
+  /// Terms of a contraction: lora_rank index q in [begin, end) meets column q + shift of the
+  /// buffer's rows.
+  struct Terms {
+    std::int64_t begin, end, shift;
+  };
+
+  [[nodiscard]] std::int64_t due_depth_of(const Segment& column) const {
+    const Part part = part_of(column.space);
+    return live_.shape.has(part) ? live_.shape.rank_of(part) : 0;
+  }
+
+  /// Rows of the buffer from `row` on, possibly running into later slots.
+  void check_rows(const Segment& column, std::int64_t row, const Terms& terms) {
+    const std::int64_t slot_rows = rank_.build.b_rows[static_cast<std::size_t>(launch_->b)];
     std::int64_t at = column.at;
     while (at < column.end()) {
       const std::int64_t steps = row < slot_rows  ? 0  // the usual case, without a division
@@ -106,31 +145,27 @@ class DeltaCheck {
                      "a row of B stands in its slot");
       const Segment stretch{
           .at = at, .rows = rows, .space = column.space, .from = column.from + (at - column.at)};
-      check_in_slot(stretch, slot, local);
+      check_in_slot(stretch, slot, local, terms);
       at += rows;
       row += rows;
     }
   }
 
-  void check_in_slot(const Segment& column, std::int64_t slot, std::int64_t b_row) {
-    const Part part = part_of(column.space);
-    const std::int64_t due_depth = live_.shape.has(part) ? live_.shape.rank_of(part) : 0;
-    if (launch_->depth < due_depth) {
-      report(ShortContraction{.tp_rank = rank_.build.tp_rank,
-                              .delta = delta_,
-                              .due = due_rows(column),
-                              .depth = launch_->depth,
-                              .due_depth = due_depth});
-    }
-    if (slot == live_.slot && launch_->depth == due_depth && all_right(column, b_row)) {
+  void check_in_slot(const Segment& column, std::int64_t slot, std::int64_t b_row,
+                     const Terms& terms) {
+    const std::int64_t due_depth = due_depth_of(column);
+    const bool natural = launch_->b_stride == row_length_;
+    if (natural && slot == live_.slot && launch_->depth == due_depth && all_right(column, b_row)) {
       return;
     }
+    shift_ = terms.shift;
     // Rows of A behind the slot's are another slot's; those of a gathered A are nobody's.
     const auto buffer = static_cast<std::size_t>(launch_->a);
-    const std::int64_t end = launch_->a_at + launch_->depth;
+    const std::int64_t begin = launch_->a_at + terms.begin;
+    const std::int64_t end = launch_->a_at + terms.end;
     const std::int64_t slot_rows = gathered_ ? end : rank_.build.a_rows[buffer];
-    const std::int64_t inside = std::clamp(slot_rows, launch_->a_at, end);
-    visit_a(a_[buffer], launch_->a_at, inside, 0, due_depth,
+    const std::int64_t inside = std::clamp(slot_rows, begin, end);
+    visit_a(a_[buffer], begin, inside, terms.begin, due_depth,
             [&](const Segment& a, std::int64_t index, bool wanted) {
               check_depth(column, slot, b_row, {live_.slot, a}, index, wanted);
             });
@@ -207,8 +242,8 @@ class DeltaCheck {
     const std::int64_t end = index + a.rows.rows;
     const auto& bands = rank_.pool.slot(slot).b[static_cast<std::size_t>(launch_->b)];
     for (const Band& band : bands) {
-      const std::int64_t from = std::max(index, band.begin);
-      const std::int64_t stop = std::min(end, band.end);
+      const std::int64_t from = std::max(index, band.begin - shift_);
+      const std::int64_t stop = std::min(end, band.end - shift_);
       if (from >= stop) {
         continue;
       }
@@ -223,7 +258,7 @@ class DeltaCheck {
         check_cell(here, slot, b, a_here, from, wanted);
       });
     }
-    if (!bands.empty() && end > bands.back().end) {
+    if (!bands.empty() && end > bands.back().end - shift_) {
       report_past(column, Operand::b, slots_, Outside{});
     }
   }
@@ -239,7 +274,7 @@ class DeltaCheck {
     const std::int32_t own_a = live_.shape.shared_a ? pool_space(live_.adapter, kSharedA) : own;
     const bool a_past = a.slot != live_.slot;
     const bool a_right = !a_past && a.rows.space == own_a && a.rows.from == index;
-    const bool b_right = b.space == own && b.from == column.from;
+    const bool b_right = b.space == own && b.from == column.from && shift_ == 0;
     if (wanted && b_right && a_past) {
       report_past(column, Operand::a, a.slot, content_past(a));
       return;
@@ -251,6 +286,13 @@ class DeltaCheck {
                           .due = due_rows(column),
                           .indices = {.first = index, .count = a.rows.rows},
                           .found = content_of_a(a.rows)});
+      } else if (launch_->b_stride != row_length_) {
+        report(WrongStride{.tp_rank = rank_.build.tp_rank,
+                           .delta = delta_,
+                           .due = due_rows(column),
+                           .stride = launch_->b_stride,
+                           .due_stride = row_length_,
+                           .found = content_of_b(b)});
       } else {
         report(WrongLoraB{.tp_rank = rank_.build.tp_rank,
                           .delta = delta_,
@@ -315,6 +357,7 @@ class DeltaCheck {
 
   bool gathered_;
   std::int64_t slots_;
+  std::int64_t row_length_;  ///< of buffers of B: elements from one row to the next
   const RankState& rank_;
   const RankLoad& load_;
   const LiveAdapter& live_;
@@ -323,6 +366,7 @@ class DeltaCheck {
   std::set<std::tuple<std::size_t, Law, std::int64_t, std::int64_t>> seen_;
   const std::vector<IntervalMap>& a_;
   const KernelLaunch* launch_ = nullptr;
+  std::int64_t shift_ = 0;  ///< of the terms at hand
 };
 
 }  // namespace

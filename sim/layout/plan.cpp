@@ -247,7 +247,7 @@ bool Planner::launch(const AdapterShape& adapter, RankLoad& load) {
   if (cache_.find_launches(adapter, load)) {
     return scope_.count_pieces(load.launches.size());
   }
-  if (!plan_launches(scope_, contract_.kernel, load.launches)) {
+  if (!plan_launches(scope_, contract_.kernel, deployment_.max_lora_rank, load.launches)) {
     return false;
   }
   cache_.keep_launches(adapter, load);

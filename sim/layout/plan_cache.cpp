@@ -37,9 +37,7 @@ constexpr auto kOfCopy = [](const Copy& copy, const auto& each) {
 };
 
 constexpr auto kOfKernel = [](const KernelEntry& entry, const auto& each) {
-  for (const Formula* formula : {&entry.a_at, &entry.b_at, &entry.out, &entry.rows, &entry.depth}) {
-    each(*formula);
-  }
+  for_each_formula(entry, each);
 };
 
 /// Whether something is kept for the adapter.

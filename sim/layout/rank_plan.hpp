@@ -31,6 +31,7 @@ struct KernelLaunch {
   int entry = 0;
   int a = 0, b = 0;
   std::int64_t a_at = 0, b_at = 0, out = 0, rows = 0, depth = 0;
+  std::int64_t b_stride = 0;  ///< elements from one row of B to the next
 };
 
 /// Columns [from, from + rows).

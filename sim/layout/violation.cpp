@@ -30,6 +30,7 @@ Law law_of(const Violation& violation) {
                                [](const SurplusColumns&) { return Law::cover; },
                                [](const MissingColumns&) { return Law::cover; },
                                [](const WrongLoraB& v) { return law_of_rows(v.delta, v.found); },
+                               [](const WrongStride& v) { return law_of_rows(v.delta, v.found); },
                                [](const WrongLoraA& v) { return law_of_rows(v.delta, v.found); },
                                [](const ReadPastSlot&) { return Law::bounds; },
                                [](const ShortContraction&) { return Law::identity; },

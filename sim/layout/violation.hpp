@@ -140,6 +140,17 @@ struct WrongLoraB {
   Content found;
   friend auto operator<=>(const WrongLoraB&, const WrongLoraB&) = default;
 };
+/// It takes other elements of B than are due, because rows of B are taken to be another number of
+/// elements apart than they are.
+struct WrongStride {
+  std::int64_t tp_rank = 0;
+  Delta delta;
+  DueRows due;
+  std::int64_t stride = 0;
+  std::int64_t due_stride = 0;
+  Content found;  ///< where the first of the elements stands
+  friend auto operator<=>(const WrongStride&, const WrongStride&) = default;
+};
 /// It takes other rows of A. `indices` are those that are due.
 struct WrongLoraA {
   std::int64_t tp_rank = 0;
@@ -232,10 +243,11 @@ struct WrongScaling {
 };
 
 /// One broken law in one place.
-using Violation = std::variant<HeadsOutside, WrongOwners, UnevenHeads, WrongPairing, WrongBase,
-                               SurplusColumns, MissingColumns, WrongLoraB, WrongLoraA, ReadPastSlot,
-                               ShortContraction, UnwantedTerm, WrittenPastRow, ForeignRows, NoDelta,
-                               SecondDelta, DisagreeingReplicas, WrongScaling>;
+using Violation =
+    std::variant<HeadsOutside, WrongOwners, UnevenHeads, WrongPairing, WrongBase, SurplusColumns,
+                 MissingColumns, WrongLoraB, WrongStride, WrongLoraA, ReadPastSlot,
+                 ShortContraction, UnwantedTerm, WrittenPastRow, ForeignRows, NoDelta, SecondDelta,
+                 DisagreeingReplicas, WrongScaling>;
 
 /// Functions of several alternatives as one, for std::visit.
 template <class... Fs>

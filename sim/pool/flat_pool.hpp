@@ -60,24 +60,15 @@ class FlatPool {
     return a_[number];
   }
   [[nodiscard]] const SlotTensor<Element>& b(int buffer) const { return b_tensor(buffer, 0); }
-  /// Element `col` of row `row`, counted from the start of `slot` in B tensor `buffer`, wherever in
-  /// memory that is; `guard` outside the tensor.
-  [[nodiscard]] Element b(int buffer, std::int64_t slot, std::int64_t row, std::int64_t col) const {
+  /// Element `offset`, counted from the first of `slot` in B tensor `buffer`, wherever in memory
+  /// that is; `guard` outside the tensor.
+  [[nodiscard]] Element b(int buffer, std::int64_t slot, std::int64_t offset) const {
     const SlotTensor<Element>& tensor = b_tensor(buffer, slot);
-    ensure_checked([&] { return col >= 0; }, "columns are counted up from a row's first");
-    const std::int64_t index = tensor.row_begin(slot, row) + col;
+    ensure_checked([&] { return offset >= 0; }, "elements are counted up from a slot's first");
+    const std::int64_t index = tensor.row_begin(slot, 0) + offset;
     return index < static_cast<std::int64_t>(tensor.memory.size())
                ? tensor.memory[static_cast<std::size_t>(index)]
                : guard_;
-  }
-  /// The same row as memory, when all `cols` elements lie inside the tensor; else nullptr.
-  [[nodiscard]] const Element* b_memory(int buffer, std::int64_t slot, std::int64_t row,
-                                        std::int64_t cols) const {
-    const SlotTensor<Element>& tensor = b_tensor(buffer, slot);
-    const std::int64_t begin = tensor.row_begin(slot, row);
-    return begin + cols <= static_cast<std::int64_t>(tensor.memory.size())
-               ? tensor.memory.data() + begin
-               : nullptr;
   }
   [[nodiscard]] Element guard() const { return guard_; }
 

@@ -276,7 +276,7 @@ void TpGroup::launch(std::size_t rank, const LiveAdapter& live, float scaling,
     for (std::int64_t i = 0; i < some; ++i) {
       float* const to = block.data() + i * one.depth;
       for (std::int64_t q = 0; q < one.depth; ++q) {
-        to[q] = pools_[rank].b(one.b, live.slot, one.b_at + row + i, q);
+        to[q] = pools_[rank].b(one.b, live.slot, (one.b_at + row + i) * one.b_stride + q);
       }
     }
     panel.pack(block.data(), some, one.depth, one.depth);

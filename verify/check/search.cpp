@@ -153,7 +153,7 @@ bool same_buffer(const PreparedCase& item, const FlatPool<float>& pool, const Gi
     const std::int64_t cols = std::min(live.shape.largest_rank(), buffer.cols);
     for (std::int64_t row = 0; row < buffer.rows; ++row) {
       for (std::int64_t col = 0; col < cols; ++col) {
-        const float due = pool.b(0, live.slot, row, col);
+        const float due = pool.b(0, live.slot, row * buffer.cols + col);
         const float found = buffer.found[static_cast<std::size_t>(
             (live.slot * buffer.rows + row) * buffer.cols + col)];
         if (due == due && !same_bits(due, found)) {  // NaN: never written, may be anything

@@ -95,22 +95,18 @@ class Narrator {
     const auto heads = [&](Part part, std::int64_t first, std::int64_t count) {
       const std::int64_t head_rows = input_.geometry.rows_per_head(part);
       finding.part = part;
-      finding.first_head = first;
-      finding.last_head = first + count - 1;
-      finding.first_row = first * head_rows;
-      finding.last_row = (first + count) * head_rows - 1;
+      finding.heads = {first, first + count - 1};
+      finding.rows = {first * head_rows, (first + count) * head_rows - 1};
     };
     const auto columns = [&](std::int64_t first, std::int64_t count) {
-      finding.first_column = first;
-      finding.last_column = first + count - 1;
+      finding.columns = {first, first + count - 1};
     };
     if (const DueRows* due = due_of(violation)) {
       const std::int64_t head_rows = input_.geometry.rows_per_head(due->part);
       finding.part = due->part;
-      finding.first_head = due->first_row / head_rows;
-      finding.last_head = (due->first_row + due->rows - 1) / head_rows;
-      finding.first_row = due->first_row;
-      finding.last_row = due->first_row + due->rows - 1;
+      const std::int64_t last_row = due->first_row + due->rows - 1;
+      finding.heads = {due->first_row / head_rows, last_row / head_rows};
+      finding.rows = {due->first_row, last_row};
       columns(due->column, due->rows);
       return;
     }
@@ -280,8 +276,13 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
     for (const std::size_t number : blame.failures) {
       narrator.explain_failure(blame, failures[number]);
     }
+    const auto disagree = [&](std::size_t number) {
+      return std::holds_alternative<DisagreeingReplicas>(analysis.violations[number]);
+    };
+    const bool alone = std::all_of(blame.violations.begin(), blame.violations.end(), disagree);
     for (const std::size_t number : blame.violations) {
       violations[number] = narrator.tell(analysis.violations[number], blame);
+      violations[number].consequence = !alone && disagree(number);
     }
   }
   std::vector<Finding> findings = std::move(failures);

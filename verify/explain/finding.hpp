@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/range.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/analysis.hpp"
 
@@ -20,26 +21,31 @@ struct FindingContext {
 };
 
 /// One finding on one tp_rank. Rows and heads are logical: rows of the part's own projection,
-/// counted from its first; the last one is part of the range, and -1 stands for none in particular.
+/// counted from its first.
 struct Finding {
   Law law = Law::check;
   Verdict verdict = Verdict::silent;  ///< what this finding alone makes of the case
   std::int64_t tp_rank = 0;
   /// Nothing where a formula or check failed, or where a rest is summed up: `cause` says all.
   std::optional<Violation> violation;
-  std::optional<Part> part;  ///< nothing where no row of the model is concerned
-  std::int64_t first_head = -1, last_head = -1;
-  std::int64_t first_row = -1, last_row = -1;
-  std::int64_t first_column = -1, last_column = -1;  ///< of the rank's output
-  std::optional<Delta> delta;                        ///< nothing: the base layer
-  std::string cause;        ///< the formula or word responsible, with its values
-  std::string cause_place;  ///< file and JSON pointer of it
+  std::optional<Part> part;          ///< nothing where no row of the model is concerned
+  std::optional<Range> heads, rows;  ///< of `part`, set where it is
+  std::optional<Range> columns;      ///< of the rank's output; nothing: none in particular
+  std::optional<Delta> delta;        ///< nothing: the base layer
+  std::string cause;                 ///< the formula or word responsible, with its values
+  std::string cause_place;           ///< file and JSON pointer of it
+  /// Whether it holds only because of what else the same cause does: replicas disagree because one
+  /// of them is wrong.
+  bool consequence = false;
   /// Place of a second formula that is wrong too; empty: the cause stands alone.
   std::string together_with;
   /// Places of formulas and words that may as well be wrong instead, the likelier first.
   std::vector<std::string> other_places;
   std::shared_ptr<const FindingContext> context;  ///< set wherever `violation` is
 
+  /// Whether rows of the model or columns of a rank are concerned: then something is expected and
+  /// something found.
+  [[nodiscard]] bool is_about_rows() const { return part || columns; }
   /// The name of the adapter whose delta is concerned; empty: the base layer.
   [[nodiscard]] std::string adapter() const;
 };

@@ -147,10 +147,11 @@ class Tracer {
     const std::int64_t wanted = targeted ? live_.shape.rank_of(static_cast<Part>(space)) : 0;
     const std::int64_t b_row = launch.b_at + column - launch.out;
     const std::int64_t slot_rows = rank_.build.b_rows[static_cast<std::size_t>(launch.b)];
-    const std::int64_t steps = slot_rows == 0 ? slots_ : b_row / slot_rows;
-    const std::int64_t slot = live_.slot + steps;
+    const std::int64_t slot_size = slot_rows * pools_[own_].b(launch.b).cols;
     for (std::int64_t q = 0; q < launch.depth; ++q) {
-      const Label b = pools_[own_].b(launch.b, live_.slot, b_row, q);
+      const std::int64_t offset = b_row * launch.b_stride + q;
+      const std::int64_t slot = live_.slot + (slot_size == 0 ? slots_ : offset / slot_size);
+      const Label b = pools_[own_].b(launch.b, live_.slot, offset);
       const Label a = a_label(launch, q);
       const std::int32_t a_space = live_.shape.shared_a ? kSharedA : space;
       if (q < wanted ? !(b == Label::of(live_.adapter, space, row, q)) : adds_something(a, b)) {

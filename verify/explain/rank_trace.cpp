@@ -101,7 +101,8 @@ class Tracer {
       const auto rows = value_of(entry.rows);
       const auto depth = value_of(entry.depth);
       if (a_at && b_at && out && rows && depth && *rows >= 0 && *depth >= 0) {
-        trace_.launches.push_back({i, indices, *a_at, *b_at, *out, *rows, *depth});
+        trace_.launches.push_back({i, indices, *a_at, *b_at, *out, *rows, *depth,
+                                   entry.b_stride ? value_of(*entry.b_stride) : std::nullopt});
       }
     });
   }

@@ -27,6 +27,7 @@ struct LaunchTurn {
   std::size_t entry = 0;
   Indices indices;
   std::int64_t a_at = 0, b_at = 0, out = 0, rows = 0, depth = 0;
+  std::optional<std::int64_t> b_stride;  ///< nothing: none is said
 };
 
 /// What a part's delta is multiplied by.

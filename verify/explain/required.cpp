@@ -181,7 +181,8 @@ void require_directly(Ways& ways, std::size_t site) {
     case kernel_b_at:
     case kernel_out:
     case kernel_rows:
-    case kernel_depth: require_of_kernel(ways, site); break;
+    case kernel_depth:
+    case kernel_b_stride: require_of_kernel(ways, site); break;
     case scaling_numerator:
     case scaling_denominator:
     case scaling_root: require_of_scaling(ways, site); break;

@@ -173,6 +173,13 @@ void require_of_kernel(Ways& ways, std::size_t site) {
           });
       return;
     case kernel_rows: launch_rows(ways, site, b); return;
+    case kernel_b_stride:
+      ways.way(
+          site, launches, [](const LaunchTurn& turn) { return turn.b_stride.value_or(0); },
+          [&](const RankFacts&, const LaunchTurn&) -> Value {
+            return facts.input.deployment.max_lora_rank;
+          });
+      return;
     default:
       ways.way(
           site, launches, [](const LaunchTurn& turn) { return turn.depth; },

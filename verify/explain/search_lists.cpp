@@ -189,6 +189,7 @@ void Search::missing_launches() {
                                           .out = constant(out.c_str(), at),
                                           .rows = constant(rows.c_str(), at),
                                           .depth = constant("r", at),
+                                          .b_stride = {},
                                           .loops = {},
                                           .place = at});
         index_formulas(changed);

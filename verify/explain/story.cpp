@@ -21,8 +21,8 @@ struct StoryKey {
   std::optional<Delta> delta;
   std::optional<std::size_t> found_kind;
   std::optional<int> found_adapter;
-  std::optional<std::int64_t> owners;  ///< of a head
-  std::int64_t first_column = -1;      ///< where no part is concerned
+  std::optional<std::int64_t> owners;        ///< of a head
+  std::optional<std::int64_t> first_column;  ///< where no part is concerned
   friend auto operator<=>(const StoryKey&, const StoryKey&) = default;
 };
 
@@ -36,8 +36,11 @@ StoryKey key_of(const Finding& finding) {
                .found_kind = {},
                .found_adapter = {},
                .owners = {},
-               .first_column = finding.part ? -1 : finding.first_column};
-  if (!finding.part && finding.first_column < 0) {
+               .first_column = {}};
+  if (!finding.part && finding.columns) {
+    key.first_column = finding.columns->first;
+  }
+  if (!finding.is_about_rows()) {
     key.cause = finding.cause;
   }
   if (!finding.violation) {
@@ -59,12 +62,13 @@ StoryKey key_of(const Finding& finding) {
 }
 
 void add_rows(Story& story, const Finding& finding) {
-  for (std::int64_t head = finding.first_head; head <= finding.last_head && head >= 0; ++head) {
+  if (!finding.part) {
+    return;
+  }
+  for (std::int64_t head = finding.heads->first; head <= finding.heads->last; ++head) {
     story.heads.push_back(head);
   }
-  if (finding.first_row >= 0) {
-    story.rows.emplace_back(finding.first_row, finding.last_row);
-  }
+  story.rows.emplace_back(finding.rows->first, finding.rows->last);
 }
 
 void merge(Story& story) {

@@ -4,13 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "verify/explain/blame.hpp"
 
 namespace tplora::core {
 namespace {
 
-/// Points at which a place is tried before it counts as equivalent to the changed one.
+/// Points at which a place is tried before it counts as equivalent to the changed one: one of each
+/// tp_size that the mutant breaks, and others.
 constexpr std::size_t kTried = 8;
 
 /// A formula in an entry that is missing or misplaced is that entry; a loop has one place for all.
@@ -30,6 +32,14 @@ std::vector<std::string> suspects_at(const Contract& contract, const LayoutCase&
   return pointers;
 }
 
+std::string case_text(const LayoutCase& at) {
+  const QkvGeometry& g = at.geometry;
+  return fmt::format("H={},KV={},D={},Dv={},gate={} tp={} r={} R={}", g.num_attention_heads,
+                     g.num_key_value_heads, g.head_dim, g.v_head_dim, g.q_multiplier,
+                     at.deployment.tp_size, at.adapters.empty() ? 0 : at.adapters.front().lora_rank,
+                     at.deployment.max_lora_rank);
+}
+
 }  // namespace
 
 std::string_view named_name(Named named) {
@@ -44,33 +54,41 @@ std::optional<BlamedMutant> blame_mutant(const Judge& judge, const Mutant& mutan
   }
   Contract flat = mutant.contract;
   flat.extends.clear();
-  const std::vector<std::string> named = suspects_at(flat, broken.front());
-  const auto found = std::find_if(named.begin(), named.end(), [&](const std::string& pointer) {
-    return is_at(pointer, mutant.place);
-  });
-  const QkvGeometry& g = broken.front().geometry;
-  BlamedMutant result{
-      .named = found == named.end()     ? Named::never
-               : found == named.begin() ? Named::first
-                                        : Named::later,
-      .blamed = named.empty() ? "" : named.front(),
-      .case_text = fmt::format(
-          "H={},KV={},D={},Dv={},gate={} tp={} r={} R={}", g.num_attention_heads,
-          g.num_key_value_heads, g.head_dim, g.v_head_dim, g.q_multiplier,
-          broken.front().deployment.tp_size,
-          broken.front().adapters.empty() ? 0 : broken.front().adapters.front().lora_rank,
-          broken.front().deployment.max_lora_rank)};
-  if (result.named == Named::first || named.empty()) {
-    return result;
+  std::vector<std::vector<std::string>> suspects;
+  for (const LayoutCase& at : broken) {
+    suspects.push_back(suspects_at(flat, at));
   }
-  const bool everywhere = std::all_of(broken.begin() + 1, broken.end(), [&](const LayoutCase& at) {
-    const auto others = suspects_at(flat, at);
-    return std::find(others.begin(), others.end(), named.front()) != others.end();
-  });
-  if (everywhere && broken.size() > 1) {
-    result.named = Named::equivalent;
+  const auto repairs_everywhere = [&](const std::string& pointer) {
+    return std::all_of(suspects.begin(), suspects.end(), [&](const auto& named) {
+      return std::find(named.begin(), named.end(), pointer) != named.end();
+    });
+  };
+  const auto how = [&](const std::vector<std::string>& named) {
+    const auto found = std::find_if(named.begin(), named.end(), [&](const std::string& pointer) {
+      return is_at(pointer, mutant.place);
+    });
+    if (found == named.begin() && found != named.end()) {
+      return Named::first;
+    }
+    if (!named.empty() && broken.size() > 1 && repairs_everywhere(named.front())) {
+      return Named::equivalent;
+    }
+    return found == named.end() ? Named::never : Named::later;
+  };
+  std::optional<BlamedMutant> worst;
+  std::set<std::int64_t> tp_sizes;
+  for (std::size_t i = 0; i < broken.size(); ++i) {
+    if (!tp_sizes.insert(broken[i].deployment.tp_size).second) {
+      continue;
+    }
+    const Named named = how(suspects[i]);
+    if (!worst || named > worst->named) {
+      worst = BlamedMutant{.named = named,
+                           .blamed = suspects[i].empty() ? "" : suspects[i].front(),
+                           .case_text = case_text(broken[i])};
+    }
   }
-  return result;
+  return worst;
 }
 
 }  // namespace tplora::core

@@ -23,12 +23,12 @@ enum class Named {
 struct BlamedMutant {
   Named named = Named::never;
   std::string blamed;     ///< what was named first; empty: nothing was
-  std::string case_text;  ///< where it was tried first
+  std::string case_text;  ///< where
 };
 
-/// Blames a mutant at the first point where the original is consistent and the mutant is silent or
-/// crashes; nothing where there is none. The contract is looked at as one file: that the changed
-/// place is in another file than the rest is no help.
+/// Blames a mutant where the original is consistent and the mutant is silent or crashes, at one
+/// point of each tp_size: the worst of them counts. Nothing where there is none. The contract is
+/// looked at as one file: that the changed place is in another file than the rest is no help.
 [[nodiscard]] std::optional<BlamedMutant> blame_mutant(const Judge& judge, const Mutant& mutant);
 
 }  // namespace tplora::core

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "sim/layout/claims.hpp"
 #include "sim/layout/proof_points.hpp"
@@ -27,7 +28,7 @@ bool same_places(const RankLoad& a, const RankLoad& b) {
   return std::equal(x.begin(), x.end(), y.begin(), y.end(),
                     [](const KernelLaunch& p, const KernelLaunch& q) {
                       return p.a == q.a && p.b == q.b && p.a_at == q.a_at && p.b_at == q.b_at &&
-                             p.out == q.out && p.rows == q.rows;
+                             p.out == q.out && p.rows == q.rows && p.b_stride == q.b_stride;
                     });
 }
 
@@ -250,17 +251,30 @@ Judge::Sentence Judge::compare_plans(const Contract& mutant) const {
 }
 
 std::vector<LayoutCase> Judge::broken_points(const Contract& mutant, std::size_t most) const {
-  std::vector<LayoutCase> list;
+  std::map<std::int64_t, const Point*> first;  // by tp_size
+  std::vector<const Point*> others;
   Analyser analyser(Detail::verdicts);
   for (const Point& point : points_) {
-    if (list.size() == most || point.verdict != Verdict::consistent) {
+    if (point.verdict != Verdict::consistent) {
       break;  // the consistent ones come first
+    }
+    const std::int64_t tp_size = point.input.deployment.tp_size;
+    if (first.contains(tp_size) && others.size() == most) {
+      continue;
     }
     const Analysis& analysis = analyser.run(mutant, point.input);
     if (!analysis.bad_contract &&
-        (analysis.verdict == Verdict::silent || analysis.verdict == Verdict::crash)) {
-      list.push_back(point.input);
+        (analysis.verdict == Verdict::silent || analysis.verdict == Verdict::crash) &&
+        !first.emplace(tp_size, &point).second) {
+      others.push_back(&point);
     }
+  }
+  std::vector<LayoutCase> list;
+  for (const auto& [tp_size, point] : first) {
+    list.push_back(point->input);
+  }
+  for (std::size_t i = 0; i < others.size() && list.size() < most; ++i) {
+    list.push_back(others[i]->input);
   }
   return list;
 }

@@ -38,8 +38,8 @@ class Judge {
   };
   [[nodiscard]] Sentence judge(const Contract& mutant) const;
   [[nodiscard]] std::size_t points() const { return points_.size(); }
-  /// Points at which the original is consistent and the mutant is silent or crashes, in order, at
-  /// most `most` of them.
+  /// Points at which the original is consistent and the mutant is silent or crashes: the first of
+  /// each tp_size, then others in order until there are `most` of them.
   [[nodiscard]] std::vector<LayoutCase> broken_points(const Contract& mutant,
                                                       std::size_t most) const;
 

@@ -32,6 +32,10 @@ class Words {
             [&](const WrongLoraB& v) {
               return content(v.found, v.due.rows, 1) + in_slot(v.delta.slot);
             },
+            [&](const WrongStride& v) {
+              return fmt::format("rows of B read {} elements apart, from {}{} on", v.stride,
+                                 content(v.found, 1, 1), in_slot(v.delta.slot));
+            },
             [&](const WrongLoraA& v) {
               return content(v.found, v.due.rows, v.indices.count) + in_slot(v.delta.slot);
             },
@@ -58,39 +62,43 @@ class Words {
 
   [[nodiscard]] std::string expected() const {
     return std::visit(
-        Overloaded{[](const HeadsOutside& v) { return owners(v.part); },
-                   [](const WrongOwners& v) { return owners(v.part); },
-                   [](const UnevenHeads&) {
-                     return std::string("a KV head for each run of this rank's query heads");
-                   },
-                   [](const WrongPairing& v) {
-                     return fmt::format("KV head {}, to which this rank's query heads belong",
-                                        v.due_kv_head);
-                   },
-                   [&](const WrongBase& v) { return base_rows(v.due); },
-                   [](const SurplusColumns&) { return std::string("no column there"); },
-                   [&](const MissingColumns& v) { return base_rows(v.due); },
-                   [&](const WrongLoraA& v) {
-                     return fmt::format("adapter {}'s {}", name(v.delta.adapter),
-                                        plural_range("A row", v.indices.first,
-                                                     v.indices.first + v.indices.count - 1));
-                   },
-                   [](const UnwantedTerm&) { return std::string("no contribution"); },
-                   [](const WrittenPastRow&) { return std::string("no write there"); },
-                   [](const DisagreeingReplicas& v) {
-                     return fmt::format(
-                         "the same bits as on tp_rank {}, which owns the same KV head",
-                         v.other_tp_rank);
-                   },
-                   [](const WrongScaling&) { return std::string("lora_alpha / lora_rank"); },
-                   [](const ForeignRows& v) {
-                     return fmt::format("the layer's {} {} rows: the adapter is of another model",
-                                        v.due_rows, part_name(v.part));
-                   },
-                   [&](const auto& v) {
-                     return fmt::format("adapter {}'s {}", name(v.delta.adapter),
-                                        rows(v.due.part, v.due.first_row, v.due.rows));
-                   }},
+        Overloaded{
+            [](const HeadsOutside& v) { return owners(v.part); },
+            [](const WrongOwners& v) { return owners(v.part); },
+            [](const UnevenHeads&) {
+              return std::string("a KV head for each run of this rank's query heads");
+            },
+            [](const WrongPairing& v) {
+              return fmt::format("KV head {}, to which this rank's query heads belong",
+                                 v.due_kv_head);
+            },
+            [&](const WrongBase& v) { return base_rows(v.due); },
+            [](const SurplusColumns&) { return std::string("no column there"); },
+            [&](const MissingColumns& v) { return base_rows(v.due); },
+            [&](const WrongStride& v) {
+              return fmt::format("adapter {}'s {}, {} elements apart", name(v.delta.adapter),
+                                 rows(v.due.part, v.due.first_row, v.due.rows), v.due_stride);
+            },
+            [&](const WrongLoraA& v) {
+              return fmt::format(
+                  "adapter {}'s {}", name(v.delta.adapter),
+                  plural_range("A row", v.indices.first, v.indices.first + v.indices.count - 1));
+            },
+            [](const UnwantedTerm&) { return std::string("no contribution"); },
+            [](const WrittenPastRow&) { return std::string("no write there"); },
+            [](const DisagreeingReplicas& v) {
+              return fmt::format("the same bits as on tp_rank {}, which owns the same KV head",
+                                 v.other_tp_rank);
+            },
+            [](const WrongScaling&) { return std::string("lora_alpha / lora_rank"); },
+            [](const ForeignRows& v) {
+              return fmt::format("the layer's {} {} rows: the adapter is of another model",
+                                 v.due_rows, part_name(v.part));
+            },
+            [&](const auto& v) {
+              return fmt::format("adapter {}'s {}", name(v.delta.adapter),
+                                 rows(v.due.part, v.due.first_row, v.due.rows));
+            }},
         *finding_.violation);
   }
 
@@ -167,19 +175,19 @@ std::string expected_text(const Finding& finding) {
 
 std::string message(const Finding& finding) {
   const auto& f = finding;
-  if (!f.part && f.first_column < 0) {
+  if (!f.is_about_rows()) {
     return fmt::format("tp_rank {}: {} [{}]", f.tp_rank, f.cause, f.cause_place);
   }
-  std::string where = fmt::format("output columns {}-{}", f.first_column, f.last_column);
-  if (f.part) {
-    where = fmt::format("{} {}, rows {}-{}", part_name(*f.part),
-                        plural_range("head", f.first_head, f.last_head), f.first_row, f.last_row);
-  }
+  const std::string where =
+      f.part ? fmt::format("{} {}, rows {}-{}", part_name(*f.part),
+                           plural_range("head", f.heads->first, f.heads->last), f.rows->first,
+                           f.rows->last)
+             : fmt::format("output columns {}-{}", f.columns->first, f.columns->last);
   const std::string whose =
       f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
-  return fmt::format("tp_rank {}, {}{}: found {}, expected {}; law {}; {} [{}]", f.tp_rank, where,
-                     whose, found_text(f), expected_text(f), law_name(f.law), f.cause,
-                     f.cause_place);
+  return fmt::format("tp_rank {}, {}{}: found {}, expected {}; law {}{}; {} [{}]", f.tp_rank, where,
+                     whose, found_text(f), expected_text(f), law_name(f.law),
+                     f.consequence ? ", in consequence" : "", f.cause, f.cause_place);
 }
 
 }  // namespace tplora::core

@@ -42,20 +42,23 @@ Json finding_json(const Finding& finding, const std::string& case_line) {
       {"law", law_name(finding.law)}, {"tp_rank", finding.tp_rank}, {"message", message(finding)}};
   if (finding.part) {
     json["part"] = part_name(*finding.part);
-    json["first_head"] = finding.first_head;
-    json["last_head"] = finding.last_head;
-    json["first_row"] = finding.first_row;
-    json["last_row"] = finding.last_row;
+    json["first_head"] = finding.heads->first;
+    json["last_head"] = finding.heads->last;
+    json["first_row"] = finding.rows->first;
+    json["last_row"] = finding.rows->last;
   }
-  if (finding.first_column >= 0) {
-    json["first_column"] = finding.first_column;
-    json["last_column"] = finding.last_column;
+  if (finding.columns) {
+    json["first_column"] = finding.columns->first;
+    json["last_column"] = finding.columns->last;
+  }
+  if (finding.consequence) {
+    json["consequence"] = true;
   }
   if (finding.delta) {
     json["adapter"] = finding.adapter();
     json["slot"] = finding.delta->slot;
   }
-  if (finding.part || finding.first_column >= 0) {
+  if (finding.is_about_rows()) {
     json["expected"] = expected_text(finding);
     json["found"] = found_text(finding);
   }

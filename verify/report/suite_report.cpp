@@ -211,7 +211,7 @@ constexpr std::size_t kFoundWidth = 110;
 /// What a finding says, without the place it was found at and the formula behind it.
 std::string gist(const Finding& finding) {
   std::string text =
-      !finding.part && finding.first_column < 0
+      !finding.is_about_rows()
           ? finding.cause
           : fmt::format("{} of {}: found {}, expected {}",
                         finding.part ? part_name(*finding.part) : "output columns",

@@ -40,9 +40,9 @@ std::string held_text(const std::vector<HeldRows>& held) {
 std::string wrong_note(const DescribedPiece& piece, const std::string& adapter,
                        std::int64_t tp_rank, const std::vector<Finding>& findings) {
   for (const Finding& f : findings) {
-    const bool here = f.tp_rank == tp_rank && f.adapter() == adapter && f.first_column >= 0 &&
-                      f.first_column < piece.column + piece.wanted_rows &&
-                      f.last_column >= piece.column;
+    const bool here = f.tp_rank == tp_rank && f.adapter() == adapter && f.columns &&
+                      f.columns->first < piece.column + piece.wanted_rows &&
+                      f.columns->last >= piece.column;
     if (here) {
       return "the kernel meets " + found_text(f);
     }
@@ -70,7 +70,7 @@ std::string piece_line(const DescribedPiece& piece, const std::string& wrong, Pa
 /// What concerns the whole rank: heads that do not belong together, a buffer that does not fit.
 std::string rank_note(std::int64_t tp_rank, const std::vector<Finding>& findings) {
   for (const Finding& f : findings) {
-    if (f.tp_rank == tp_rank && f.first_column < 0 && f.law != Law::agreement) {
+    if (f.tp_rank == tp_rank && !f.columns && f.law != Law::agreement) {
       return fmt::format("   <- law {}", law_name(f.law));
     }
   }
@@ -109,20 +109,21 @@ std::string story_text(const Story& story) {
   const std::string where = story.ranks.size() == 1
                                 ? fmt::format("tp_rank {}", ranges(story.ranks))
                                 : fmt::format("tp_ranks {}", ranges(story.ranks));
-  if (!f.part && f.first_column < 0) {
+  if (!f.is_about_rows()) {
     return fmt::format("    {}: {}\n", where, f.cause);
   }
   const std::string example =
       story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
   const std::string whose =
       f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
-  const std::string what = f.part
-                               ? fmt::format("{} {} {}, rows {}", part_name(*f.part),
-                                             story.heads.size() == 1 ? "head" : "heads",
-                                             ranges(story.heads), rows_text(story.rows))
-                               : fmt::format("output columns {}-{}", f.first_column, f.last_column);
-  return fmt::format("    {}: {}{}: law {}\n      {}found {}, expected {}\n", where, what, whose,
-                     law_name(f.law), example, found_text(f), expected_text(f));
+  const std::string what =
+      f.part ? fmt::format("{} {} {}, rows {}", part_name(*f.part),
+                           story.heads.size() == 1 ? "head" : "heads", ranges(story.heads),
+                           rows_text(story.rows))
+             : fmt::format("output columns {}-{}", f.columns->first, f.columns->last);
+  return fmt::format("    {}: {}{}: law {}{}\n      {}found {}, expected {}\n", where, what, whose,
+                     law_name(f.law), f.consequence ? ", in consequence" : "", example,
+                     found_text(f), expected_text(f));
 }
 
 constexpr std::size_t kFindingsShown = 20;
@@ -172,7 +173,7 @@ std::string findings_text(const std::vector<Finding>& findings, std::size_t most
   for (std::size_t i = 0; i < std::min(most, groups.size()); ++i) {
     const FindingGroup& group = groups[i];
     const Finding& first = group.stories.front().first;
-    const bool of_rows = first.part || first.first_column >= 0;
+    const bool of_rows = first.is_about_rows();
     text += fmt::format("  {}{}\n", group.cause_place, of_rows ? ": " + group.cause : "");
     if (!group.together_with.empty()) {
       text += fmt::format("  and {}\n", group.together_with);

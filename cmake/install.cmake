@@ -12,7 +12,7 @@ install(TARGETS tplora_sim tplora_verify tplora_public EXPORT tploraTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # The public header and what it includes: namespace tplora, all of it (tests/check_folders.py).
 install(FILES tplora/tplora.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tplora)
-foreach(header sim/base/result.hpp sim/layout/proof_range.hpp sim/layout/verdict.hpp
+foreach(header sim/base/range.hpp sim/base/result.hpp sim/layout/proof_range.hpp sim/layout/verdict.hpp
         sim/model/geometry.hpp)
   cmake_path(GET header PARENT_PATH folder)
   install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tplora/${folder})

@@ -436,7 +436,7 @@ std::array<long double, 3> Rank::scaling() {
     const std::int64_t den = eval(c.scaling_denominator, Verdict::crash);
     const std::int64_t root = c.scaling_root ? eval(*c.scaling_root, Verdict::crash) : 1;
     if (den == 0 || root <= 0) {
-      throw Stop{Verdict::crash, Law::check, false};
+      throw Stop{Verdict::crash, Law::check, true};
     }
     factor[part] = static_cast<long double>(num) / static_cast<long double>(shape.alpha_unit) /
                    static_cast<long double>(den) / std::sqrt(static_cast<long double>(root));

@@ -30,7 +30,7 @@ ALLOWED = {
     "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run", "verify/check", "verify/golden", "verify/peft", "verify/safetensors"],
     "verify/safetensors": ["sim/base", "sim/numerics"],
     "verify/golden": ["sim/*", "verify/case", "verify/reference", "verify/run", "verify/safetensors"],
-    "verify/peft": ["sim/base", "sim/model", "sim/adapter", "verify/case", "verify/safetensors"],
+    "verify/peft": ["sim/base", "sim/model", "sim/contract", "sim/adapter", "verify/case", "verify/safetensors"],
     "verify/check": ["sim/*", "verify/bugs", "verify/case", "verify/reference", "verify/run", "verify/safetensors", "verify/golden"],
     "verify/cli": ["sim/*", "verify/*"],
     "tplora": ["sim/*", "verify/*"],
@@ -43,6 +43,7 @@ ALLOWED["tplora"] += [f for f in ALLOWED if f.startswith("verify/") and f != "ve
 # code is in namespaces below.
 PUBLIC = {
     "tplora/tplora.hpp",
+    "sim/base/range.hpp",
     "sim/base/result.hpp",
     "sim/layout/proof_range.hpp",
     "sim/layout/verdict.hpp",

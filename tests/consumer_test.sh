@@ -39,7 +39,7 @@ expect "the smallest: model=H="
 [ "$(tail -1 <<<"$said")" = consistent ] || complain "the consumer's last word: $said"
 # Nothing but the interface is installed.
 installed=$(cd "$folder/usr/include" && find . -name '*.hpp' | sort | tr '\n' ' ')
-[ "$installed" = "./tplora/sim/base/result.hpp ./tplora/sim/layout/proof_range.hpp \
+[ "$installed" = "./tplora/sim/base/range.hpp ./tplora/sim/base/result.hpp ./tplora/sim/layout/proof_range.hpp \
 ./tplora/sim/layout/verdict.hpp ./tplora/sim/model/geometry.hpp ./tplora/tplora.hpp " ] ||
   complain "installed headers: $installed"
 

@@ -320,7 +320,12 @@ TEST_CASE("what a check refuses is blamed on nothing else", "[finding]") {
 TEST_CASE("replicas that disagree are told as a consequence of the wrong one", "[finding]") {
   const auto bug = load_contract("sglang-24420", test::configs().root);
   REQUIRE(bug);
-  const Checked checked = check(*bug, one_adapter(geometry({8, 2, 16}), 4));
+  LayoutCase input = one_adapter(geometry({8, 2, 16}), 4);
+  input.adapters.push_back(input.adapters.front());
+  input.steps.push_back({PoolStep::Kind::load, 1, 1});
+  Analyser analyser;
+  const Analysis& analysis = analyser.run(*bug, input);
+  const Checked checked{analysis.verdict, explain(*bug, input, analysis, {"a", "b"})};
   CHECK(checked.verdict == Verdict::silent);
   std::set<bool> consequence;
   for (const Finding& finding : checked.findings) {

@@ -460,13 +460,42 @@ class Adapters(Case):
             ("patterns", 1, ["k of lora_rank 2", "tp 1, 2, 4: crash", "has_k=1, r_k=2, r=4", "k_r2:v_alpha16"]),
             ("first_layer", 0, ["all layers 0: q of", "1 of the 2 layers of this kind are adapted"]),
             ("layers_differ", 1, ["all layers 0: q of lora_rank 4", "all layers 1: q of lora_rank 2", "r_q=2, r=4"]),
-            ("saved_modules", 0, ["not looked at: base_model.model.lm_head.weight"]),
+            ("saved_modules", 3, ["not judged: modules_to_save lm_head", "not looked at: base_model.model.lm_head.weight"]),
         ):
             with self.subTest(name):
                 told = self.adapter(name)
                 self.assertEqual(told.returncode, code, told.stdout + told.stderr)
                 for word in words:
                     self.assertIn(word, told.stdout)
+
+    def with_options(self, **options):
+        folder = self.folder / "-".join(options)
+        shutil.copytree(ROOT / "tests/adapters/plain", folder)
+        config = json.loads((folder / "adapter_config.json").read_text())
+        (folder / "adapter_config.json").write_text(json.dumps({**config, **options}))
+        return folder
+
+    def test_options_that_are_more_than_rows_times_a_factor(self):
+        for options, word in (({"bias": "lora_only"}, "bias lora_only"), ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights pissa_niter_4"),
+                              ({"modules_to_save": ["lm_head"]}, "modules_to_save lm_head")):
+            with self.subTest(options):
+                folder = self.with_options(**options)
+                for engine, how in (("vllm", "refused at every tp_size: "), ("sglang", "not judged: ")):
+                    told = self.adapter("", "--tp", "1,2", engine=engine, folder=folder)
+                    self.assertEqual(told.returncode, 3, told.stdout + told.stderr)
+                    self.assertIn(how + word, told.stdout)
+                    self.assertEqual("consistent" in told.stdout, engine == "sglang")
+        folder = self.with_options(modules_to_save=["score"], init_lora_weights="gaussian")
+        told = self.adapter("", "--tp", "1,2", engine="vllm", folder=folder)
+        self.assertEqual(told.returncode, 3, told.stdout)  # vLLM takes it; whether it puts the module there is another question
+        self.assertIn("tp 1, 2: consistent", told.stdout)
+
+    def test_rank_pattern_counts_against_max_lora_rank(self):
+        told = self.adapter("patterns", "--tp", "1,2", "--max-lora-rank", "3", engine="vllm")
+        self.assertEqual(told.returncode, 3, told.stdout + told.stderr)
+        self.assertIn("rank_pattern's included", told.stdout)
+        told = self.adapter("qv_and_mlp", "--tp", "1", "--max-lora-rank", "64", engine="vllm")
+        self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
 
     def test_fused_adapter_of_a_conv1d_checkpoint(self):
         told = self.adapter("fused", "--tp", "1,2,4", model="gpt2", engine="trtllm_fused")

@@ -1,4 +1,7 @@
 // The model reader against what the config classes of transformers answer (tests/models).
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -94,6 +97,41 @@ TEST_CASE("an inner config that says nothing is its class's default", "[model]")
     }
   }
   CHECK(compared > 50);
+}
+
+TEST_CASE("a null is refused where the class refuses it", "[model]") {
+  const test::TemporaryFolder folder;
+  const auto json = read_json_file(kRecord);
+  REQUIRE(json);
+  const JsonView record(*json, kRecord);
+  const auto classes = record.at("defaults")->members();
+  const auto nulls = record.at("refused_nulls");
+  REQUIRE(classes);
+  REQUIRE(nulls);
+  int refused = 0;
+  int taken = 0;
+  for (const auto& [type, answers] : *classes) {
+    for (const char* key : {"num_key_value_heads", "head_dim"}) {
+      CAPTURE(type, key);
+      const std::string text = fmt::format(
+          R"json({{"model_type": "{}", "hidden_size": 64, "num_attention_heads": 8, "num_hidden_layers": 2, "{}": null}})json",
+          type, key);
+      const auto model =
+          core::load_model(folder.write("config.json", text).string(), test::configs().models());
+      const auto own = nulls->find(type);
+      const auto keys = own ? own->strings() : Result<std::vector<std::string>>();
+      const bool by_class = own && std::find(keys->begin(), keys->end(), key) != keys->end();
+      const bool for_null =
+          !model && model.error().sentence.find("refuses a null") != std::string::npos;
+      const bool unknown = !model && model.error().sentence.find("family") != std::string::npos;
+      if (!unknown) {
+        CHECK(for_null == by_class);
+        ++(by_class ? refused : taken);
+      }
+    }
+  }
+  CHECK(refused > 70);
+  CHECK(taken > 70);
 }
 
 TEST_CASE("an inner config leaves out what its class has by default", "[model]") {

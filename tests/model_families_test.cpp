@@ -29,7 +29,11 @@ TEST_CASE("a class default stands in for an absent key and not for a null", "[mo
   const std::string qwen3 = R"({"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 2,
                                "num_attention_heads": 16, "num_key_value_heads": 8)";
   CHECK(geometry_of(qwen3 + "}").head_dim == 128);
-  CHECK(geometry_of(qwen3 + R"(, "head_dim": null})").head_dim == 64);
+  CHECK(has(error_of(qwen3 + R"(, "head_dim": null})"), "the class of qwen3 refuses a null"));
+  const std::string ernie = R"({"model_type": "ernie4_5", "hidden_size": 1024,
+      "num_hidden_layers": 2, "num_attention_heads": 16, "num_key_value_heads": 2)";
+  CHECK(geometry_of(ernie + "}").head_dim == 128);
+  CHECK(geometry_of(ernie + R"(, "head_dim": null})").head_dim == 64);
   const auto nested = geometry_of(
       R"({"model_type": "gemma3", "text_config": {"hidden_size": 2560, "num_hidden_layers": 34}})");
   CHECK(nested.num_attention_heads == 8);

@@ -70,7 +70,7 @@ class Prove(unittest.TestCase):
     def test_what_got_worse_is_told_the_worst_first(self):
         done = tplora("prove", "sglang-24420", "vllm", *SMALL, "--vs", "sglang", "--json")
         self.assertEqual(done.returncode, 1)
-        first, second = json.loads(done.stdout)["comparisons"]
+        first, second = [one for one in json.loads(done.stdout)["comparisons"] if not one["variant"]]
         self.assertEqual([(c["from"], c["to"]) for c in first["changes"]], [("consistent", "silent"), ("crash", "silent"), ("consistent", "crash")])
         self.assertEqual(sum(c["cases"] for c in first["changes"]), first["worse"])
         self.assertEqual(tplora("replay", first["changes"][0]["smallest"]["case"]).returncode, 1)
@@ -120,6 +120,27 @@ class Prove(unittest.TestCase):
     def test_bad_options_are_refused(self):
         for options in (("--max-heads", "0"), ("--max-tp", "9999"), ("--dp", "0"), ("nowhere",)):
             self.assertEqual(tplora("prove", *options).returncode, 2)
+
+
+class Versus(unittest.TestCase):
+    def test_a_change_of_the_rules_for_a_class_of_models_is_seen(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "mine.json"
+            variants = json.loads((ROOT / "configs" / "engines/sglang.json").read_text())["variants"]
+            place, width = next((f"/variants/{i}/replace/~1let~1width", one["replace"]["/let/width"])
+                                for i, one in enumerate(variants) if "/let/width" in one.get("replace", {}))
+            file.write_text(json.dumps({"format": "tplora-contract/1", "extends": str(ROOT / "configs" / "engines/sglang.json"),
+                                        "engine": "mine", "replace": {place: f"({width}) + 1"}}))
+            done = tplora("prove", str(file), "--vs", "sglang", *SMALL)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            first, second = re.findall(r"^.*cases got worse.*$", done.stdout, re.M)
+            self.assertRegex(first, r"mine.json against sglang: 0 of \d+ cases got worse, 0 better")
+            self.assertRegex(second, r"mine.json against sglang, for .*: [1-9]\d* of \d+ cases got worse")
+            self.assertNotIn("replay", done.stdout)
+
+    def test_every_published_bug_can_be_proved_or_is_named(self):
+        done = tplora("prove", "vllm-27570", *SMALL)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
 
 
 class Mutants(unittest.TestCase):

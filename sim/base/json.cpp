@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <set>
+#include <map>
 #include <system_error>
+#include <utility>
 
 #include "sim/base/ensure.hpp"
 #include "sim/base/printable.hpp"
@@ -17,12 +21,15 @@ namespace {
 static_assert(kMaxJsonBytes == 16LL * 1024 * 1024, "as kTooLarge says");
 constexpr const char* kTooLarge = "the file is larger than 16 MiB, expected a configuration file";
 
+/// What a key means that stands twice in one object.
+enum class Repeated { refused, last_counts };
+
 /// Builds the document while watching what nlohmann's own reader lets pass: duplicate keys, deep
 /// nesting, endless lists. A refusal ends the parse at once. Its own builder, because the library's
 /// searches the whole object for every key that comes: a million keys would take hours.
 class StrictSax {
  public:
-  explicit StrictSax(Json& document) : document_(document) {}
+  StrictSax(Json& document, Repeated repeated) : document_(document), repeated_(repeated) {}
 
   bool null() { return put(nullptr); }
   bool boolean(bool value) { return put(value); }
@@ -44,7 +51,9 @@ class StrictSax {
   bool end_array() { return close(); }
 
   bool key(std::string& name) {
-    if (!keys_.back().insert(name).second) {
+    const auto [known, is_new] = keys_.back().emplace(name, keys_.back().size());
+    repeats_ = is_new ? std::nullopt : std::optional(known->second);
+    if (repeats_ && repeated_ == Repeated::refused) {
       return refuse("the key \"" + excerpt(name) + "\" stands twice in one object, expected once");
     }
     key_ = std::move(name);
@@ -73,6 +82,10 @@ class StrictSax {
     // Not ordered_map's own emplace: that is the search.
     std::vector<std::pair<const std::string, Json>>& members =
         open_.back()->get_ref<Json::object_t&>();
+    if (const auto place = std::exchange(repeats_, std::nullopt)) {
+      members[*place].second = std::move(value);
+      return &members[*place].second;
+    }
     return &members.emplace_back(std::move(key_), std::move(value)).second;
   }
   bool put(Json value) {
@@ -105,7 +118,9 @@ class StrictSax {
 
   Json& document_;
   std::vector<Json*> open_;  ///< the containers being filled, outermost first
-  std::vector<std::set<std::string>> keys_;
+  std::vector<std::map<std::string, std::size_t>> keys_;  ///< places in their objects
+  Repeated repeated_;
+  std::optional<std::size_t> repeats_;  ///< place of the key read last, where it stood before
   std::string key_;
   std::int64_t values_ = 0;
   std::string refusal_;
@@ -180,7 +195,9 @@ Result<std::string> read_text_file(const std::filesystem::path& file) {
   return text;
 }
 
-Result<Json> parse_json(std::string_view text, const std::string& file) {
+namespace {
+
+Result<Json> parse(std::string_view text, const std::string& file, Repeated repeated) {
   if (static_cast<std::int64_t>(text.size()) > kMaxJsonBytes) {
     return fail(kTooLarge, file);
   }
@@ -188,7 +205,7 @@ Result<Json> parse_json(std::string_view text, const std::string& file) {
     return fail(*std::move(why), file);
   }
   Json root;
-  StrictSax sax(root);
+  StrictSax sax(root, repeated);
   try {
     if (Json::sax_parse(text.begin(), text.end(), &sax)) {
       return root;
@@ -200,6 +217,12 @@ Result<Json> parse_json(std::string_view text, const std::string& file) {
     return fail(sax.refusal(), file);
   }
   return fail("not valid JSON: " + plain_message(sax.syntax()), file);
+}
+
+}  // namespace
+
+Result<Json> parse_json(std::string_view text, const std::string& file) {
+  return parse(text, file, Repeated::refused);
 }
 
 Result<Json> read_json_file(const std::filesystem::path& file) {
@@ -217,43 +240,77 @@ std::size_t behind_string(std::string_view text, std::size_t at) {
   return std::min(at + 1, text.size());
 }
 
-/// Puts quotes around Python's names for numbers, where they stand for a whole value.
-std::string quote_number_names(std::string_view text) {
-  constexpr std::array<std::string_view, 3> kNames = {"-Infinity", "Infinity", "NaN"};
-  const auto part_of_word = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+/// Hexadecimal digits of an escape \uXXXX at `at`; nothing: there is none.
+std::optional<unsigned> unicode_escape(std::string_view text, std::size_t at) {
+  unsigned code = 0;
+  const std::string_view digits = text.substr(std::min(at + 2, text.size()), 4);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
+  const bool whole = error == std::errc{} && end == digits.data() + 4;
+  return text.substr(at).starts_with("\\u") && whole ? std::optional(code) : std::nullopt;
+}
+
+/// A string with U+FFFD for each half of a surrogate pair without the other.
+std::string whole_surrogates(std::string_view text) {
+  const auto high = [](std::optional<unsigned> code) { return code && *code >> 10U == 0x36; };
+  const auto low = [](std::optional<unsigned> code) { return code && *code >> 10U == 0x37; };
+  std::string result;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto code = unicode_escape(text, at);
+    const bool pair = high(code) && low(unicode_escape(text, at + 6));
+    if (!pair && (high(code) || low(code))) {
+      result += "\\ufffd";
+      at += 6;
+      continue;
+    }
+    const std::size_t size = pair ? 12 : text[at] == '\\' ? 2 : 1;
+    result += text.substr(at, size);
+    at += size;
+  }
+  return result;
+}
+
+/// Whether a word is a number that Python reads as infinite.
+bool overflows(std::string_view word) {
+  const std::string text(word);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return end == text.c_str() + text.size() && std::isinf(value) &&
+         (std::isdigit(static_cast<unsigned char>(text.back())) != 0);
+}
+
+/// What Python's json module reads and JSON does not have, as JSON: names of numbers, numbers that
+/// are infinite, halves of surrogate pairs.
+std::string as_strict_json(std::string_view text) {
+  const auto in_word = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '+' ||
+           c == '.';
   };
-  std::string quoted;
+  std::string strict;
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] == '"') {
       const std::size_t end = behind_string(text, at);
-      quoted += text.substr(at, end - at);
+      strict += whole_surrogates(text.substr(at, end - at));
       at = end;
       continue;
     }
-    const auto* name = std::find_if(kNames.begin(), kNames.end(), [&](std::string_view one) {
-      return text.substr(at).starts_with(one);
-    });
-    const std::size_t end = name == kNames.end() ? at : at + name->size();
-    const bool whole = (at == 0 || !part_of_word(text[at - 1])) &&
-                       (end == text.size() || !part_of_word(text[end]));
-    if (name != kNames.end() && whole) {
-      quoted += '"' + std::string(*name) + '"';
-      at = end;
-    } else {
-      quoted += text[at++];
+    std::size_t end = at;
+    while (end < text.size() && in_word(text[end])) {
+      ++end;
     }
+    const std::string_view word = text.substr(at, std::max(end, at + 1) - at);
+    const bool quoted =
+        word == "Infinity" || word == "-Infinity" || word == "NaN" || overflows(word);
+    strict += quoted ? '"' + std::string(word) + '"' : std::string(word);
+    at += word.size();
   }
-  return quoted;
+  return strict;
 }
 
 }  // namespace
 
 Result<Json> read_python_json_file(const std::filesystem::path& file) {
   return read_text_file(file).and_then([&](const std::string& text) {
-    const bool named =
-        text.find("Infinity") != std::string::npos || text.find("NaN") != std::string::npos;
-    return parse_json(named ? quote_number_names(text) : text, file.string());
+    return parse(as_strict_json(text), file.string(), Repeated::last_counts);
   });
 }
 

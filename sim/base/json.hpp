@@ -37,8 +37,9 @@ inline constexpr int kMaxJsonDepth = 64;
 /// read_text_file, then parse_json.
 [[nodiscard]] Result<Json> read_json_file(const std::filesystem::path& file);
 
-/// As read_json_file, for what Python's json module writes: it puts NaN, Infinity and -Infinity for
-/// numbers that JSON cannot say. Here they become strings of these names, so that a file in which
+/// As read_json_file, for what Python's json module reads: of a key that stands twice the last
+/// counts; half a surrogate pair is U+FFFD; and NaN, Infinity, -Infinity and numbers outside
+/// double's range, which JSON cannot say, become strings of these words, so that a file in which
 /// nobody looks at them can be read, and whoever wants a number there finds none.
 [[nodiscard]] Result<Json> read_python_json_file(const std::filesystem::path& file);
 

@@ -230,6 +230,16 @@ struct ViewCopy {
   std::string place;  ///< file and JSON pointer
 };
 
+/// What an engine does with adapters that are more than rows of A and B times a factor.
+struct PeftSection {
+  /// Options of adapter_config.json that it refuses, of kPeftOptions.
+  std::vector<std::string> refuses;
+  /// Names of modules_to_save that it takes all the same.
+  std::vector<std::string> saved_modules;
+};
+inline constexpr std::array<std::string_view, 3> kPeftOptions = {"bias", "init_lora_weights",
+                                                                 "modules_to_save"};
+
 struct ViewSection {
   ViewGather gather = ViewGather::none;
   FusedOrder order = FusedOrder::blocks;
@@ -255,6 +265,8 @@ struct Contract {
   /// For which models this is what the file says, where it tells classes of models apart; empty:
   /// for a layer of no model in particular, and for all that no variant is for.
   std::string variant;
+  /// All that decides plans, as text: equal where two contracts plan everything alike.
+  std::string rules;
   std::vector<std::string> source;
   std::string notes;
   std::string program;  ///< rounding program, by name
@@ -270,6 +282,7 @@ struct Contract {
   std::vector<KernelEntry> kernel;
   PoolSection pool;
   ViewSection view;
+  PeftSection peft;
   /// The factor of a part's delta: numerator / denominator / sqrt(root), the numerator in units of
   /// 1/alpha_unit. No root: 1.
   Formula scaling_numerator;

@@ -226,10 +226,18 @@ Result<void> ContractDocument::remove(const JsonView& child) {
   if (!pointers) {
     return fail(pointers.error());
   }
-  for (const auto& text : *pointers) {
+  for (std::size_t i = 0; i < pointers->size(); ++i) {
+    const std::string& text = (*pointers)[i];
     const auto pointer = parse_pointer(*list, text);
     if (!pointer) {
       return fail(pointer.error());
+    }
+    if (std::find(pointers->begin(), pointers->begin() + static_cast<std::ptrdiff_t>(i), text) !=
+        pointers->begin() + static_cast<std::ptrdiff_t>(i)) {
+      return list->error(fmt::format(
+          "{} stands twice, expected each place once (an entry behind one that was taken away has "
+          "that one's number)",
+          text));
     }
     if (!stands_at(json_, *pointer)) {
       return list->error(fmt::format("the extended contract has no {}", text));

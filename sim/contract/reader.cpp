@@ -1,9 +1,11 @@
 // From a merged contract document to a contract: the sections in the order in which names come to
 // be defined.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
+#include "sim/base/printable.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/contract/document.hpp"
 #include "sim/contract/sections.hpp"
@@ -61,6 +63,22 @@ void read_pool(const Fields& root, FirstError& errors, Contract& contract) {
                      .lookup = fields.word("lookup", words::kLookup, PoolLookup::current),
                      .evict = fields.word("evict", words::kEvict, PoolEvict::lru),
                      .base = fields.word("base", words::kBase, PoolBase::none)};
+  }
+}
+
+void read_peft(const Fields& root, FirstError& errors, Contract& contract) {
+  const auto section = root.find("peft", Need::optional);
+  if (!section) {
+    return;
+  }
+  const Fields fields(*section, errors, {"refuses", "saved_modules"});
+  contract.peft = {.refuses = fields.texts("refuses"),
+                   .saved_modules = fields.texts("saved_modules", Need::optional)};
+  for (const std::string& option : contract.peft.refuses) {
+    if (std::find(kPeftOptions.begin(), kPeftOptions.end(), option) == kPeftOptions.end()) {
+      errors.refuse(section->error(fmt::format("refuses: found \"{}\", expected some of {}",
+                                               excerpt(option), fmt::join(kPeftOptions, ", "))));
+    }
   }
 }
 
@@ -145,9 +163,9 @@ Result<Contract> read_sections(const ContractDocument& document) {
   FormulaReader formulas(document, contract, errors);
   // `bug` is read by those who keep published bugs.
   const Fields root(JsonView(document.json(), ""), errors,
-                    {"format", "engine", "version", "source", "notes", "program", "claims", "let",
-                     "checks", "owns", "weight", "lora_b", "lora_a", "kernel", "pool", "view",
-                     "scaling", "bug", "variants"});
+                    {"format", "engine", "version", "source", "notes",  "program", "claims",
+                     "let",    "checks", "owns",    "weight", "lora_b", "lora_a",  "kernel",
+                     "pool",   "view",   "scaling", "peft",   "bug",    "variants"});
   read_head(root, contract);
   read_claims(root, formulas, contract);
   read_lets(root, formulas, contract);
@@ -157,6 +175,7 @@ Result<Contract> read_sections(const ContractDocument& document) {
   read_lora_b(root, formulas, contract);
   read_lora_a(root, formulas, contract);
   read_kernel(root, formulas, contract);
+  read_peft(root, errors, contract);
   read_pool(root, errors, contract);
   read_view(root, formulas, contract);
   read_scaling(root, formulas, contract);
@@ -165,12 +184,22 @@ Result<Contract> read_sections(const ContractDocument& document) {
   return errors.result(std::move(contract));
 }
 
+std::string rules_of(const Json& document) {
+  Json rules = document;
+  for (const char* told :
+       {"format", "engine", "version", "source", "notes", "peft", "bug", "variants"}) {
+    rules.erase(told);
+  }
+  return rules.dump();
+}
+
 Result<Contract> compile(const ContractDocument& document, const std::filesystem::path& file) {
   auto contract = read_sections(document);
   if (!contract) {
     return fail(where_written(contract.error(), document));
   }
   contract->name = file.stem().string();
+  contract->rules = rules_of(document.json());
   contract->file = file.string();
   contract->extends = document.extended();
   index_formulas(*contract);

@@ -36,6 +36,13 @@ const std::shared_ptr<const Contract>& ContractSet::of(const ModelTraits& traits
   return base_;
 }
 
+const std::shared_ptr<const Contract>& ContractSet::with(const VariantCondition& condition) const {
+  const auto found = std::find_if(variants_.begin(), variants_.end(), [&](const Variant& variant) {
+    return variant.condition == condition;
+  });
+  return found == variants_.end() ? base_ : found->contract;
+}
+
 Result<ContractSet> load_contract_set(const std::string& argument,
                                       const std::filesystem::path& configs) {
   return find_contract(argument, configs).and_then([&](const std::filesystem::path& file) {

@@ -26,6 +26,7 @@ struct VariantCondition {
   std::vector<std::string> architectures;
   std::vector<std::string> modules;  ///< "*": every one that is known
   [[nodiscard]] bool holds_for(const ModelTraits& traits) const;
+  friend bool operator==(const VariantCondition&, const VariantCondition&) = default;
 };
 
 /// A contract file compiled for every class of models that it tells apart.
@@ -43,6 +44,9 @@ class ContractSet {
   [[nodiscard]] const std::vector<Variant>& variants() const { return variants_; }
   /// The first variant whose condition holds, else the base.
   [[nodiscard]] const std::shared_ptr<const Contract>& of(const ModelTraits& traits) const;
+  /// The variant with this very condition, else the base.
+  [[nodiscard]] const std::shared_ptr<const Contract>& with(
+      const VariantCondition& condition) const;
 
  private:
   std::shared_ptr<const Contract> base_;

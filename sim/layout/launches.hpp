@@ -10,8 +10,7 @@ namespace tplora::core {
 
 /// Appends the launches of all entries, in their order. False, with the reason left in `scope`: a
 /// formula without a value, or a place or count that no buffer can have.
-/// `max_lora_rank`: the stride of buffers of B.
-bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel, std::int64_t max_lora_rank,
+bool plan_launches(Scope& scope, const std::vector<KernelEntry>& kernel,
                    std::vector<KernelLaunch>& launches);
 
 }  // namespace tplora::core

@@ -230,14 +230,14 @@ bool Planner::factors(const AdapterShape& adapter, RankLoad& load) {
     }
     if (factor.denominator == 0) {
       return scope_.stop([] { return std::string("the scaling's denominator is 0"); },
-                         contract_.scaling_denominator.place());
+                         contract_.scaling_denominator.place(), true);
     }
     if (factor.root <= 0) {
       return scope_.stop(
           [&] {
             return fmt::format("the scaling's root is of {}, expected 1 or more", factor.root);
           },
-          root->place());
+          root->place(), true);
     }
   }
   return true;
@@ -247,7 +247,7 @@ bool Planner::launch(const AdapterShape& adapter, RankLoad& load) {
   if (cache_.find_launches(adapter, load)) {
     return scope_.count_pieces(load.launches.size());
   }
-  if (!plan_launches(scope_, contract_.kernel, deployment_.max_lora_rank, load.launches)) {
+  if (!plan_launches(scope_, contract_.kernel, load.launches)) {
     return false;
   }
   cache_.keep_launches(adapter, load);

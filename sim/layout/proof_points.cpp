@@ -43,7 +43,7 @@ void place_point(const ProofPoint& point, LayoutCase& input) {
   for (std::size_t i = 0; i < input.adapters.size(); ++i) {
     const std::int64_t lora_rank = i == 0 ? point.lora_rank : point.max_lora_rank;
     input.adapters[i].lora_rank = lora_rank;
-    input.adapters[i].lora_alpha = 2 * lora_rank;
+    input.adapters[i].lora_alpha = proof_alpha(i, lora_rank);
     input.adapters[i].targets = i == 0 ? point.targets : std::array{true, true, true};
   }
 }

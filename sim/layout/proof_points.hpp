@@ -20,6 +20,12 @@ inline constexpr std::int64_t kProofHidden = 16;
   return tp_size >= 4 ? tp_size : (4 + tp_size - 1) / tp_size * tp_size;
 }
 
+/// lora_alpha of the adapter with this number: another factor for each, and the first's no whole
+/// number.
+[[nodiscard]] constexpr std::int64_t proof_alpha(std::size_t adapter, std::int64_t lora_rank) {
+  return adapter == 0 ? 2 * lora_rank + 1 : static_cast<std::int64_t>(adapter + 2) * lora_rank;
+}
+
 /// The standard scenario at a point: z of full rank was in slot 0 and has gone, a of lora_rank is
 /// in slot 0, b of full rank in slot 1. Adapters by number: a, b, z.
 [[nodiscard]] LayoutCase proof_case(const Contract& contract, const ProofPoint& point);

@@ -52,6 +52,10 @@ class Worker {
       const Analysis& analysis = point.lora_rank < point.max_lora_rank
                                      ? analyser_.run(contract_, input_)
                                      : analyser_.run_again(contract_, input_);
+      if (claimed == false && analysis.bad_contract) {
+        ++proof_.unclaimed.undescribed;
+        continue;
+      }
       if (!claimed || analysis.bad_contract) {
         keep_smaller(proof_.bad_point, point);
         continue;
@@ -153,6 +157,7 @@ void add(Tally& sum, const Tally& part) {
   sum.refused += part.refused;
   sum.crash += part.crash;
   sum.silent += part.silent;
+  sum.undescribed += part.undescribed;
   for (std::size_t law = 0; law < sum.broken.size(); ++law) {
     sum.broken[law] += part.broken[law];
   }

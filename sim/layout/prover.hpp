@@ -37,10 +37,14 @@ struct ClassCoverage {
 /// Outcomes of one half of the range: inside the contract's claims, or outside.
 struct Tally {
   std::int64_t consistent = 0, refused = 0, crash = 0, silent = 0;
+  /// Outside the claims only: the description has no meaning there.
+  std::int64_t undescribed = 0;
   std::optional<ProofPoint> smallest_silent, smallest_crash;
   std::array<std::int64_t, kLawCount> broken = {};  ///< by Law: silent points that break it
 
-  [[nodiscard]] std::int64_t points() const { return consistent + refused + crash + silent; }
+  [[nodiscard]] std::int64_t points() const {
+    return consistent + refused + crash + silent + undescribed;
+  }
 };
 
 struct Proof {
@@ -54,7 +58,7 @@ struct Proof {
   };
   std::array<OfTargets, 8> of_targets = {};
   std::array<ClassCoverage, 4> coverage;  ///< by TpClass, of the claimed half
-  /// The smallest point at which a formula is undefined or a claim has no value.
+  /// The smallest point at which a claim has no value, or a formula inside the claims.
   std::optional<ProofPoint> bad_point;
 
   /// No claimed point is silent, and something is consistent.

@@ -145,7 +145,32 @@ constexpr std::string_view kWithKvHeads =
     "qwen2 qwen2_5_omni_text qwen2_5_vl_text qwen2_vl_text qwen3 qwen3_vl_text "
     "recurrent_gemma seed_oss smollm3 zamba2";
 
+/// Given null, these classes refuse the config (5.19 and 5.24 alike; tests/models).
+constexpr std::string_view kNoNullKvHeads =
+    "axk1 cwm deepseek_v32 deepseek_v4 exaone4 exaone_moe flint gemma gemma2 gemma3_text "
+    "gemma3n_text gemma4_text gemma4_unified_text glm4 glm4_moe glm4_moe_lite "
+    "glm4v_moe_text glm_moe_dsa glm_ocr_text gpt_oss helium hy_v3 jamba laguna lfm2 "
+    "lfm2_moe lfm3 llama4_text mellum mimo_v2_flash minimax minimax_m2 minimax_m3_vl_text "
+    "ministral ministral3 mistral mixtral mllama_text_model nemotron_h phimoe "
+    "qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_omni_moe_text "
+    "qwen3_vl_moe_text solar_open stablelm starcoder2 step3p5 vaultgemma "
+    "voxtral_realtime_text youtu zamba";
+constexpr std::string_view kNoNullHeadDim =
+    "cohere2_moe cosmos3_edge_text cwm deepseek_v32 deepseek_v4 falcon flint gemma gemma2 "
+    "gemma3_text gemma3n_text gemma4_text gemma4_unified_text glm4 glm_moe_dsa gpt_oss "
+    "helium hy_v3 laguna lfm3 llama4_text longcat_flash mellum mimo_v2_flash minimax_m2 "
+    "minimax_m3_vl_text ministral3 nemotron_h qwen3 qwen3_5_moe_text qwen3_5_text "
+    "qwen3_next qwen3_vl_text seed_oss solar_open step3p5 vaultgemma";
+
 }  // namespace
+
+std::string_view classes_without_null_kv_heads() {
+  return kNoNullKvHeads;
+}
+
+std::string_view classes_without_null_head_dim() {
+  return kNoNullHeadDim;
+}
 
 std::string_view classes_with_kv_heads() {
   return kWithKvHeads;

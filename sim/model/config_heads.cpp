@@ -40,8 +40,10 @@ Result<std::int64_t> required_count(const ConfigContext& context, Key key) {
   if (const std::int64_t value = class_default(context, key); value != 0) {
     return value;
   }
-  return context.config.error(
-      fmt::format("{} is missing, expected a positive integer", key_spellings(key)));
+  return context.config.error(fmt::format(
+      "{} is missing, expected a positive integer (a layer that is known can be written "
+      "out instead: H=..,KV=..,D=..,hidden=..)",
+      key_spellings(key)));
 }
 
 Result<std::int64_t> head_dim_of(const ConfigContext& context, const QkvGeometry& g) {

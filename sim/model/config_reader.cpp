@@ -107,6 +107,20 @@ Result<std::string> unwrap(const WrapperRule& wrapper, ConfigContext& context) {
   return inner->find_not_null("model_type") ? type_of(*inner) : std::string(wrapper.text_type);
 }
 
+/// A null that the model's class does not take: no engine gets as far as serving it.
+Result<void> refuse_null(const JsonView& config, const std::string& type) {
+  for (const auto& [key, classes] :
+       {std::pair{"num_key_value_heads", classes_without_null_kv_heads()},
+        {"head_dim", classes_without_null_head_dim()}}) {
+    const auto view = config.find(key);
+    if (view && view->json().is_null() && has_word(classes, type)) {
+      return view->expected(
+          fmt::format("a positive integer, or no such key: the class of {} refuses a null", type));
+    }
+  }
+  return {};
+}
+
 /// Walks through wrappers to the decoder's config and its family. `type`: of the whole config.
 Result<ConfigContext> find_decoder(const JsonView& root, Result<std::string> type) {
   ConfigContext context{.config = root};
@@ -123,7 +137,10 @@ Result<ConfigContext> find_decoder(const JsonView& root, Result<std::string> typ
   context.rule = row_of(family_rules(), *type);
   context.defaults = row_of(class_defaults(), *type);
   context.shows_kv_heads = has_word(classes_with_kv_heads(), *type);
-  return context.rule != nullptr ? Result<ConfigContext>(context) : unknown_family(context.config);
+  if (context.rule == nullptr) {
+    return unknown_family(context.config);
+  }
+  return refuse_null(context.config, *type).map([&] { return context; });
 }
 
 }  // namespace

@@ -107,6 +107,10 @@ struct ClassDefaults {
 /// model_types, separated by spaces, of the classes that always show num_key_value_heads.
 [[nodiscard]] std::string_view classes_with_kv_heads();
 
+/// Of the classes that refuse a config in which num_key_value_heads, or head_dim, is null.
+[[nodiscard]] std::string_view classes_without_null_kv_heads();
+[[nodiscard]] std::string_view classes_without_null_head_dim();
+
 /// Whether `word` is one of the words of `list`, which are separated by spaces.
 [[nodiscard]] bool has_word(std::string_view list, std::string_view word);
 

@@ -51,6 +51,21 @@ def defaults(mapping):
     return answers
 
 
+def nulls(mapping, types):
+    """Which of the two keys with a default that is computed each class refuses to take a null for."""
+    refused = {}
+    for model_type in types:
+        keys = []
+        for key in ("num_key_value_heads", "head_dim"):
+            try:
+                mapping[model_type].from_dict({key: None})
+            except Exception:  # whatever it does not like
+                keys.append(key)
+        if keys:
+            refused[model_type] = keys
+    return refused
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("record", type=pathlib.Path)
@@ -76,10 +91,11 @@ def main():
         models[name] = [answer(config, key) for key in NAMES]
     by_class = defaults(CONFIG_MAPPING)
     lines = [f'  {json.dumps(name)}: {json.dumps(values)}' for name, values in models.items()]
+    null = [f'  {json.dumps(name)}: {json.dumps(keys)}' for name, keys in nulls(CONFIG_MAPPING, by_class).items()]
     classes = [f'  {json.dumps(name)}: {json.dumps(values)}' for name, values in by_class.items()]
     options.record.write_text(
         f'{{\n"package": "transformers {transformers.__version__}",\n"answers": {json.dumps(NAMES)},\n"models": {{\n'
-        + ",\n".join(lines) + '\n},\n"defaults": {\n' + ",\n".join(classes) + '\n},\n"left_out": {\n'
+        + ",\n".join(lines) + '\n},\n"defaults": {\n' + ",\n".join(classes) + '\n},\n"refused_nulls": {\n' + ",\n".join(null) + '\n},\n"left_out": {\n'
         + ",\n".join(f"  {json.dumps(name)}: {json.dumps(why)}" for name, why in left_out.items()) + "\n}\n}\n")
     print(f"{len(models)} configs and {len(by_class)} classes recorded, {len(left_out)} configs left out")
 

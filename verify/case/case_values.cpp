@@ -175,6 +175,19 @@ class Extras {
 
  private:
   [[nodiscard]] Result<void> refuse(const std::string& text) const {
+    for (const auto& [word, why] :
+         {std::pair{"dora", "a DoRA adapter also scales each output row by a learned magnitude"},
+          std::pair{"lora_bias", "an adapter with lora_bias also adds a bias"},
+          std::pair{"fan_in_fan_out",
+                    "fan_in_fan_out says how the base weight is stored, and the "
+                    "model's config decides that"}}) {
+      if (text == word) {
+        return fail(fmt::format(
+            "case line: adapter {}: found \"{}\", expected a plain or rsLoRA adapter: {}, which "
+            "this program does not compute",
+            excerpt(spec_.name), text, why));
+      }
+    }
     return fail(fmt::format(
         "case line: adapter {}: found \"{}\", expected rslora, then of each of the parts that it "
         "targets on their own, in their order, <part>_r<lora_rank>, <part>_alpha<lora_alpha> and "

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "verify/case/library.hpp"
 #include "verify/cli/commands.hpp"
@@ -47,6 +48,31 @@ Result<AdapterKindReport> report_kind(const AdapterCommandOptions& options,
   return report;
 }
 
+std::vector<std::string> unjudged(const AdapterReport& report, std::int64_t max_lora_rank) {
+  std::vector<std::string> list;
+  for (const PeftOption& option : report.adapter.options) {
+    const auto refused =
+        std::find_if(report.refused.begin(), report.refused.end(),
+                     [&](const PeftOption& one) { return one.name == option.name; });
+    if (refused == report.refused.end()) {
+      list.push_back(option.say);
+    }
+  }
+  std::set<std::string> larger;
+  for (const PeftModule& module : report.adapter.modules) {
+    const bool other = std::find(report.other_modules.begin(), report.other_modules.end(),
+                                 module.name) != report.other_modules.end();
+    if (max_lora_rank != 0 && other && module.a[0] > max_lora_rank) {
+      larger.insert(module.name);
+    }
+  }
+  if (!larger.empty()) {
+    list.push_back(fmt::format("{}: a lora_rank above max_lora_rank {}", fmt::join(larger, ", "),
+                               max_lora_rank));
+  }
+  return list;
+}
+
 }  // namespace
 
 int adapter_command(const AdapterCommandOptions& options, const ConfigFolders& configs) {
@@ -64,15 +90,24 @@ int adapter_command(const AdapterCommandOptions& options, const ConfigFolders& c
   if (!model) {
     return bad_input(model.error());
   }
+  const auto engine = load_engine(options.engine, configs);
+  if (!engine) {
+    return bad_input(engine.error());
+  }
   const FaultNames names(configs);
-  AdapterReport report{*adapter,
-                       options.model,
-                       options.engine,
-                       foreign_layers(*adapter, **model),
-                       other_modules(*adapter, **model),
-                       {}};
+  AdapterReport report{
+      .adapter = *adapter,
+      .model = options.model,
+      .engine = options.engine,
+      .problems = foreign_layers(*adapter, **model),
+      .refused = refused_options(*adapter, engine->contract().peft),
+      .unjudged = {},
+      .other_modules = other_modules(*adapter, **model),
+      .kinds = {},
+  };
+  report.unjudged = unjudged(report, options.max_lora_rank);
   for (const LayerKind& kind : (*model)->layer_kinds) {
-    if (!kind.geometry) {
+    if (!kind.geometry || !report.refused.empty()) {
       continue;
     }
     for (AdapterOnLayers& on_layers : adapter_on_layers(*adapter, kind)) {

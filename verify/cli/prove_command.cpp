@@ -48,17 +48,19 @@ int compare_command(const ProveOptions& options, const ProofRange& range,
   std::vector<ComparisonReport> reports;
   bool worse = false;
   for (const std::string& engine : options.engines) {
-    auto report = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
+    auto compared = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
       return compare_engines(*base, loaded, range, options.jobs, names, progress_of(engine));
     });
-    if (!report) {
-      return bad_input(report.error());
+    if (!compared) {
+      return bad_input(compared.error());
     }
-    worse = worse || report->comparison.worse() > 0;
-    if (!options.json) {
-      fmt::print("{}", comparison_text(*report));
+    for (ComparisonReport& report : *compared) {
+      worse = worse || report.comparison.worse() > 0;
+      if (!options.json) {
+        fmt::print("{}", comparison_text(report));
+      }
+      reports.push_back(std::move(report));
     }
-    reports.push_back(std::move(*report));
   }
   if (options.json) {
     fmt::print("{}\n", comparison_json(reports));

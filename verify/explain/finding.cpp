@@ -153,18 +153,21 @@ class Narrator {
     for (const int event : std::span(events).first(std::min(events.size(), kMaxFactors))) {
       plan_event(planner_, contract_, analysis_.events, event, build_, load_);
       planner_.enter_part(analysis_.events[static_cast<std::size_t>(event)].shape, part);
-      factors += fmt::format("{}({}) / ({}){}", factors.empty() ? "" : " times ",
-                             planner_.describe(contract_.scaling_numerator),
-                             planner_.describe(contract_.scaling_denominator),
-                             root_text(load_.factors[static_cast<std::size_t>(part)]));
+      const DeltaFactor& factor = load_.factors[static_cast<std::size_t>(part)];
+      factors += fmt::format(
+          "{}({}{}) / ({}){}", factors.empty() ? "" : " times ",
+          planner_.describe(contract_.scaling_numerator),
+          factor.alpha_unit == 1 ? "" : fmt::format(" in units of 1/{}", factor.alpha_unit),
+          planner_.describe(contract_.scaling_denominator), root_text(factor));
     }
     factors += events.size() > kMaxFactors ? " times ..." : "";
     const std::string again =
         events.size() > 1 ? fmt::format(", once for each of its {} uses since it was read [{}]",
                                         events.size(), contract_.place_of("/pool/scale"))
                           : "";
-    return fmt::format("adapter {} is scaled by {}{}, expected {} = {} / {}", name(v.delta.adapter),
-                       factors, again, factor_text(shape),
+    const std::string of_part = v.part ? fmt::format("'s {}", part_name(*v.part)) : "";
+    return fmt::format("adapter {}{} is scaled by {}{}, expected {} = {} / {}",
+                       name(v.delta.adapter), of_part, factors, again, factor_text(shape),
                        alpha_text(shape.alpha_of(part), shape.alpha_unit),
                        fmt::format("{}{}{}", shape.rslora ? "sqrt(" : "", shape.rank_of(part),
                                    shape.rslora ? ")" : ""));

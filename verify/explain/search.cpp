@@ -79,7 +79,9 @@ std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
     pairs(derived);
   }
   for (std::size_t site = 0; site < sites_.size() && found_.empty() && wide; ++site) {
-    guess(site);
+    if (may_stop_it(site)) {
+      guess(site);
+    }
   }
   if (found_.empty() && wide) {
     lists();
@@ -239,6 +241,19 @@ void Search::guess(std::size_t site) {
       right = try_text(site, contract_.symbols.name(number));
     }
   }
+}
+
+/// Any check could be made to stop anything. Of an adapter whose lora_rank is larger than the
+/// buffers' only those are asked that look at max_lora_rank.
+bool Search::may_stop_it(std::size_t site) const {
+  const bool too_large =
+      std::any_of(input_.adapters.begin(), input_.adapters.end(), [&](const AdapterShape& adapter) {
+        return adapter.largest_rank() > input_.deployment.max_lora_rank;
+      });
+  const auto& used = formulas_[site]->used_symbols();
+  return sites_[site].role != FormulaRole::check || !too_large ||
+         std::any_of(used.begin(), used.end(),
+                     [](const Formula::Used& one) { return one.symbol == symbol::R; });
 }
 
 bool Search::known_at(const FormulaSite& site, int number) const {

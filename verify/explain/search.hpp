@@ -55,6 +55,7 @@ class Search {
   void formula(std::size_t site);
   bool try_text(std::size_t site, const std::string& text);
   void guess(std::size_t site);
+  [[nodiscard]] bool may_stop_it(std::size_t site) const;
   [[nodiscard]] bool known_at(const FormulaSite& site, int number) const;
   void words();
   void pairs(int file);

@@ -75,20 +75,21 @@ std::optional<BlamedMutant> blame_mutant(const Judge& judge, const Mutant& mutan
     }
     return found == named.end() ? Named::never : Named::later;
   };
-  std::optional<BlamedMutant> worst;
+  BlamedMutant result;
   std::set<std::int64_t> tp_sizes;
   for (std::size_t i = 0; i < broken.size(); ++i) {
     if (!tp_sizes.insert(broken[i].deployment.tp_size).second) {
       continue;
     }
     const Named named = how(suspects[i]);
-    if (!worst || named > worst->named) {
-      worst = BlamedMutant{.named = named,
-                           .blamed = suspects[i].empty() ? "" : suspects[i].front(),
-                           .case_text = case_text(broken[i])};
+    ++result.counts[named];
+    if (i == 0 || named > result.worst) {
+      result.worst = named;
+      result.blamed = suspects[i].empty() ? "" : suspects[i].front();
+      result.case_text = case_text(broken[i]);
     }
   }
-  return worst;
+  return result;
 }
 
 }  // namespace tplora::core

@@ -45,9 +45,11 @@ MutantScore score_mutants(const Contract& contract, const MutantOptions& options
   }
   for (std::size_t i = 0; i < mutants.size(); ++i) {
     if (blamed[i]) {
-      ++score.blames[blamed[i]->named];
-      if (blamed[i]->named != Named::first) {
-        score.blamed.push_back({blamed[i]->named, mutants[i].place, mutants[i].what,
+      for (const auto& [named, count] : blamed[i]->counts) {
+        score.blames[named] += count;
+      }
+      if (blamed[i]->worst != Named::first) {
+        score.blamed.push_back({blamed[i]->worst, mutants[i].place, mutants[i].what,
                                 std::move(blamed[i]->blamed), std::move(blamed[i]->case_text)});
       }
     }

@@ -21,13 +21,14 @@ struct MutantScore {
     std::string place, what, reason;
   };
   std::vector<Unnoticed> named;  ///< those spare and survived, in the order of generation
-  /// With MutantOptions::blame: of those that are silent or crash somewhere.
+  /// With MutantOptions::blame: of those that are silent or crash somewhere, one for each tp_size
+  /// at which they do.
   std::map<Named, std::int64_t> blames;
   struct Blamed {
     Named how;
     std::string place, what, blamed, at;
   };
-  std::vector<Blamed> blamed;  ///< those not named first, in the order of generation
+  std::vector<Blamed> blamed;  ///< those not named first everywhere, in the order of generation
 
   [[nodiscard]] std::int64_t total() const;
 };

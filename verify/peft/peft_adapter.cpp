@@ -41,6 +41,44 @@ bool flag(const JsonView& config, const char* key, FirstError& errors) {
   return found && errors.take(found->boolean());
 }
 
+/// Words of init_lora_weights that set first values only; with all others the base weights that the
+/// adapter was trained beside are not the checkpoint's (peft 0.21, LoraConfig).
+constexpr std::array<std::string_view, 5> kPlainInits = {"gaussian", "eva", "orthogonal", "mica",
+                                                         "lora_ga"};
+
+std::vector<PeftOption> read_options(const JsonView& config, FirstError& errors) {
+  std::vector<PeftOption> options;
+  if (const auto bias = config.find_not_null("bias")) {
+    const std::string word = errors.take(bias->string());
+    if (errors.none() && word != "none") {
+      options.push_back(
+          {"bias", fmt::format("bias {}: biases of the base were trained too", excerpt(word)), {}});
+    }
+  }
+  if (const auto init = config.find_not_null("init_lora_weights");
+      init && init->json().is_string()) {
+    std::string word = errors.take(init->string());
+    std::transform(word.begin(), word.end(), word.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (std::find(kPlainInits.begin(), kPlainInits.end(), word) == kPlainInits.end()) {
+      options.push_back({"init_lora_weights",
+                         fmt::format("init_lora_weights {}: unless it was converted, the base "
+                                     "weights were changed with it",
+                                     excerpt(word)),
+                         {}});
+    }
+  }
+  if (const auto saved = config.find_not_null("modules_to_save")) {
+    auto names = errors.take(saved->strings());
+    if (!names.empty()) {
+      const std::string say = fmt::format("modules_to_save {}: whole modules were trained too",
+                                          excerpt(fmt::format("{}", fmt::join(names, ", "))));
+      options.push_back({"modules_to_save", say, std::move(names)});
+    }
+  }
+  return options;
+}
+
 Result<PeftAdapter> read_peft_config(const std::filesystem::path& folder) {
   const auto json = read_python_json_file(folder / "adapter_config.json");
   if (!json) {
@@ -92,20 +130,7 @@ Result<PeftAdapter> read_peft_config(const std::filesystem::path& folder) {
       adapter.alpha_pattern[key] = errors.take(read_alpha(value));
     }
   }
-  if (const auto init = config.find_not_null("init_lora_weights");
-      init && init->json().is_string()) {
-    const auto word = init->json().get<std::string>();
-    if (word.starts_with("pissa") || word == "olora" || word == "corda" || word == "loftq") {
-      adapter.remarks.push_back(fmt::format(
-          "init_lora_weights {}: unless it was converted, the base weights were changed with it",
-          excerpt(word)));
-    }
-  }
-  if (const auto bias = config.find_not_null("bias");
-      bias && bias->json().is_string() && bias->json().get<std::string>() != "none") {
-    adapter.remarks.emplace_back(
-        "bias: biases of the base were trained too, which is not looked at");
-  }
+  adapter.options = read_options(config, errors);
   return errors.result(std::move(adapter));
 }
 
@@ -153,6 +178,23 @@ std::optional<Value> of_pattern(const std::map<std::string, Value>& pattern,
 }
 
 }  // namespace
+
+std::vector<PeftOption> refused_options(const PeftAdapter& adapter, const PeftSection& engine) {
+  const auto lists = [](const std::vector<std::string>& list, const std::string& word) {
+    return std::find(list.begin(), list.end(), word) != list.end();
+  };
+  std::vector<PeftOption> refused;
+  std::copy_if(adapter.options.begin(), adapter.options.end(), std::back_inserter(refused),
+               [&](const PeftOption& option) {
+                 const bool taken = !option.values.empty() &&
+                                    std::all_of(option.values.begin(), option.values.end(),
+                                                [&](const std::string& value) {
+                                                  return lists(engine.saved_modules, value);
+                                                });
+                 return lists(engine.refuses, option.name) && !taken;
+               });
+  return refused;
+}
 
 Result<PeftAdapter> read_peft_adapter(const std::filesystem::path& folder) {
   auto adapter = read_peft_config(folder);

@@ -12,6 +12,7 @@
 
 #include "sim/adapter/adapter.hpp"
 #include "sim/base/result.hpp"
+#include "sim/contract/contract.hpp"
 #include "verify/case/prepared_case.hpp"
 
 namespace tplora::core {
@@ -29,6 +30,14 @@ struct PeftAlpha {
   std::int64_t units = 0, unit = 1;
 };
 
+/// An option of adapter_config.json that makes an adapter more than rows of A and B times a factor,
+/// of kPeftOptions.
+struct PeftOption {
+  std::string name;
+  std::string say;                  ///< what it means, for a report
+  std::vector<std::string> values;  ///< the names under modules_to_save
+};
+
 struct PeftAdapter {
   std::filesystem::path folder;
   std::int64_t lora_rank = 8;
@@ -37,10 +46,14 @@ struct PeftAdapter {
   bool fan_in_fan_out = false;
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, PeftAlpha> alpha_pattern;
-  std::vector<PeftModule> modules;   ///< by path
-  std::vector<std::string> others;   ///< names of tensors that are no A or B of a module
-  std::vector<std::string> remarks;  ///< what the config says beside q, k and v
+  std::vector<PeftModule> modules;  ///< by path
+  std::vector<std::string> others;  ///< names of tensors that are no A or B of a module
+  std::vector<PeftOption> options;  ///< those in use
 };
+
+/// The options in use that the contract's engine refuses.
+[[nodiscard]] std::vector<PeftOption> refused_options(const PeftAdapter& adapter,
+                                                      const PeftSection& engine);
 
 /// Refused, each with a sentence: no adapter_config.json or adapter_model.safetensors, a peft_type
 /// that is not LORA, use_dora and lora_bias (which are not a product of two matrices times a

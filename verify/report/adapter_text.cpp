@@ -89,7 +89,10 @@ std::string adapter_text(const AdapterReport& report) {
                   alpha_text(adapter.lora_alpha.units, adapter.lora_alpha.unit),
                   adapter.rslora ? ", rsLoRA" : "", excerpt(report.model), excerpt(report.engine));
   text += lines_of(report.problems, "  does not fit: ");
-  text += lines_of(adapter.remarks, "  note: ");
+  for (const PeftOption& option : report.refused) {
+    text += fmt::format("  refused at every tp_size: {}\n", option.say);
+  }
+  text += lines_of(report.unjudged, "  not judged: ");
   for (const AdapterKindReport& kind : report.kinds) {
     text +=
         fmt::format("  {} layers{}: {}\n", kind.kind, layers_text(kind.on_layers.layers),
@@ -120,7 +123,7 @@ int adapter_exit_code(const AdapterReport& report) {
       return 1;
     }
   }
-  return served ? 0 : 3;
+  return served && report.unjudged.empty() ? 0 : 3;
 }
 
 }  // namespace tplora::core

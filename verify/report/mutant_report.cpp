@@ -61,9 +61,9 @@ std::string blames_text(const std::vector<MutantScore>& scores) {
     return "";
   }
   std::string text = fmt::format(
-      "\nthe changed place, in the findings on those that are silent or crash\n"
+      "\nthe changed place, in the findings on those that are silent or crash, at each tp_size\n"
       "{:<28}{:>7}{:>14}{:>14}{:>10}{:>14}{:>10}{:>14}\n",
-      "contract", "mutants", "first", "equivalent", "first", "later", "named", "never");
+      "contract", "cases", "first", "equivalent", "first", "later", "named", "never");
   text += lines + blame_line("all", all) + "\n";
   for (const MutantScore& score : scores) {
     for (const auto& one : score.blamed) {

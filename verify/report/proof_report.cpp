@@ -18,17 +18,20 @@ std::string list(const std::set<std::int64_t>& numbers) {
 }
 
 std::string counts(const Tally& tally) {
-  return fmt::format("{} cases ({} refused, {} crash{})", tally.consistent, tally.refused,
+  return fmt::format("{} cases ({} refused, {} crash{}{})", tally.consistent, tally.refused,
                      tally.crash,
-                     tally.silent > 0 ? fmt::format(", {} silently wrong", tally.silent) : "");
+                     tally.silent > 0 ? fmt::format(", {} silently wrong", tally.silent) : "",
+                     tally.undescribed > 0
+                         ? fmt::format(", {} that the description does not fit", tally.undescribed)
+                         : "");
 }
 
 std::string range_text(const ProofRange& range) {
   return fmt::format(
       "H up to {}, KV dividing H, D in {{{}}}, Dv in {{D, D+1}}, gate 1 and 2, tp_size "
-      "up to {}{}, R = 2*tp_size, r = R-1 and R, lora_alpha = 2*r and no rsLoRA, slots with a "
-      "history "
-      "and fresh ones",
+      "up to {}{}, R = 2*tp_size, r = R-1 and R, other factors for each adapter; plain LoRA (no "
+      "rsLoRA, rank_pattern or alpha_pattern), slot 0 after an earlier tenant and a fresh slot 1, "
+      "nothing moved, rescaled or used in between",
       range.max_heads, fmt::join(range.head_dims, ", "), range.max_tp_size,
       range.dp_size == 1 ? "" : fmt::format(" under dp_size {}", range.dp_size));
 }
@@ -116,11 +119,16 @@ std::string counterexample(const LayerReport& report) {
   return indented(layout_text({report}, 0, {}), "  ");
 }
 
-std::string one_line(const char* what, const LayerReport& report) {
+/// A written-out layer is of no class of models: its line would replay other rules.
+std::string without_replay(const char* what, const LayerReport& report) {
   const std::string said = report.findings.empty() ? "" : message(report.findings.front());
-  return fmt::format("  {}: {} at tp_size {}: {}\n{}    replay: tplora replay \"{}\"\n", what,
-                     geometry_text(*report.item.geometry), report.item.spec.tp_size, said,
-                     indented(same_as_text(report.same_as), "  "), print_case(report.item.spec));
+  return fmt::format("  {}: {} at tp_size {}: {}\n{}", what, geometry_text(*report.item.geometry),
+                     report.item.spec.tp_size, said, indented(same_as_text(report.same_as), "  "));
+}
+
+std::string one_line(const char* what, const LayerReport& report) {
+  return without_replay(what, report) +
+         fmt::format("    replay: tplora replay \"{}\"\n", print_case(report.item.spec));
 }
 
 /// Which sets of parts an engine takes everywhere, somewhere or nowhere.
@@ -335,9 +343,10 @@ std::string proof_json(const std::vector<ProofReport>& reports) {
 
 std::string comparison_text(const ComparisonReport& report) {
   const Comparison& found = report.comparison;
-  std::string text =
-      fmt::format("{} against {}: {} of {} cases got worse, {} better\n", report.engine.argument,
-                  report.base.argument, found.worse(), found.points, found.better());
+  std::string text = fmt::format(
+      "{} against {}{}: {} of {} cases got worse, {} better\n", report.engine.argument,
+      report.base.argument, report.variant.empty() ? "" : fmt::format(", for {}", report.variant),
+      found.worse(), found.points, found.better());
   text += fmt::format("  range: {}; other adapters and numbers as `prove` tries them\n",
                       range_text(report.range));
   for (const Claim& claim : report.base.contract().claims) {
@@ -348,8 +357,9 @@ std::string comparison_text(const ComparisonReport& report) {
   for (const ComparisonReport::Worse& worse : report.worse) {
     text += fmt::format("  {} -> {}: {}\n", verdict_name(worse.from), verdict_name(worse.to),
                         worse.points);
-    text += first ? "  the smallest:\n" + counterexample(worse.smallest)
-                  : one_line("smallest", worse.smallest);
+    text += !report.variant.empty() ? without_replay("smallest", worse.smallest)
+            : first                 ? "  the smallest:\n" + counterexample(worse.smallest)
+                                    : one_line("smallest", worse.smallest);
     first = false;
   }
   for (std::size_t from = 0; from < found.from_to.size(); ++from) {
@@ -375,6 +385,7 @@ std::string comparison_json(const std::vector<ComparisonReport>& reports) {
     }
     all.push_back({{"engine", report.engine.argument},
                    {"base", report.base.argument},
+                   {"variant", report.variant},
                    {"range", range_text(report.range)},
                    {"cases", report.comparison.points},
                    {"worse", report.comparison.worse()},

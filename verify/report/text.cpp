@@ -227,8 +227,10 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
   if (!item.contract->variant.empty()) {
     text += fmt::format("  rules of {} for {}\n", item.contract->name, item.contract->variant);
   }
-  text +=
-      fmt::format("  a shape assertion alone would {}\n", analysis.shape_check ? "pass" : "fail");
+  if (analysis.verdict != Verdict::refused) {
+    text +=
+        fmt::format("  a shape assertion alone would {}\n", analysis.shape_check ? "pass" : "fail");
+  }
   text += unclaimed_text(item);
   if (analysis.verdict != Verdict::refused) {
     text += row_map(item, analysis, findings, paint);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "sim/base/ensure.hpp"
@@ -22,8 +24,9 @@ Case case_of(const ProofPoint& point, const LoadedEngine& engine) {
   one.max_lora_rank = point.max_lora_rank;
   set_standard_scenario(one, point.lora_rank, point.max_lora_rank);
   one.adapters.front().targets = point.targets;
-  for (AdapterSpec& adapter : one.adapters) {
-    adapter.shared_a = contract.takes_fused_adapters();
+  for (std::size_t i = 0; i < one.adapters.size(); ++i) {
+    one.adapters[i].shared_a = contract.takes_fused_adapters();
+    one.adapters[i].lora_alpha = proof_alpha(i, one.adapters[i].lora_rank);
   }
   const auto tokens = static_cast<std::size_t>(proof_tokens(point.tp_size));
   for (std::size_t i = one.tokens.size(); i < tokens; ++i) {
@@ -85,9 +88,18 @@ Result<ProofReport> prove_engine(const LoadedEngine& engine, const ProofRange& r
   return report;
 }
 
-Result<ComparisonReport> compare_engines(const LoadedEngine& base, const LoadedEngine& engine,
-                                         const ProofRange& range, int jobs, const FaultNames& names,
-                                         const std::function<void(double)>& progress) {
+namespace {
+
+/// The rules of one contract alone.
+LoadedEngine with_rules(const LoadedEngine& engine, const std::shared_ptr<const Contract>& rules) {
+  LoadedEngine one = engine;
+  one.contracts = std::make_shared<const ContractSet>(rules);
+  return one;
+}
+
+Result<ComparisonReport> compare_rules(const LoadedEngine& base, const LoadedEngine& engine,
+                                       const ProofRange& range, int jobs, const FaultNames& names,
+                                       const std::function<void(double)>& progress) {
   if (base.contract().takes_fused_adapters() != engine.contract().takes_fused_adapters()) {
     return fail(
         fmt::format("{} takes {} adapters and {} does not, expected contracts that take the "
@@ -98,6 +110,8 @@ Result<ComparisonReport> compare_engines(const LoadedEngine& base, const LoadedE
   ComparisonReport report{
       .base = base,
       .engine = engine,
+      .variant =
+          engine.contract().variant.empty() ? base.contract().variant : engine.contract().variant,
       .range = range,
       .comparison = prove_against(base.contract(), engine.contract(), range, jobs, progress),
       .worse = {}};
@@ -125,6 +139,38 @@ Result<ComparisonReport> compare_engines(const LoadedEngine& base, const LoadedE
     }
   }
   return report;
+}
+
+}  // namespace
+
+Result<std::vector<ComparisonReport>> compare_engines(const LoadedEngine& base,
+                                                      const LoadedEngine& engine,
+                                                      const ProofRange& range, int jobs,
+                                                      const FaultNames& names,
+                                                      const std::function<void(double)>& progress) {
+  std::vector<std::pair<LoadedEngine, LoadedEngine>> pairs = {
+      {with_rules(base, base.contracts->base()), with_rules(engine, engine.contracts->base())}};
+  std::vector<VariantCondition> seen;
+  for (const LoadedEngine* one : {&engine, &base}) {
+    for (const ContractSet::Variant& variant : one->contracts->variants()) {
+      const bool again = std::find(seen.begin(), seen.end(), variant.condition) != seen.end();
+      const auto& before = base.contracts->with(variant.condition);
+      const auto& after = engine.contracts->with(variant.condition);
+      if (!again && before->rules != after->rules) {
+        pairs.emplace_back(with_rules(base, before), with_rules(engine, after));
+      }
+      seen.push_back(variant.condition);
+    }
+  }
+  std::vector<ComparisonReport> reports;
+  for (const auto& [before, after] : pairs) {
+    auto report = compare_rules(before, after, range, jobs, names, progress);
+    if (!report) {
+      return fail(report.error());
+    }
+    reports.push_back(std::move(*report));
+  }
+  return reports;
 }
 
 }  // namespace tplora::core

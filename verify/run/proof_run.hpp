@@ -37,7 +37,8 @@ struct ProofReport {
 
 /// What a change of a contract does to the cases that the contract before it claimed.
 struct ComparisonReport {
-  LoadedEngine base, engine;
+  LoadedEngine base, engine;  ///< with the rules compared as those of a layer of no model
+  std::string variant;        ///< the class of models that these rules are for; empty: all others
   ProofRange range;
   Comparison comparison;
   /// For each transition that makes something worse, the worst first: its smallest point under the
@@ -50,9 +51,11 @@ struct ComparisonReport {
   std::vector<Worse> worse;
 };
 
-/// Progress as by prove. Precondition: the range is valid. Refused: contracts that do not take the
-/// same adapters, and one with a formula or claim that is undefined somewhere in the range.
-[[nodiscard]] Result<ComparisonReport> compare_engines(
+/// The rules for a layer of no model in particular, then those for each class of models that one of
+/// the two tells apart and for which they differ. Progress as by prove, of each. Precondition: the
+/// range is valid. Refused: contracts that do not take the same adapters, and one with a formula or
+/// claim that is undefined somewhere in the range.
+[[nodiscard]] Result<std::vector<ComparisonReport>> compare_engines(
     const LoadedEngine& base, const LoadedEngine& engine, const ProofRange& range, int jobs,
     const FaultNames& names, const std::function<void(double)>& progress = {});
 

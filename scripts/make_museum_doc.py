@@ -9,6 +9,7 @@ out of date."""
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -60,6 +61,30 @@ def described(expect):
     return f"- {expect['role']}: `{expect['model']}`{layer}, tp_size {expect['tp_size']}{rest}: **{expect['verdict']}** ({shape})"
 
 
+def needs(expect):
+    """What a case has that no case of a proof has."""
+    line = expect.get("case", SCENARIO)
+    found = [words for pattern, words in (
+        (r":rslora\b", "an rsLoRA adapter"),
+        (r":[qkv]_r\d", "a lora_rank of its own for a part"),
+        (r":[qkv]_alpha", "a lora_alpha of its own for a part"),
+        (r":[qkv]_rows", "an adapter of another model"),
+        (r"\brescale:", "an adapter whose lora_alpha changes"),
+        (r"\bactivate:", "an adapter that comes into another slot, or back into one"),
+        (r"\buse:", "an adapter that is used more than once")) if re.search(pattern, line)]
+    return " and ".join(found) or "what its smallest case has"
+
+
+def proved(program, name, smallest):
+    """Whether `prove` meets the bug, or what it would need to."""
+    done = subprocess.run([program, "prove", name, "--max-heads", "12", "--max-tp", "12", "--json"], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode == 2:
+        raise SystemExit(f"prove {name}: {done.stderr.strip()}")
+    proof = json.loads(done.stdout)["proofs"][0]
+    met = any(proof[half].get(smallest["verdict"], 0) for half in ("inside", "other_adapters", "other_numbers"))
+    return "`tplora prove` meets it." if met else f"`tplora prove` does not meet it: it takes {needs(smallest)}."
+
+
 def section(program, name):
     contract = json.loads((ROOT / "configs/bugs" / f"{name}.json").read_text())
     bug = contract["bug"]
@@ -72,7 +97,7 @@ def section(program, name):
              f"Published: {bug['published']}", "", f"Symptom: {bug['symptom']}", ""]
     if "inferred" in bug:
         lines += [f"*Inferred, not reported*: {bug['inferred']}", ""]
-    lines += [described(expect) for expect in bug["expect"]] + [""]
+    lines += [described(expect) for expect in bug["expect"]] + ["", proved(program, name, smallest), ""]
     lines += [f"With the bug, {head.split(', engine ')[0]}, tp_size {smallest['tp_size']}:", ""] + fenced(wrong)
     extended = engine_of(name)
     if (ROOT / "configs/engines" / f"{extended}.json").exists():

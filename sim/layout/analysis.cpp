@@ -81,6 +81,7 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
   analysis_.failures.clear();
   analysis_.violations.clear();
   analysis_.failed_before_adapters = false;
+  analysis_.some_rank_unbuilt = false;
   const auto ranks = static_cast<std::size_t>(input.deployment.tp_size);
   if (detail_ == Detail::sentences || analysis_.ranks.size() < ranks) {
     analysis_.ranks.resize(ranks);
@@ -136,6 +137,7 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
   for (std::size_t rank = 0; rank < static_cast<std::size_t>(input.deployment.tp_size); ++rank) {
     if (again_ && failed_builds_[rank]) {
       analysis_.failures.push_back(*failed_builds_[rank]);
+      analysis_.some_rank_unbuilt = true;
       continue;
     }
     RankState& state = analysis_.ranks[rank];
@@ -145,6 +147,7 @@ bool Analyser::build_all(Planner& planner, const Contract& contract, const Layou
       if (auto failure = planner.build(static_cast<std::int64_t>(rank), state.build)) {
         analysis_.failures.push_back(*failure);
         failed_builds_[rank] = std::move(failure);
+        analysis_.some_rank_unbuilt = true;
         analysis_.failed_before_adapters = planner.failed_on_every_rank();
         if (detail_ == Detail::verdicts && planner.failed_on_every_rank()) {
           return false;

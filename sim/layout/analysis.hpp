@@ -38,6 +38,8 @@ struct Analysis {
   /// Every rank fails when it is built, at a formula or check that does not depend on the rank;
   /// what adapters would be loaded changes nothing.
   bool failed_before_adapters = false;
+  /// Some rank fails when it is built: whatever adapters are loaded, the verdict is no better.
+  bool some_rank_unbuilt = false;
   std::vector<RankState> ranks;   ///< as far as they could be planned
   std::vector<PoolEvent> events;  ///< what the steps do, in order
   std::vector<LiveAdapter> live;  ///< resident after the last step, by slot

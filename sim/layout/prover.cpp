@@ -65,9 +65,9 @@ class Worker {
         cover(point, analysis.verdict);
       }
     }
-    // Behind a refusal no adapter is looked at.
+    // Behind a rank that cannot be built no adapter is looked at.
     if (claimed == true && point.D == head_dim_of_other_adapters(range_) &&
-        !analyser_.last().failed_before_adapters) {
+        !analyser_.last().some_rank_unbuilt) {
       for_each_other_adapter(contract_, point,
                              [&](const ProofPoint& other) { try_adapter(other); });
       for_each_other_number(numbers_, point, [&](const ProofPoint& other) { try_numbers(other); });

@@ -126,6 +126,8 @@ void add_prove(CLI::App& app, ProveOptions& options) {
       ->check(CLI::Range(0, 1024));
   prove->add_flag("--json", options.json, "Print JSON");
   prove->footer(
+      "With --vs, rules for a class of models (variants) that the two have not in common are "
+      "compared too.\n"
       "Example: tplora prove sglang sglang-24420\n"
       "Example: tplora prove my/changed-sglang.json --vs sglang");
 }

@@ -78,7 +78,7 @@ void compare(const Contract& contract, const LayoutCase& input, const std::strin
 std::vector<Contract> all_contracts() {
   std::vector<Contract> contracts;
   for (const char* kind : {"engines", "bugs"}) {
-    for (const auto& name : list_contracts(test::configs().root, kind)) {
+    for (const auto& name : test::contracts_in(kind)) {
       contracts.push_back(test::contract(name));
     }
   }

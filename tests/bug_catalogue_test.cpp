@@ -106,7 +106,7 @@ std::set<std::string> blind(const BugCatalogue& bugs, const Suite& suite) {
 
 TEST_CASE("every bug has a published, a smallest and an invisible case, and says what is found",
           "[bugs]") {
-  const auto names = list_contracts(test::configs().root, "bugs");
+  const auto names = test::contracts_in("bugs");
   CHECK(names.size() >= 33);
   for (const std::string& name : names) {
     CAPTURE(name);
@@ -164,7 +164,7 @@ TEST_CASE("every published bug comes out as published", "[bugs]") {
     CHECK(as_expected((*outcomes)[i], read->cases[i].expect));
   }
   const std::string table = bugs_text(read->cases, *outcomes);
-  for (const std::string& name : list_contracts(test::configs().root, "bugs")) {
+  for (const std::string& name : test::contracts_in("bugs")) {
     CAPTURE(name);
     CHECK(table.find("\n" + name + " ") != std::string::npos);
   }

@@ -4,6 +4,7 @@
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,82 @@ class Configs(unittest.TestCase):
         used = next(line.split("=", 1)[1].split()[0] for line in run("--help").stdout.splitlines() if "--configs" in line)
         self.assertFalse(pathlib.Path(self.folder.name, used).samefile(pathlib.Path(self.folder.name, "configs")))
         self.assertIn("sglang\n", run("list", "engines").stdout)
-        self.assertNotIn("sglang", run("--configs", "configs", "list", "engines").stdout)
+        self.assertEqual(run("--configs", "configs", "list", "engines").returncode, 2)  # empty
+
+
+class FailClosed(unittest.TestCase):
+    """Fewer things loaded or written than asked for is an error."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def refused(self, word, *arguments):
+        done = tplora(*arguments)
+        self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(word, done.stderr)
+
+    def test_a_folder_that_is_not_there_or_empty_is_named(self):
+        configs = self.folder / "configs"
+        configs.mkdir()
+        for arguments in (("list", "models"), ("list", "engines"), ("list", "bugs"), ("list", "suites"), ("prove",), ("mutants",),
+                          ("verify", str(ROOT / "configs/suites/small.json"))):
+            self.refused(str(configs), "--configs", str(configs), *arguments)
+        for kind in ("models", "engines", "bugs", "suites"):
+            (configs / kind).mkdir()
+            self.refused(f"{configs / kind}: no {kind} here", "--configs", str(configs), "list", kind)
+            (configs / kind / "gone.json").symlink_to(self.folder / "nowhere")
+            word = "gone.json: a link that leads nowhere, expected a " + ("folder" if kind == "models" else "file")
+            self.refused(word, "--configs", str(configs), "list", kind)
+
+    def test_an_organisation_left_out_is_no_smaller_suite(self):
+        configs = self.folder / "configs"
+        shutil.copytree(ROOT / "configs", configs, symlinks=True)
+        (configs / "models" / "gone").symlink_to(self.folder / "nowhere")
+        suite = self.folder / "all.json"
+        suite.write_text(json.dumps({"format": "tplora-suite/1", "name": "all", "cases": [{
+            "models": ["*"], "engines": ["sglang"], "tp": [4], "case": "R=16 slots=1 adapters=a:r16:alpha32:qkv tokens=a"}]}))
+        self.refused("gone: a link that leads nowhere", "--configs", str(configs), "verify", str(suite))
+
+    def test_output_that_nobody_gets_is_no_result(self):
+        for arguments in (("list", "engines"), ("--help",), ("--version",), ("layout", "--help"),
+                          ("layout", "--model", MODEL, "--engine", "sglang", "--tp", "2", "--json"),
+                          ("prove", "lorax", "--max-heads", "4", "--max-tp", "4"),
+                          ("verify", str(ROOT / "configs/suites/museum.json"))):
+            for target in ("/dev/full", "closed"):
+                with self.subTest(arguments=arguments, target=target):
+                    shell = f'exec "$@" {">&-" if target == "closed" else "> /dev/full"}'
+                    done = subprocess.run(["bash", "-c", shell, "-", PROGRAM, *arguments], capture_output=True, text=True, timeout=300)
+                    self.assertEqual(done.returncode, 4, done.stderr)
+                    self.assertIn("stdout: the output could not be written", done.stderr)
+
+    def test_suites_by_the_names_that_list_prints(self):
+        for name in tplora("list", "suites").stdout.split():
+            if name != "default":
+                self.assertEqual(tplora("verify", name).stdout, tplora("verify", str(ROOT / f"configs/suites/{name}.json")).stdout)
+        self.refused("nowhere", "verify", "nowhere")
+
+    def test_an_empty_suite_is_not_made_good_by_another(self):
+        empty = self.folder / "empty.json"
+        empty.write_text(json.dumps({"format": "tplora-suite/1", "name": "empty", "cases": []}))
+        museum = str(ROOT / "configs/suites/museum.json")
+        self.assertEqual(tplora("verify", museum).returncode, 0)
+        self.assertIn(tplora("verify", str(empty), museum).returncode, (2, 3))
+        self.assertIn(tplora("verify", museum, str(empty)).returncode, (2, 3))
+
+    def test_completion_expands_no_name(self):
+        tools = self.folder / "bin"
+        tools.mkdir()
+        (tools / "tplora").write_text("#!/bin/sh\nprintf '%s\\n' 'sglang' '$(touch PWNED)' 'a b'\n")
+        (tools / "tplora").chmod(0o755)
+        script = (f'PATH={tools}:$PATH; source {ROOT}/completions/tplora.bash; COMP_WORDS=(tplora layout --engine ""); COMP_CWORD=3; _tplora; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=self.folder)
+        self.assertFalse((self.folder / "PWNED").exists())
+        for name in ("sglang", r"\$\(touch\ PWNED\)", r"a\ b"):
+            self.assertIn(name + "\n", done.stdout)
 
 
 class OutputsInFp32(unittest.TestCase):

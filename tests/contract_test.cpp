@@ -27,7 +27,7 @@ std::string extending(const std::string& rest) {
 
 TEST_CASE("every contract of the repository compiles", "[contract]") {
   for (const char* kind : {"engines", "bugs"}) {
-    const auto names = list_contracts(test::configs().root, kind);
+    const auto names = test::contracts_in(kind);
     CHECK_FALSE(names.empty());
     for (const auto& name : names) {
       CHECK(test::contract(name).name == name);

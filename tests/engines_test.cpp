@@ -60,7 +60,7 @@ TEST_CASE("engines come out as their sources were read, at KV = 2", "[engines]")
       {"padded_heads", {kGood, kGood, kGood, kGood}},
       {"uneven_ranks", {kGood, kGood, kGood, kGood}},
   }};
-  CHECK(rows.size() == list_contracts(test::configs().root, "engines").size());
+  CHECK(rows.size() == test::contracts_in("engines").size());
   for (const Row& row : rows) {
     for (std::size_t i = 0; i < 4; ++i) {
       const std::int64_t tp_size = std::int64_t{1} << i;
@@ -134,7 +134,7 @@ TEST_CASE("a part the adapter does not target gets no delta where the engine all
 
 TEST_CASE("heads of their own width for V lie outside the claims of every engine that breaks there",
           "[engines]") {
-  for (const std::string& name : list_contracts(test::configs().root, "engines")) {
+  for (const std::string& name : test::contracts_in("engines")) {
     const auto found = outcome(name, "H=8,KV=2,D=16,Dv=8,hidden=64", 2);
     CAPTURE(name);
     const bool holds = name == "hf_tp_peft" || name == "megatron_bridge";

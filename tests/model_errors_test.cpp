@@ -126,7 +126,22 @@ TEST_CASE("a model name never leaves the folder", "[model]") {
   CHECK_FALSE(load_model("org/.", inner));
   CHECK_FALSE(load_model("index", inner));
   CHECK(list_models(inner) == std::vector<std::string>{"org/inside"});
-  CHECK(list_models(folder.path() / "nothing").empty());
+  CHECK(list_models(folder.path() / "nothing").error().text() ==
+        (folder.path() / "nothing").string() + ": no such folder");
+  // Nothing is left out in silence.
+  std::filesystem::create_symlink(folder.path() / "gone", inner / "gone");
+  CHECK(list_models(inner).error().text() ==
+        (inner / "gone").string() + ": a link that leads nowhere, expected a folder");
+  std::filesystem::remove(inner / "gone");
+  std::filesystem::create_symlink(folder.path() / "gone", inner / "org/gone.json");
+  CHECK(list_models(inner).error().text() ==
+        (inner / "org/gone.json").string() + ": a link that leads nowhere, expected a file");
+  std::filesystem::remove(inner / "org/gone.json");
+  std::filesystem::create_directory_symlink(inner / "org", inner / "linked");
+  CHECK(list_models(inner) == std::vector<std::string>{"linked/inside", "org/inside"});
+  std::filesystem::create_directory(folder.path() / "empty");
+  CHECK(list_models(folder.path() / "empty").error().sentence ==
+        "no models here, expected ORGANISATION/NAME.json");
 }
 
 TEST_CASE("a config is read as Python's json module reads it", "[model]") {

@@ -106,7 +106,9 @@ TEST_CASE("the index and the folder hold the same models", "[model]") {
     CHECK(std::filesystem::is_regular_file(models() / (name + ".json")));
     indexed.insert(name);
   }
-  const auto listed = list_models(models());
+  const auto names = list_models(models());
+  REQUIRE(names);
+  const auto& listed = *names;
   CHECK(std::is_sorted(listed.begin(), listed.end()));
   CHECK(listed.size() + (*index)["refused"].size() == indexed.size());
   for (const std::string& name : listed) {
@@ -116,7 +118,9 @@ TEST_CASE("the index and the folder hold the same models", "[model]") {
 }
 
 TEST_CASE("every layer kind that is read is valid and distinct", "[model]") {
-  for (const std::string& name : list_models(models())) {
+  const auto names = list_models(models());
+  REQUIRE(names);
+  for (const std::string& name : *names) {
     INFO(name);
     const auto model = load_model(name, models());
     REQUIRE(model);

@@ -60,7 +60,7 @@ TEST_CASE("a formula prints as text that parses back to the same tree", "[mutant
 TEST_CASE("no mutant in a sample of every engine survives", "[mutants]") {
   std::map<Fate, std::int64_t> fates;
   std::int64_t total = 0;
-  for (const auto& name : list_contracts(test::configs().root, "engines")) {
+  for (const auto& name : test::contracts_in("engines")) {
     const MutantScore score =
         score_mutants(test::contract(name), {.max_heads = 6, .max_tp_size = 6, .every = 37});
     total += score.total();
@@ -84,7 +84,7 @@ TEST_CASE("no mutant in a sample of every engine survives", "[mutants]") {
 TEST_CASE("findings on a mutant name the place that it changes", "[mutants]") {
   std::map<Named, std::int64_t> blames;
   std::int64_t total = 0;
-  for (const auto& name : list_contracts(test::configs().root, "engines")) {
+  for (const auto& name : test::contracts_in("engines")) {
     const MutantScore score = score_mutants(
         test::contract(name), {.max_heads = 4, .max_tp_size = 4, .every = 41, .blame = true});
     for (const auto& [named, count] : score.blames) {

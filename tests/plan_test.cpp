@@ -71,7 +71,7 @@ TEST_CASE("a planner that has planned before plans what a new one does", "[plan]
   const Deployment deployment{.tp_size = 8, .max_lora_rank = 16};
   std::vector<Contract> contracts;
   for (const std::string kind : {"engines", "bugs"}) {
-    for (const std::string& name : list_contracts(test::configs().root, kind)) {
+    for (const std::string& name : test::contracts_in(kind)) {
       contracts.push_back(test::contract(name));
     }
   }

@@ -16,7 +16,7 @@ namespace {
 std::vector<Contract> all_contracts() {
   std::vector<Contract> contracts;
   for (const char* kind : {"engines", "bugs"}) {
-    for (const auto& name : list_contracts(test::configs().root, kind)) {
+    for (const auto& name : test::contracts_in(kind)) {
       contracts.push_back(test::contract(name));
     }
   }
@@ -111,7 +111,7 @@ TEST_CASE("the thread count changes nothing in a proof", "[prover]") {
 
 TEST_CASE("engines hold inside their claims, but for three that forget to repeat K and V",
           "[prover]") {
-  for (const auto& name : list_contracts(test::configs().root, "engines")) {
+  for (const auto& name : test::contracts_in("engines")) {
     const Proof proof =
         prove(test::contract(name), {.max_heads = 16, .max_tp_size = 16, .head_dims = {1, 4}}, 0);
     const bool forgets =

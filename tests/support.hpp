@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "sim/layout/analysis.hpp"
 #include "tests/catch.hpp"
@@ -24,6 +25,15 @@ inline Contract contract(const std::string& name) {
     FAIL(found.error().text());
   }
   return *found;
+}
+
+/// Names in a folder of the repository's configs.
+inline std::vector<std::string> contracts_in(const std::string& kind) {
+  auto names = list_contracts(configs().root, kind);
+  if (!names) {
+    FAIL(names.error().text());
+  }
+  return *names;
 }
 
 struct Shape {

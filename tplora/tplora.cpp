@@ -152,15 +152,15 @@ std::string version() {
   return TPLORA_VERSION;
 }
 
-std::vector<std::string> Configs::models() const {
+Result<std::vector<std::string>> Configs::models() const {
   return core::list_models(core::ConfigFolders{root_}.models());
 }
 
-std::vector<std::string> Configs::engines() const {
+Result<std::vector<std::string>> Configs::engines() const {
   return core::list_contracts(root_, "engines");
 }
 
-std::vector<std::string> Configs::bugs() const {
+Result<std::vector<std::string>> Configs::bugs() const {
   return core::list_contracts(root_, "bugs");
 }
 

@@ -49,10 +49,11 @@ struct Access;
 class Configs {
  public:
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
-  /// Names that load_model and load_engine take, sorted. Engines first, then published bugs.
-  [[nodiscard]] std::vector<std::string> models() const;
-  [[nodiscard]] std::vector<std::string> engines() const;
-  [[nodiscard]] std::vector<std::string> bugs() const;
+  /// Names that load_model and load_engine take, sorted. Refused, so that nothing is left out in
+  /// silence: a folder that is not there, cannot be read or holds none, a link that leads nowhere.
+  [[nodiscard]] Result<std::vector<std::string>> models() const;
+  [[nodiscard]] Result<std::vector<std::string>> engines() const;
+  [[nodiscard]] Result<std::vector<std::string>> bugs() const;
 
  private:
   friend Result<Configs> open_configs(const std::filesystem::path& root);

@@ -221,6 +221,34 @@ Result<Json> parse(std::string_view text, const std::string& file, Repeated repe
 
 }  // namespace
 
+Result<std::vector<std::filesystem::path>> json_files_in(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code code;
+  if (!std::filesystem::is_directory(folder, code)) {
+    return fail("no such folder", folder.string());
+  }
+  std::filesystem::directory_iterator entry(folder, code);
+  for (const std::filesystem::directory_iterator end; !code && entry != end;
+       entry.increment(code)) {
+    const std::filesystem::path& path = entry->path();
+    if (path.extension() != ".json") {
+      continue;
+    }
+    std::error_code broken;
+    if (!std::filesystem::is_regular_file(path, broken)) {
+      return fail(broken ? "a link that leads nowhere, expected a file"
+                         : "found no regular file, expected one",
+                  path.string());
+    }
+    files.push_back(path);
+  }
+  if (code) {
+    return fail("the folder cannot be read: " + code.message(), folder.string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 Result<Json> parse_json(std::string_view text, const std::string& file) {
   return parse(text, file, Repeated::refused);
 }

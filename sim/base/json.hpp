@@ -28,6 +28,11 @@ inline constexpr int kMaxJsonDepth = 64;
 /// file: a directory, a device, a pipe, a link that leads nowhere.
 [[nodiscard]] Result<std::string> read_text_file(const std::filesystem::path& file);
 
+/// The *.json files of a folder, by name. Refused, so that nothing is left out in silence: a folder
+/// that is not there or cannot be read, and such an entry that is no file.
+[[nodiscard]] Result<std::vector<std::filesystem::path>> json_files_in(
+    const std::filesystem::path& folder);
+
 /// Parses JSON text strictly. Refused: syntax errors (with line and column), duplicate keys,
 /// invalid UTF-8, byte order marks and NUL bytes, nesting above kMaxJsonDepth, more than
 /// kMaxJsonValues values, numbers outside double's range, text above kMaxJsonBytes. `file` is only

@@ -330,8 +330,9 @@ void index_formulas(Contract& contract);
 [[nodiscard]] Result<Contract> load_contract(const std::string& argument,
                                              const std::filesystem::path& configs);
 
-/// Names of the contracts in configs/engines ("engines") or configs/bugs ("bugs"), sorted.
-[[nodiscard]] std::vector<std::string> list_contracts(const std::filesystem::path& configs,
-                                                      const std::string& kind);
+/// Names in the folder `kind` ("engines", "bugs" or "suites") of `configs`, sorted. Refused: as by
+/// json_files_in, and a folder with none.
+[[nodiscard]] Result<std::vector<std::string>> list_contracts(const std::filesystem::path& configs,
+                                                              const std::string& kind);
 
 }  // namespace tplora::core

@@ -45,23 +45,58 @@ Result<Model> read_file(const fs::path& file, const std::string& name) {
 
 tl::unexpected<Error> unknown_model(const std::string& argument, const fs::path& models) {
   std::string near;
-  for (const std::string& name : near_names(argument, list_models(models))) {
+  for (const std::string& name :
+       near_names(argument, list_models(models).value_or(std::vector<std::string>()))) {
     near += (near.empty() ? "; near names: " : ", ") + name;
   }
   return fail("no model is called \"" + argument.substr(0, 120) + "\"" + near + "; " +
               std::string(kForms));
 }
 
-/// What index.json pins as refused. The index is data of ours; where it cannot be read, nothing is.
-std::set<std::string> refused_names(const fs::path& models) {
+/// What index.json, where there is one, pins as refused.
+Result<std::set<std::string>> refused_names(const fs::path& models) {
   std::set<std::string> names;
-  const auto json = read_json_file(models / "index.json");
-  const auto list = json ? JsonView(*json, "index.json").find("refused") : std::nullopt;
-  const auto members = list ? list->members() : fail("");
-  for (std::size_t i = 0; members && i < members->size(); ++i) {
-    names.insert((*members)[i].first);
+  std::error_code code;
+  const fs::path index = models / "index.json";
+  if (!fs::exists(fs::symlink_status(index, code))) {
+    return names;
+  }
+  const auto json = read_json_file(index);
+  if (!json) {
+    return fail(json.error());
+  }
+  const auto list = JsonView(*json, index.string()).find("refused");
+  const auto members =
+      list ? list->members() : Result<std::vector<std::pair<std::string, JsonView>>>();
+  if (!members) {
+    return fail(members.error());
+  }
+  for (const auto& [name, why] : *members) {
+    names.insert(name);
   }
   return names;
+}
+
+/// The folders of the collection. Refused: one that cannot be read, a link that leads nowhere.
+Result<std::vector<fs::path>> organisations(const fs::path& models) {
+  std::vector<fs::path> folders;
+  std::error_code code;
+  if (!fs::is_directory(models, code)) {
+    return fail("no such folder", models.string());
+  }
+  fs::directory_iterator entry(models, code);
+  for (const fs::directory_iterator end; !code && entry != end; entry.increment(code)) {
+    std::error_code broken;
+    const auto status = fs::status(entry->path(), broken);
+    if (status.type() == fs::file_type::not_found) {
+      return fail("a link that leads nowhere, expected a folder", entry->path().string());
+    }
+    if (fs::is_directory(status)) {
+      folders.push_back(entry->path());
+    }
+  }
+  return code ? fail("the folder cannot be read: " + code.message(), models.string())
+              : Result<std::vector<fs::path>>(std::move(folders));
 }
 
 }  // namespace
@@ -87,21 +122,26 @@ Result<Model> load_model(const std::string& argument, const fs::path& models) {
   return unknown_model(argument, models);
 }
 
-std::vector<std::string> list_models(const fs::path& models) {
-  const std::set<std::string> refused = refused_names(models);
+Result<std::vector<std::string>> list_models(const fs::path& models) {
+  const auto refused = refused_names(models);
+  const auto folders = refused ? organisations(models) : fail(refused.error());
+  if (!folders) {
+    return fail(folders.error());
+  }
   std::vector<std::string> names;
-  std::error_code code;
-  for (fs::recursive_directory_iterator entry(models, code), end; !code && entry != end;
-       entry.increment(code)) {
-    if (entry.depth() == 1 && entry->path().extension() == ".json" &&
-        entry->is_regular_file(code)) {
-      const fs::path& path = entry->path();
-      names.push_back(path.parent_path().filename().string() + "/" + path.stem().string());
+  for (const fs::path& folder : *folders) {
+    const auto files = json_files_in(folder);
+    if (!files) {
+      return fail(files.error());
+    }
+    for (const fs::path& file : *files) {
+      names.push_back(folder.filename().string() + "/" + file.stem().string());
     }
   }
-  std::erase_if(names, [&](const std::string& name) { return refused.contains(name); });
+  std::erase_if(names, [&](const std::string& name) { return refused->contains(name); });
   std::sort(names.begin(), names.end());
-  return names;
+  return names.empty() ? fail("no models here, expected ORGANISATION/NAME.json", models.string())
+                       : Result<std::vector<std::string>>(std::move(names));
 }
 
 }  // namespace tplora::core

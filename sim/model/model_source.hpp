@@ -29,8 +29,9 @@ namespace tplora::core {
 [[nodiscard]] std::optional<std::filesystem::path> model_file(const std::string& argument,
                                                               const std::filesystem::path& models);
 
-/// Names "org/name" of the collection in `models`, sorted; empty where there is no such folder.
-/// index.json is not a model, and what it pins as refused is not listed: every listed model loads.
-[[nodiscard]] std::vector<std::string> list_models(const std::filesystem::path& models);
+/// Names "org/name" of the collection in `models`, sorted. index.json is not a model, and what it
+/// pins as refused is not listed: every listed model loads. Refused, so that nothing is left out in
+/// silence: a folder that is not there, cannot be read or holds none, a link that leads nowhere.
+[[nodiscard]] Result<std::vector<std::string>> list_models(const std::filesystem::path& models);
 
 }  // namespace tplora::core

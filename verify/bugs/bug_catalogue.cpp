@@ -177,7 +177,11 @@ constexpr const char* kScenario =
 Result<BugCatalogue> BugCatalogue::read(const ConfigFolders& configs) {
   BugCatalogue catalogue(configs);
   std::map<std::string, std::shared_ptr<const ContractSet>> engines;  // many bugs extend one
-  for (const std::string& name : list_contracts(configs.root, "bugs")) {
+  const auto names = list_contracts(configs.root, "bugs");
+  if (!names) {
+    return fail(names.error());
+  }
+  for (const std::string& name : *names) {
     auto contracts = load_contract_set(name, configs.root);
     if (!contracts) {
       return fail(contracts.error());

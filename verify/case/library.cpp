@@ -85,9 +85,13 @@ Result<std::shared_ptr<const Model>> Library::model(const std::string& argument)
   return entry;
 }
 
-const std::vector<std::string>& Library::all_models() {
+Result<std::vector<std::string>> Library::all_models() {
   if (!all_models_) {
-    all_models_ = list_models(configs_.models());
+    auto names = list_models(configs_.models());
+    if (!names) {
+      return fail(names.error());
+    }
+    all_models_ = *std::move(names);
   }
   return *all_models_;
 }

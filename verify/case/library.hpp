@@ -30,7 +30,7 @@ class Library {
   [[nodiscard]] Result<std::shared_ptr<const BugRecord>> bug_record(const std::string& argument);
 
   /// Names of all collected models.
-  [[nodiscard]] const std::vector<std::string>& all_models();
+  [[nodiscard]] Result<std::vector<std::string>> all_models();
 
   /// As prepare_layers, of what the case names. Refused: also what a model or contract is refused
   /// for.

@@ -80,7 +80,7 @@ class SuiteReader {
     entry.tp_sizes = fields.positive_integers("tp");
     for (const std::string& model : models) {
       if (model == "*") {
-        const auto& all = library_.all_models();
+        const auto all = errors_.take(library_.all_models());
         entry.models.insert(entry.models.end(), all.begin(), all.end());
       } else {
         entry.models.push_back(model);
@@ -164,7 +164,7 @@ class SuiteReader {
 
   void add_bugs(const JsonView& view, std::vector<std::string> names, const Entry& entry) {
     if (names == std::vector<std::string>{"*"}) {
-      names = list_contracts(configs_.root, "bugs");
+      names = errors_.take(list_contracts(configs_.root, "bugs"));
     }
     for (const std::string& name : names) {
       const auto bug = library_.bug_record(name);

@@ -34,6 +34,19 @@ bool matches(const PreparedCase& item, const std::string& filter) {
   return true;
 }
 
+constexpr std::size_t kLongestName = 1000;
+
+/// A path, or a name that `list suites` prints.
+std::filesystem::path suite_file(const std::string& argument, const ConfigFolders& configs) {
+  std::error_code unreadable;
+  const bool name = argument.find('/') == std::string::npos && !argument.ends_with(".json");
+  const auto named = configs.root / "suites" / (argument + ".json");
+  return name && !std::filesystem::exists(argument, unreadable) &&
+                 std::filesystem::exists(named, unreadable)
+             ? named
+             : std::filesystem::path(argument);
+}
+
 /// Seconds and peak memory of the run so far, for the reader at the terminal; never part of a
 /// result.
 class Stopwatch {
@@ -68,10 +81,11 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
   if (!catalogue) {
     return bad_input(catalogue.error());
   }
-  int worst = 3;
+  int worst = 0;
   std::size_t count = 0;
-  for (const std::string& file : options.suites) {
-    auto suite = read_suite(file, configs);
+  std::size_t empty = 0;
+  for (const std::string& argument : options.suites) {
+    auto suite = read_suite(suite_file(argument, configs), configs);
     if (!suite) {
       return bad_input(suite.error());
     }
@@ -108,10 +122,14 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
     count += outcomes.size();
     const bool blind = options.strict && !spots.empty();
     const int code = mismatch.empty() && !blind ? suite_exit_code(suite->cases, outcomes) : 1;
-    worst = worst == 1 || code == 1 ? 1 : std::min(worst, code);
+    // With a filter a suite may well have nothing to show beside one that has.
+    empty += code == 3 && !options.filter.empty() ? 1U : 0U;
+    worst = worst == 1 || code == 1                ? 1
+            : code == 3 && !options.filter.empty() ? worst
+                                                   : std::max(worst, code);
   }
   stopwatch.print(count);
-  return worst;
+  return worst == 0 && empty == options.suites.size() ? 3 : worst;
 }
 
 int replay_command(const std::string& line, const ConfigFolders& configs) {
@@ -139,21 +157,24 @@ int replay_command(const std::string& line, const ConfigFolders& configs) {
 }
 
 int list_command(const std::string& kind, const ConfigFolders& configs) {
-  std::vector<std::string> names;
+  Result<std::vector<std::string>> names;
   if (kind == "models") {
     names = list_models(configs.models());
   } else if (kind == "engines" || kind == "bugs" || kind == "suites") {
     names = list_contracts(configs.root, kind);
   } else if (kind == "programs") {
     for (const RoundingProgram& program : programs()) {
-      names.emplace_back(program.name);
+      names->emplace_back(program.name);
     }
   } else {
     return bad_input(
         {fmt::format("list {}: expected models, engines, bugs, programs or suites", kind), ""});
   }
-  for (const std::string& name : names) {
-    fmt::print("{}\n", name);
+  if (!names) {
+    return bad_input(names.error());
+  }
+  for (const std::string& name : *names) {
+    fmt::print("{}\n", printable(name, kLongestName));
   }
   return 0;
 }

@@ -1,7 +1,15 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
+#include <iostream>
 #include <new>
 #include <system_error>
 
@@ -299,15 +307,44 @@ int run(int argc, char** argv) {
   return tplora::core::list_command(kind, configs);
 }
 
+/// A stdout that is closed: no file that is opened later may be taken for it.
+void keep_stdout_taken() {
+  if (fcntl(STDOUT_FILENO, F_GETFD) == -1 && errno == EBADF) {
+    const int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);  // every write to it fails
+    if (nowhere != STDOUT_FILENO && nowhere >= 0) {
+      dup2(nowhere, STDOUT_FILENO);
+      close(nowhere);
+    }
+  }
+}
+
+/// Whether all that was printed is written. What a program says and nobody gets is no result.
+bool all_written() {
+  std::cout.flush();
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+}
+
+int unwritten() {
+  return tplora::core::bad_input(
+      {fmt::format("stdout: the output could not be written{}",
+                   errno == 0 ? "" : fmt::format(": {}", std::strerror(errno))),
+       "", true});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of output, not an end
+  keep_stdout_taken();
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    return all_written() ? code : unwritten();
   } catch (const std::bad_alloc&) {
     return tplora::core::bad_input({"there is not enough memory for this input", ""});
   } catch (const std::exception& error) {
+    if (!all_written()) {
+      return unwritten();
+    }
     return tplora::core::bad_input({error.what(), ""});
   }
 }

@@ -11,12 +11,15 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
   if (options.max_heads < 1 || options.max_heads > 64 || options.every < 1) {
     return bad_input({"--max-heads: expected 1 to 64; --every: expected at least 1", ""});
   }
-  const std::vector<std::string> engines =
-      options.engines.empty() ? list_contracts(configs.root, "engines") : options.engines;
+  const auto engines = options.engines.empty() ? list_contracts(configs.root, "engines")
+                                               : Result<std::vector<std::string>>(options.engines);
+  if (!engines) {
+    return bad_input(engines.error());
+  }
   std::vector<MutantScore> scores;
   bool survived = false;
   bool any = false;
-  for (const std::string& engine : engines) {
+  for (const std::string& engine : *engines) {
     const auto contract = load_contract(engine, configs.root);
     if (!contract) {
       return bad_input(contract.error());

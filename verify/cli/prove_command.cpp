@@ -83,12 +83,15 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
   if (!options.vs.empty()) {
     return compare_command(options, range, configs);
   }
-  const std::vector<std::string> engines =
-      options.engines.empty() ? list_contracts(configs.root, "engines") : options.engines;
+  const auto engines = options.engines.empty() ? list_contracts(configs.root, "engines")
+                                               : Result<std::vector<std::string>>(options.engines);
+  if (!engines) {
+    return bad_input(engines.error());
+  }
   const FaultNames names(configs);
   std::vector<ProofReport> reports;
-  int worst = engines.empty() ? 3 : 0;
-  for (const std::string& engine : engines) {
+  int worst = 0;
+  for (const std::string& engine : *engines) {
     auto report = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
       return prove_engine(loaded, range, options.jobs, names, progress_of(engine));
     });

@@ -37,6 +37,7 @@ Result<std::vector<std::string>> list_contracts(const std::filesystem::path& con
             for (const auto& file : files) {
               names.push_back(file.stem().string());
             }
+            std::sort(names.begin(), names.end());
             return names;
           });
 }

@@ -120,6 +120,24 @@ class FailClosed(unittest.TestCase):
         self.assertIn(tplora("verify", str(empty), museum).returncode, (2, 3))
         self.assertIn(tplora("verify", museum, str(empty)).returncode, (2, 3))
 
+    def test_what_a_suite_pins_must_have_a_meaning(self):
+        entry = {"models": ["H=8,KV=2,D=16,hidden=64"], "engines": ["sglang"], "tp": [4], "case": "R=16 slots=1 adapters=a:r16:alpha32:qkv tokens=a"}
+        pin = {"models": entry["models"], "engine": "sglang", "tp": [4], "reason": "r", "link": "l"}
+        suite = self.folder / "pins.json"
+        for more, word in (({"digest": ""}, '#/digest: found "", expected 16 hexadecimal digits'),
+                           ({"digest": "0123456789ABCDEF"}, "expected 16 hexadecimal digits"),
+                           ({"pins": [{**pin, "verdict": "crash"}, {**pin, "verdict": "silent"}]}, "#/pins/1: model H=8,KV=2,D=16,hidden=64 at tp_size 4: silent, and crash by an earlier pin")):
+            suite.write_text(json.dumps({"format": "tplora-suite/1", "name": "pins", "cases": [entry], **more}))
+            self.refused(word, "verify", str(suite))
+        suite.write_text(json.dumps({"format": "tplora-suite/1", "name": "pins", "cases": [entry], "pins": [{**pin, "verdict": "crash"}] * 2}))
+        self.assertEqual(tplora("verify", str(suite)).returncode, 1)  # as pinned it is not
+
+    def test_two_verdicts_are_a_mismatch(self):
+        both = ("layout", "--model", "H=8,KV=2,D=16,hidden=64", "--engine", "sglang", "--vs")
+        self.assertEqual(tplora(*both, "uneven_ranks", "--tp", "3").returncode, 1)  # refused against consistent
+        self.assertEqual(tplora(*both, "vllm", "--tp", "3").returncode, 3)  # refused by both
+        self.assertEqual(tplora(*both, "vllm", "--tp", "2").returncode, 0)
+
     def test_completion_expands_no_name(self):
         tools = self.folder / "bin"
         tools.mkdir()

@@ -75,6 +75,12 @@ Result<void> apply(const Pin& pin, const JsonView& view, Suite& suite) {
         return fail(hit.error());
       }
       if (*hit) {
+        if (!item.expect.link.empty() && item.expect.verdict != pin.expect.verdict) {
+          return view.error(fmt::format(
+              "model {} at tp_size {}: {}, and {} by an earlier pin, expected the two to agree",
+              model, item.spec.tp_size, verdict_name(pin.expect.verdict),
+              verdict_name(item.expect.verdict)));
+        }
         item.expect = pin.expect;
         used = true;
       }

@@ -10,6 +10,10 @@
 namespace tplora::core {
 namespace {
 
+bool is_digest(const std::string& text) {
+  return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 /// Far above any sweep in use: what is read and held before the first case runs. Strings and lists
 /// of a case are of the order of its line.
 constexpr std::size_t kMaxCases = 100'000;
@@ -26,6 +30,10 @@ class SuiteReader {
     fields.format("tplora-suite/1");
     suite_.name = fields.text("name");
     suite_.digest = fields.text("digest", Need::optional);
+    if (const auto digest = fields.find("digest", Need::optional);
+        digest && !is_digest(suite_.digest)) {
+      errors_.refuse(digest->expected("16 hexadecimal digits, as the run prints them"));
+    }
     for (const JsonView& entry : fields.entries("cases")) {
       if (errors_.none()) {
         add_entry(entry);

@@ -107,6 +107,9 @@ int compare(const LayoutOptions& options, const LayerReport& first, std::size_t 
   }
   const LayerReport& second = (*layers)[kind];
   fmt::print("{}", difference_text(first, second));
+  if (first.analysis.verdict != second.analysis.verdict) {
+    return 1;
+  }
   return std::max(verdict_exit_code(first.analysis.verdict),
                   verdict_exit_code(second.analysis.verdict));
 }

@@ -79,7 +79,9 @@ void add_layout(CLI::App& app, LayoutOptions& options) {
                      "A name from configs/models, a config.json, or H=16,KV=2,D=256,hidden=2048");
   layout->add_option("--engine", options.engine,
                      "A name from configs/engines or configs/bugs, or a contract file");
-  layout->add_option("--vs", options.vs, "A second engine: print only where the two plans differ");
+  layout->add_option("--vs", options.vs,
+                     "A second engine: print only where the two plans differ; two verdicts are "
+                     "exit code 1");
   add_number(layout, "--tp", options.tp_size, "tp_size");
   layout->add_option("--case", options.case_line,
                      "A case line, as findings print it, instead of --model, --engine and --tp");

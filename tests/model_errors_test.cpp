@@ -1,4 +1,6 @@
 // What is refused, and with which sentence; inline geometry.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -147,7 +149,7 @@ TEST_CASE("a model name never leaves the folder", "[model]") {
 TEST_CASE("a config is read as Python's json module reads it", "[model]") {
   const std::string odd = with_keys(
       kLlama,
-      R"("head_dim": 1, "head_dim": 32, "a": 1e999, "b": [-1e400, NaN], "c": "\ud800 \ud83d\ude00", "d": {"e": "\\ud800"}, "d": 1)");
+      R"("head_dim": 1, "head_dim": 32, "a": 1e999, "b": [-1e400, 0.1e999, NaN], "c": "\ud800 \ud83d\ude00", "d": {"e": "\\ud800"}, "d": 1)");
   test::TemporaryFolder folder;
   const auto read = [&](const std::string& text) {
     return core::load_model(folder.write("config.json", text).string(), test::configs().models());
@@ -162,6 +164,9 @@ TEST_CASE("a config is read as Python's json module reads it", "[model]") {
   CHECK(has(error(R"("head_dim": 1e999)"), "found \"1e999\", expected"));
   CHECK(has(error(R"("a": 1e)"), "not valid JSON"));
   CHECK(has(error(R"("a": infinity)"), "not valid JSON"));
+  for (const char* number : {"+1e999", "01e999", "0x1p99999", "1e", "--1e999", "1.e999"}) {
+    CHECK(has(error(fmt::format(R"("a": {})", number).c_str()), "not valid JSON"));
+  }
 }
 
 TEST_CASE("a file that is no config is refused with its place", "[model]") {

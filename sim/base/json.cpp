@@ -297,13 +297,23 @@ std::string whole_surrogates(std::string_view text) {
   return result;
 }
 
-/// Whether a word is a number that Python reads as infinite.
+/// Whether a word is a number that Python reads as infinite. What is no number of JSON (+1, 01, 1.,
+/// 0x1) is none of Python's.
 bool overflows(std::string_view word) {
+  const std::string_view number = word.substr(word.starts_with('-') ? 1 : 0);
+  const auto digit_at = [&](std::size_t at) {
+    return at < number.size() && std::isdigit(static_cast<unsigned char>(number[at])) != 0;
+  };
+  const std::size_t point = number.find('.');
+  if (!digit_at(0) || (number.front() == '0' && digit_at(1)) ||
+      (point != std::string_view::npos && !digit_at(point + 1)) ||
+      number.find_first_not_of("0123456789.eE+-") != std::string_view::npos) {
+    return false;
+  }
   const std::string text(word);
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  return end == text.c_str() + text.size() && std::isinf(value) &&
-         (std::isdigit(static_cast<unsigned char>(text.back())) != 0);
+  return end == text.c_str() + text.size() && std::isinf(value);
 }
 
 /// What Python's json module reads and JSON does not have, as JSON: names of numbers, numbers that

@@ -214,7 +214,8 @@ void add_adapter(CLI::App& app, AdapterCommandOptions& options) {
       ->check(CLI::Range(1, 4096));
   adapter->footer(
       "Exit codes: 0 served as PEFT means it; 1 it does not fit the model, crashes, or is served "
-      "wrongly somewhere; 2 bad input; 3 nothing of q, k or v, or refused everywhere.\n"
+      "wrongly somewhere; 2 bad input; 3 nothing of q, k or v, refused everywhere, or something "
+      "of it is not judged.\n"
       "Example: tplora adapter my/adapter --model Qwen/Qwen3-4B --engine sglang --tp 1-16");
 }
 

@@ -310,6 +310,51 @@ TEST_CASE("a let that a derived contract changed is blamed at every tp_size", "[
   }
 }
 
+// Ranks that may own unequal numbers of heads: what one of them owns follows from the others.
+TEST_CASE("a let that deals heads out wrongly is blamed, all else in the same file", "[finding]") {
+  struct Edit {
+    const char* engine;
+    const char* let;
+    const char* text;
+    std::int64_t kv_heads, tp_size;
+  };
+  for (const Edit& edit : {
+           Edit{"uneven_ranks", "n", "1", 4, 3},
+           Edit{"uneven_ranks", "n", "ceil_div(KV, T)", 4, 3},
+           Edit{"uneven_ranks", "rep", "T >= KV ? T/KV + 1 : 1", 2, 6},
+           Edit{"uneven_ranks", "rep", "T >= KV ? ceil_div((g0 + 1)*T, KV) : 1", 2, 3},
+           Edit{"uneven_ranks", "h", "T >= KV ? (i + 1)*G//rep - before : n*n", 4, 3},
+           Edit{"uneven_ranks", "before", "0", 2, 6},
+           Edit{"uneven_ranks", "g0", "KV//T", 8, 3},  // no t: one number for all ranks
+           Edit{"padded_heads", "before", "rep == 1 ? 0 : min(G, t % rep)", 2, 6},
+           Edit{"padded_heads", "h", "share", 1, 3},
+           Edit{"llama_cpp", "n", "KV//T", 8, 3},
+       }) {
+    const Contract right = test::contract(edit.engine);
+    Contract wrong = right;
+    wrong.extends.clear();
+    auto let = std::find_if(wrong.lets.begin(), wrong.lets.end(), [&](const Let& one) {
+      return wrong.symbols.name(one.symbol) == edit.let;
+    });
+    REQUIRE(let != wrong.lets.end());
+    const std::string place = let->formula.place();
+    let->formula = *Formula::parse(edit.text, place, wrong.symbols);
+    index_formulas(wrong);
+    const LayoutCase input = one_adapter(geometry({8, edit.kv_heads, 3}), edit.tp_size);
+    CAPTURE(edit.engine, edit.let, edit.text);
+    CHECK(check(right, input).verdict == Verdict::consistent);
+    const Checked checked = check(wrong, input);
+    CHECK(checked.verdict != Verdict::consistent);
+    REQUIRE(!checked.findings.empty());
+    const Finding& first = checked.findings.front();
+    const bool named = first.cause_place == place ||
+                       std::any_of(first.other_places.begin(), first.other_places.end(),
+                                   [&](const std::string& other) { return other == place; });
+    CAPTURE(first.cause_place);
+    CHECK(named);
+  }
+}
+
 TEST_CASE("what a check refuses is blamed on nothing else", "[finding]") {
   const Contract contract = edited("sglang", R"("remove": [])");
   const Checked checked = check(contract, one_adapter(geometry({8, 2, 16}), 3));

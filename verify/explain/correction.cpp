@@ -62,19 +62,33 @@ std::vector<std::string> Corrector::texts(std::size_t site) const {
   return texts;
 }
 
+std::vector<std::string> Corrector::texts_by_rank(std::size_t site) const {
+  std::vector<std::string> texts;
+  for (std::size_t adapter = 0; is_same_on_all_ranks(site) && adapter < required_.size();
+       ++adapter) {
+    for (const Way& way : required_[adapter][site]) {
+      texts.push_back(fmt::format("({}){}", formulas_[site]->text(),
+                                  by_rank(site, way.corrections, static_cast<int>(adapter))));
+    }
+  }
+  return texts;
+}
+
 /// Corrections as terms to be added to the formula, each only where it is due.
 std::string Corrector::terms(std::size_t site, const Corrections& corrections, int adapter) const {
-  const Formula& formula = *formulas_[site];
-  const SymbolTable scope = scope_of(contract_, formula);
-  const bool of_rank = sites_[site].role != FormulaRole::let ||
-                       contract_.lets[sites_[site].entry].phase != Phase::deployment;
   const bool same = std::all_of(corrections.begin(), corrections.end(), [&](const Correction& one) {
     return one.delta == corrections.front().delta;
   });
-  const std::string whose = condition_on_adapter(site, adapter);
-  if (!of_rank || (same && everywhere(corrections))) {
-    return fmt::format(" + {}({})", whose, corrections.front().delta);
+  if (is_same_on_all_ranks(site) || (same && everywhere(corrections))) {
+    return fmt::format(" + {}({})", condition_on_adapter(site, adapter), corrections.front().delta);
   }
+  return by_rank(site, corrections, adapter);
+}
+
+std::string Corrector::by_rank(std::size_t site, const Corrections& corrections,
+                               int adapter) const {
+  const SymbolTable scope = scope_of(contract_, *formulas_[site]);
+  const std::string whose = condition_on_adapter(site, adapter);
   std::string text;
   for (const Correction& one : corrections) {
     std::string where = fmt::format("tp_rank == {}", one.tp_rank);
@@ -84,6 +98,11 @@ std::string Corrector::terms(std::size_t site, const Corrections& corrections, i
     text += fmt::format(" + {}({})*({})", whose, where, one.delta);
   }
   return text;
+}
+
+bool Corrector::is_same_on_all_ranks(std::size_t site) const {
+  return sites_[site].role == FormulaRole::let &&
+         contract_.lets[sites_[site].entry].phase == Phase::deployment;
 }
 
 /// Whether each rank has a correction in its only turn.

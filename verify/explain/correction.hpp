@@ -20,10 +20,15 @@ class Corrector {
   /// of thought, with the corrections that it asks for, each for the rank, the turn and the adapter
   /// for which it does.
   [[nodiscard]] std::vector<std::string> texts(std::size_t site) const;
+  /// The same for a let that has one value for all ranks, as if it had looked at the rank.
+  [[nodiscard]] std::vector<std::string> texts_by_rank(std::size_t site) const;
 
  private:
   [[nodiscard]] std::string terms(std::size_t site, const Corrections& corrections,
                                   int adapter) const;
+  [[nodiscard]] std::string by_rank(std::size_t site, const Corrections& corrections,
+                                    int adapter) const;
+  [[nodiscard]] bool is_same_on_all_ranks(std::size_t site) const;
   [[nodiscard]] bool everywhere(const Corrections& corrections) const;
   [[nodiscard]] bool knows_adapter(std::size_t site) const;
   [[nodiscard]] std::string condition_on_adapter(std::size_t site, int adapter) const;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "sim/layout/view.hpp"
+#include "verify/explain/required_heads.hpp"
 #include "verify/explain/ways.hpp"
 
 namespace tplora::core {
@@ -53,19 +54,13 @@ void require_of_heads(Ways& ways, std::size_t site) {
     }
     return first ? least / head_rows : rows / head_rows;
   });
-  // An equal share.
-  const std::int64_t all =
-      q ? facts.input.geometry.num_attention_heads : facts.input.geometry.num_key_value_heads;
-  ways.one(site, current, [&](const RankFacts& f) -> std::optional<std::int64_t> {
-    const std::int64_t t = f.trace.tp_rank % facts.group_size();
-    if (all % facts.group_size() == 0) {
-      return first ? t * (all / facts.group_size()) : all / facts.group_size();
-    }
-    if (!q && facts.group_size() % all == 0) {
-      return first ? t / (facts.group_size() / all) : 1;
-    }
-    return std::nullopt;
-  });
+  for (const Dealing& dealing : ways.dealings()) {
+    ways.one(site, current, [&](const RankFacts& f) -> std::optional<std::int64_t> {
+      const Share& share = dealing[static_cast<std::size_t>(f.trace.tp_rank)];
+      const HeadRange& due = q ? share.q : share.kv;
+      return first ? due.first : due.count;
+    });
+  }
 }
 
 void require_of_group(Ways& ways, std::size_t site) {
@@ -134,7 +129,8 @@ std::optional<std::int64_t> solve(const Contract& contract, const RankTrace& tra
   return std::nullopt;
 }
 
-/// What a let would have to be for the formulas that look at it to come to what is required.
+/// What a let would have to be for the formulas that look at it to come to what is required, each
+/// alone; or what ranks own, all of it.
 void require_of_let(Ways& ways, std::size_t site, const std::vector<Formula*>& formulas) {
   const GroupFacts& facts = ways.facts();
   for (std::size_t user = 0; user < ways.sites(); ++user) {
@@ -156,6 +152,11 @@ void require_of_let(Ways& ways, std::size_t site, const std::vector<Formula*>& f
       ways.start_reasons(static_cast<int>(user) * kMostReasons + way.reason);
       ways.add(site, std::move(corrections));
     }
+  }
+  ways.start_reasons(static_cast<int>(ways.sites()) * kMostReasons);
+  for (const Dealing& dealing : ways.dealings()) {
+    ways.add(site,
+             let_for_dealing(facts, ways.all_sites(), formulas, ways.site(site).entry, dealing));
   }
 }
 

@@ -13,7 +13,9 @@ namespace tplora::core {
 namespace {
 
 /// How near the source of the rows a formula stands: lets, what a rank owns, copies, buffers,
-/// kernels, and last the checks, which move no rows.
+/// kernels, lets that forgot to look at the rank, and last the checks, which move no rows.
+constexpr int kLetByRank = 8;
+
 int distance_of(FormulaRole role) {
   using enum FormulaRole;
   switch (role) {
@@ -187,6 +189,12 @@ void Search::formula(std::size_t site) {
   }
   for (const std::string& text : corrector_->texts(site)) {
     if (try_text(site, text)) {
+      return;
+    }
+  }
+  for (const std::string& text : corrector_->texts_by_rank(site)) {
+    if (try_text(site, text)) {
+      found_.back().distance = kLetByRank;
       return;
     }
   }

@@ -8,17 +8,20 @@
 
 #include "verify/explain/group_facts.hpp"
 #include "verify/explain/required.hpp"
+#include "verify/explain/required_heads.hpp"
 
 namespace tplora::core {
 
 class Ways {
  public:
   Ways(const GroupFacts& facts, const std::vector<FormulaSite>& sites)
-      : facts_(facts), sites_(sites), result_(sites.size()) {}
+      : facts_(facts), sites_(sites), dealings_(core::dealings(facts)), result_(sites.size()) {}
 
   [[nodiscard]] const GroupFacts& facts() const { return facts_; }
   [[nodiscard]] const FormulaSite& site(std::size_t number) const { return sites_[number]; }
   [[nodiscard]] std::size_t sites() const { return sites_.size(); }
+  [[nodiscard]] const std::vector<FormulaSite>& all_sites() const { return sites_; }
+  [[nodiscard]] const std::vector<Dealing>& dealings() const { return dealings_; }
   [[nodiscard]] const std::vector<Way>& of(std::size_t site) const { return result_[site]; }
   [[nodiscard]] std::vector<std::vector<Way>> take() { return std::move(result_); }
 
@@ -71,6 +74,7 @@ class Ways {
  private:
   const GroupFacts& facts_;
   const std::vector<FormulaSite>& sites_;
+  std::vector<Dealing> dealings_;
   std::vector<std::vector<Way>> result_;
   int reason_ = 0;
 };

@@ -29,7 +29,7 @@ ALLOWED = {
     "verify/run": ["sim/*", "verify/reference", "verify/case", "verify/compare", "verify/explain", "verify/bugs"],
     "verify/report": ["sim/*", "verify/case", "verify/compare", "verify/explain", "verify/bugs", "verify/mutants", "verify/run", "verify/check", "verify/golden", "verify/peft", "verify/safetensors"],
     "verify/safetensors": ["sim/base", "sim/numerics"],
-    "verify/golden": ["sim/*", "verify/case", "verify/reference", "verify/run", "verify/safetensors"],
+    "verify/golden": ["sim/*", "verify/case", "verify/peft", "verify/reference", "verify/run", "verify/safetensors"],
     "verify/peft": ["sim/base", "sim/model", "sim/contract", "sim/adapter", "verify/case", "verify/safetensors"],
     "verify/check": ["sim/*", "verify/bugs", "verify/case", "verify/reference", "verify/run", "verify/safetensors", "verify/golden"],
     "verify/cli": ["sim/*", "verify/*"],

@@ -549,6 +549,197 @@ class Adapters(Case):
         refused("has 1 bytes", "changed", folder=self.folder)
 
 
+class OwnTensors(Case):
+    """--base and --adapter: a sharded checkpoint and adapters that the peft library wrote."""
+
+    LINE = f"model={ROOT / 'tests/adapters/llama.json'} engine=sglang tp=2 R=8 slots=3 tokens=a,a,b,- seed=7"
+    ADAPTERS = ("--adapter", ROOT / "tests/adapters/plain", "--adapter", ROOT / "tests/adapters/rslora")
+
+    def base(self, prefix="model.", dtype="BF16", edit=None):
+        """A checkpoint of the fixtures' model, its two layers over two files and an index."""
+        random = np.random.default_rng(3)
+        folder = self.folder / "base"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        weight_map = {}
+        for layer in range(2):
+            values = {f"{prefix}layers.{layer}.self_attn.{name}_proj.weight": random.standard_normal((rows, 32), np.float32)
+                      for name, rows in {"q": 32, "k": 16, "v": 16}.items()}
+            (edit or (lambda _: None))(values)
+            name = f"model-0000{layer + 1}-of-00002.safetensors"
+            stored = {key: (dtype, tensors.to_bf16(value) if dtype == "BF16" else value) for key, value in values.items()}
+            tensors.save_bits(folder / name, stored)
+            weight_map |= dict.fromkeys(values, name)
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+        return folder
+
+    def expected(self, base, layer, prefix="model."):
+        """y by part, and the size of its terms, by NumPy alone: what `sglang`'s program rounds, from the users' own files."""
+        index = json.loads((base / "model.safetensors.index.json").read_text())["weight_map"]
+        x = tensors.load(self.folder / "golden/inputs.safetensors")["x"]
+        parts = {}
+        for part in "qkv":
+            name = f"{prefix}layers.{layer}.self_attn.{part}_proj.weight"
+            weight = tensors.rounded(tensors.load(base / index[name])[name])
+            y = tensors.rounded((x.astype(np.float64) @ weight.T.astype(np.float64)).astype(np.float32))
+            size = np.abs(y)
+            for tokens, adapter in (([0, 1], "plain"), ([2], "rslora")):
+                folder = ROOT / "tests/adapters" / adapter
+                config = json.loads((folder / "adapter_config.json").read_text())
+                stored = tensors.load(folder / "adapter_model.safetensors")
+                key = f"base_model.model.model.layers.{layer}.self_attn.{part}_proj.lora_"
+                if key + "A.weight" not in stored:
+                    continue
+                a, b = (tensors.rounded(stored[key + half]).astype(np.float64) for half in ("A.weight", "B.weight"))
+                scaling = config["lora_alpha"] / (np.sqrt(config["r"]) if config["use_rslora"] else config["r"])
+                u = tensors.rounded((x[tokens].astype(np.float64) @ a.T).astype(np.float32))
+                delta = tensors.rounded(np.float32(scaling) * (u.astype(np.float64) @ b.T).astype(np.float32))
+                size[tokens] += np.abs(delta)
+                y[tokens] = tensors.rounded(y[tokens] + delta)
+            parts[part] = y, size
+        return parts
+
+    def test_expected_values_are_numpys_from_the_users_own_files(self):
+        for layer in (0, 1):
+            shutil.rmtree(self.folder / "golden", ignore_errors=True)
+            base = self.base()
+            golden = self.golden(self.LINE, "golden", "--base", base, *self.ADAPTERS, "--layer-index", str(layer))
+            due = self.expected(base, layer)
+            for rank in range(2):
+                y = tensors.load(golden / f"rank{rank}.safetensors")["y"]
+                cut, size = (np.hstack([due[part][i][:, rank * rows:rank * rows + rows] for part, rows in (("q", 16), ("k", 8), ("v", 8))]) for i in (0, 1))
+                # NumPy sums in its own order: within a unit in the last place of bf16, and mostly equal.
+                self.assertLess(np.max(np.abs(y - cut) / size), 2 ** -7)
+                self.assertGreater(np.mean(y == cut), 0.95)
+            manifest = json.loads((golden / "manifest.json").read_text())
+            self.assertEqual((manifest["data"], manifest["modules"]["layer"]), ("file", f"model.layers.{layer}."))
+            self.assertIn("data=file", manifest["case"])
+            self.assertTrue(any("values of adapter a are no bf16 and were rounded" in note for note in manifest["notes"]), manifest["notes"])
+
+    def test_the_folder_holds_the_users_values(self):
+        base = self.base()
+        golden = self.golden(self.LINE, "golden", "--base", base, *self.ADAPTERS, "--layer-index", "1")
+        mine = tensors.load_bits(golden / "checkpoint/model.safetensors")
+        theirs = tensors.load_bits(base / "model-00002-of-00002.safetensors")
+        self.assertEqual(set(mine), set(theirs))
+        for name, (kind, values) in theirs.items():
+            self.assertEqual(kind, mine[name][0])
+            self.assertTrue(np.array_equal(values, mine[name][1]), name)
+        stored = tensors.load(ROOT / "tests/adapters/plain/adapter_model.safetensors")
+        for name, values in tensors.load(golden / "adapters/a/adapter_model.safetensors").items():
+            self.assertIn(".layers.1.", name)
+            self.assertTrue(np.array_equal(values, tensors.rounded(stored[name])), name)
+
+    def test_check_reads_the_golden_alone(self):
+        """The bound, and the search for another computation, need the tensors again."""
+        golden = self.golden(self.LINE, "golden", "--base", self.base(), *self.ADAPTERS)
+        shutil.rmtree(self.folder / "base")
+        mine = self.candidate(golden, ["y", "y_base", "delta", "lora_b"])
+        for judge in ("bits", "bound", "exact"):
+            told = self.check(golden, mine, "--judge", judge)
+            self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
+
+        def twice(rank, chosen, have):
+            chosen["y"] = tensors.rounded(have["y_base"] + 4 * have["delta"])
+        self.assertEqual(self.check(golden, self.candidate(golden, ["y"], twice), "--judge", "bound").returncode, 1)
+
+        other = self.golden(self.LINE.replace("a,a,b,-", "b,b,b,-"), "other", "--base", self.base(), *self.ADAPTERS)
+        ours = self.golden(self.LINE, "ours", "--base", self.base(), *self.ADAPTERS)
+        self.wrong(ours, self.candidate(other, ["y"]), "adapter b in the place of a")
+
+        with open(golden / "checkpoint/model.safetensors", "r+b") as file:
+            file.seek(-1, 2)
+            last = file.read(1)
+            file.seek(-1, 2)
+            file.write(bytes([last[0] ^ 1]))
+        told = self.check(golden, mine)
+        self.assertEqual((told.returncode, told.stderr.count("\n")), (2, 1), told.stderr)
+        self.assertIn("checkpoint/model.safetensors", told.stderr)
+
+    def test_fused_rows_and_a_transposed_checkpoint(self):
+        """A golden's own checkpoint and adapters, taken for a user's, give the same folder."""
+        for line, adapters in {
+            "model=bigcode/gpt_bigcode-santacoder engine=uneven_ranks tp=1 tokens=-": "",
+            "model=openai-community/gpt2 engine=trtllm_fused tp=2 R=8 tokens=a,-": "adapters=a:r8:alpha16:fused",
+            "model=Qwen/Qwen3.5-35B-A3B layer=full_attention engine=sglang tp=4 R=8 tokens=a,-": "adapters=a:r8:alpha16:qkv",
+        }.items():
+            with self.subTest(line):
+                shutil.rmtree(self.folder / "made", ignore_errors=True)
+                shutil.rmtree(self.folder / "own", ignore_errors=True)
+                made = self.golden(f"{line} {adapters}".strip(), "made", "--ranks", "0")
+                more = ["--adapter", made / "adapters/a"] if adapters else []
+                own = self.golden(line, "own", "--base", made / "checkpoint", *more, "--ranks", "0")
+                first, second = (tensors.load_bits(folder / "rank0.safetensors") for folder in (made, own))
+                self.assertEqual(set(first), set(second))
+                for name, (_, values) in first.items():
+                    self.assertTrue(np.array_equal(values, second[name][1]), name)
+
+    def test_another_prefix(self):
+        base = self.base(prefix="language_model.model.")
+        self.golden(self.LINE, "golden", "--base", base, *self.ADAPTERS)
+        y, size = self.expected(base, 0, prefix="language_model.model.")["q"]
+        found = tensors.load(self.folder / "golden/rank0.safetensors")["y"][:, :16]
+        self.assertLess(np.max(np.abs(found - y[:, :16]) / size[:, :16]), 2 ** -7)
+
+    def test_names_of_adapters(self):
+        golden = self.golden(self.LINE.replace("tokens=a,a,b,-", "tokens=mine,b"), "golden", "--base", self.base(),
+                             "--adapter", f"mine={ROOT / 'tests/adapters/plain'}", "--adapter", ROOT / "tests/adapters/rslora")
+        self.assertTrue((golden / "adapters/mine/adapter_model.safetensors").exists())
+
+    def test_refused(self):
+        plain = ROOT / "tests/adapters/plain"
+
+        def nan(values):
+            next(iter(values.values()))[3, 5] = np.nan
+
+        def wide(values):
+            for key in [name for name in values if "k_proj" in name]:
+                values[key] = np.zeros((32, 32), np.float32)
+
+        def twice(values):
+            for key in list(values):
+                values["vision." + key] = values[key]
+
+        def missing(values):
+            for key in [name for name in values if "v_proj" in name]:
+                del values[key]
+
+        def biased(values):
+            for key in list(values):
+                values[key.replace("weight", "bias")] = np.zeros(len(values[key]), np.float32)
+        line, named = self.LINE.replace("tokens=a,a,b,-", "tokens=a,-"), ["--adapter", plain]
+        for words, arguments in {
+            "--base with it": (line, named),
+            "expected none beside --base": (line, ["--base", self.base(), *named, "--data", "wide"]),
+            "has neither model.safetensors nor": (line, ["--base", self.folder, *named]),
+            "no adapter is called \"b\"": (self.LINE, ["--base", "BASE", *named]),
+            "expected none beside adapters from folders": (line + " adapters=a:r4:alpha8:qkv", ["--base", "BASE", *named]),
+            "--layer-index 2: expected a layer of kind": (line, ["--base", "BASE", *named, "--layer-index", "2"]),
+            "adapts neither q, k nor v of layer 1; those of layers 0": (line, ["--base", "BASE", "--adapter", ROOT / "tests/adapters/first_layer", "--layer-index", "1"]),
+            "which check reads again": (line, ["--base", "BASE", *named, "--only", "ranks"]),
+            "use_dora": (line, ["--base", "BASE", "--adapter", ROOT / "tests/adapters/dora"]),
+        }.items():
+            with self.subTest(words):
+                base = self.base()
+                told = self.run_program("golden", arguments[0], *[base if one == "BASE" else one for one in arguments[1]], "--out", self.folder / "no")
+                self.assertEqual((told.returncode, told.stderr.count("\n")), (2, 1), told.stderr)
+                self.assertIn(words, told.stderr)
+                self.assertFalse((self.folder / "no").exists())
+        for words, edit in {
+            "element 101 of the row-major [32, 32] is nan": nan,
+            "shape [32, 32]: expected [16, 32]": wide,
+            "--tensor-prefix to say which": twice,
+            "has no tensor model.layers.0.self_attn.v_proj.weight": missing,
+            "has a bias layers.0.self_attn.q_proj.bias": biased,
+        }.items():
+            with self.subTest(words):
+                told = self.run_program("golden", line, "--base", self.base("decoder.model." if edit is twice else "model.", edit=edit), *named, "--out", self.folder / "no")
+                self.assertEqual((told.returncode, told.stderr.count("\n")), (2, 1), told.stderr)
+                self.assertIn(words, told.stderr)
+        told = self.run_program("verify", "--case", line.replace("tokens=a,-", "tokens=- data=file"))
+        self.assertEqual(told.returncode, 2)
+
+
 class Pages(Case):
     """docs/kernel-authors.md and docs/engine-ci.md, word for word, up to where a GPU or an engine is needed."""
 

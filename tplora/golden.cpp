@@ -81,7 +81,7 @@ Golden golden_of(const core::PreparedCase& item, std::int64_t group_size) {
       laws ? core::expand_depths(laws->analysis, item.spec.adapters.size()) : core::ExpandDepths{});
   unsharded.run();
   const QkvGeometry& g = *item.geometry;
-  Golden golden = core::Access::make(core::GoldenData{unsharded.generator()});
+  Golden golden = core::Access::make(core::GoldenData{unsharded.tensors()});
   golden.geometry = g;
   golden.tokens = unsharded.batch().tokens();
   golden.adapter_of_token = item.spec.tokens;
@@ -94,7 +94,7 @@ Golden golden_of(const core::PreparedCase& item, std::int64_t group_size) {
     const auto copy = [](std::span<const float> from) {
       return std::vector<float>(from.begin(), from.end());
     };
-    golden.bias[i] = g.qkv_bias ? unsharded.generator().bias(part) : std::vector<float>();
+    golden.bias[i] = g.qkv_bias ? unsharded.tensors()->bias(part) : std::vector<float>();
     golden.y_base[i] = copy(unsharded.reference().base_output(part));
     golden.y[i] = copy(unsharded.reference().output(part));
   }
@@ -117,13 +117,7 @@ Result<std::vector<float>> Golden::weight(Part part, std::int64_t first_row,
                             first_row + rows, part_name(part), has));
   }
   std::vector<float> weight(static_cast<std::size_t>(rows * geometry.hidden_size));
-  data_->generator.fill({core::Tensor::weight, part, 0},
-                        {.cols = geometry.hidden_size,
-                         .first_row = first_row,
-                         .rows = rows,
-                         .first_col = 0,
-                         .block_cols = geometry.hidden_size},
-                        weight.data(), geometry.hidden_size);
+  data_->tensors->weight_rows(part, first_row, rows, weight.data());
   return weight;
 }
 

@@ -23,7 +23,7 @@ struct ReportData {
 };
 
 struct GoldenData {
-  Generator generator;
+  std::shared_ptr<const LogicalTensors> tensors;
 };
 
 struct Access {

@@ -4,12 +4,13 @@
 #include <array>
 
 #include "sim/base/checked.hpp"
+#include "sim/base/ensure.hpp"
 #include "sim/numerics/philox.hpp"
 
 namespace tplora::core {
 namespace {
 
-constexpr std::array<std::string_view, 3> kKinds = {"labels", "integers", "wide"};
+constexpr std::array<std::string_view, 4> kKinds = {"labels", "integers", "wide", "file"};
 
 /// Exponents of `wide`, chosen so that base output and delta are of one size for usual shapes and
 /// stay in fp16's range.
@@ -93,6 +94,18 @@ Adapter Generator::adapter(const AdapterSpec& adapter, std::int32_t number) cons
   return {adapter, std::move(a), std::move(b)};
 }
 
+void Generator::weight_rows(Part part, std::int64_t first_row, std::int64_t rows,
+                            float* out) const {
+  const std::int64_t cols = spec_.geometry.hidden_size;
+  fill({Tensor::weight, part},
+       {.cols = cols, .first_row = first_row, .rows = rows, .block_cols = cols}, out, cols);
+}
+
+void Generator::weight_panel(Part part, std::int64_t first_row, std::int64_t rows,
+                             Panel& panel) const {
+  fill_panel({Tensor::weight, part}, first_row, rows, panel);
+}
+
 void Generator::fill_panel(TensorId id, std::int64_t first_row, std::int64_t rows,
                            Panel& panel) const {
   const std::int64_t cols = spec_.geometry.hidden_size;
@@ -127,8 +140,11 @@ void Generator::fill(TensorId id, const Block& block, float* out, std::int64_t o
 
 void Generator::fill_row(TensorId id, std::int64_t cols, std::int64_t row, std::int64_t first_col,
                          std::int64_t count, float* out) const {
+  ensure(spec_.kind != DataKind::file || id.tensor == Tensor::x,
+         "of a case with its own tensors only x is made");
   switch (spec_.kind) {
     case DataKind::wide:
+    case DataKind::file:
       fill_wide(wide_stream(id), static_cast<std::uint64_t>(row * cols + first_col), count, out);
       return;
     case DataKind::integers: fill_integers(id, cols, row, first_col, count, out); return;
@@ -174,9 +190,9 @@ float Generator::label(TensorId id, std::int64_t cols, std::int64_t row, std::in
         return col % 2 == 1 && col / 2 == row ? 1.0F : 0.0F;
       }
       // No token looks here: for who looks into slots.
-      return digit(row | (static_cast<std::int64_t>(id.part) << 16) |
-                       (std::int64_t{id.adapter} << 24),
-                   col % 4);
+      return digit(
+          row | (static_cast<std::int64_t>(id.part) << 16) | (std::int64_t{id.adapter} << 24),
+          col % 4);
     case Tensor::lora_b:
       return digit(fused_row(id.part, row) | (std::int64_t{id.adapter} << 24), col % 4);
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/adapter/adapter.hpp"
+#include "sim/data/logical_tensors.hpp"
 #include "sim/data/tensor_id.hpp"
 #include "sim/data/wide.hpp"
 #include "sim/model/geometry.hpp"
@@ -20,6 +21,7 @@ enum class DataKind {
   labels,    ///< every value tells its row and adapter; not random
   integers,  ///< -1, 0, 1 on a budget: every order of summation gives the same bits
   wide,      ///< random signs and fractions over eight octaves: exercises every rounding
+  file,      ///< weights and adapters are somebody's own, x is as in wide
 };
 [[nodiscard]] std::string_view data_kind_name(DataKind kind);
 [[nodiscard]] std::optional<DataKind> data_kind_of(std::string_view name);
@@ -40,16 +42,17 @@ inline constexpr std::int64_t kIntegerExpandBudget = 48;
 
 /// Makes tensors by logical index. Every value is a value of the spec's dtype and depends on
 /// kind, dtype, seed, tensor id, row, column and the tensor's row length alone.
-class Generator {
+class Generator : public LogicalTensors {
  public:
+  /// Of `file` only x can be made.
   explicit Generator(const DataSpec& spec) : spec_(spec) {}
 
-  /// [tokens, hidden_size]
-  [[nodiscard]] std::vector<float> x(std::int64_t tokens) const;
-  /// [rows of the part]
-  [[nodiscard]] std::vector<float> bias(Part part) const;
-  /// A and B of every targeted part of adapter number `number`.
-  [[nodiscard]] Adapter adapter(const AdapterSpec& adapter, std::int32_t number) const;
+  [[nodiscard]] std::vector<float> x(std::int64_t tokens) const override;
+  [[nodiscard]] std::vector<float> bias(Part part) const override;
+  [[nodiscard]] Adapter adapter(const AdapterSpec& adapter, std::int32_t number) const override;
+  void weight_rows(Part part, std::int64_t first_row, std::int64_t rows, float* out) const override;
+  void weight_panel(Part part, std::int64_t first_row, std::int64_t rows,
+                    Panel& panel) const override;
   /// `panel` becomes rows [first_row, first_row + rows) of a tensor with row length hidden_size.
   void fill_panel(TensorId id, std::int64_t first_row, std::int64_t rows, Panel& panel) const;
 

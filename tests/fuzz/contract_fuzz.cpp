@@ -60,6 +60,7 @@ void run(const std::shared_ptr<const Contract>& contract, Case one, std::int64_t
                     .kind = "all",
                     .layers = {0},
                     .why_no_qkv = {},
+                    .tensors = nullptr,
                     .checkpoint = {},
                     .bug = {},
                     .numbers = false,

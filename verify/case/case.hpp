@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,11 @@ struct Case {
 /// value out of range, an adapter, slot or token that does not exist, tokens whose adapter is not
 /// resident after the steps.
 [[nodiscard]] Result<Case> parse_case(const std::string& line);
+
+/// Gives the adapters of a line that has none of its own; the case is read as far as `slots`.
+using AdaptersOf = std::function<Result<std::vector<AdapterSpec>>(const Case& so_far)>;
+/// As parse_case, of a line whose adapters somebody else knows. Refused: also the key `adapters`.
+[[nodiscard]] Result<Case> parse_case(const std::string& line, const AdaptersOf& adapters);
 
 /// The canonical line: a blank in a path stands as %20, a percent sign as %25; every key that is
 /// not at its default where it has one, in fixed order. parse_case(print_case(c)) == c.

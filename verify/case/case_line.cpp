@@ -160,7 +160,7 @@ constexpr std::array<Key, 15> kKeys = {{
      }},
     {"data", Presence::written,
      [](const Pair& pair, Case& one) {
-       return store_word(pair, data_kind_of(pair.text), "labels, integers or wide", one.data);
+       return store_word(pair, data_kind_of(pair.text), "labels, integers, wide or file", one.data);
      },
      [](const Case& one) { return std::string(data_kind_name(one.data)); }},
     {"seed", Presence::written, parse_seed,
@@ -202,9 +202,19 @@ Result<Texts> split_line(const std::string& line) {
   return texts;
 }
 
-Result<Case> read_values(const Texts& texts) {
+Result<Case> read_values(Texts texts, const AdaptersOf& adapters = {}) {
   Case one;
   for (std::size_t i = 0; i < kKeys.size(); ++i) {
+    if (kKeys[i].name == "adapters" && adapters) {
+      if (!texts[i].empty()) {
+        return fail("case line: found adapters=, expected none beside adapters from folders");
+      }
+      const auto given = adapters(one);
+      if (!given) {
+        return fail(given.error());
+      }
+      texts[i] = print_adapters(*given);  // read as everybody's
+    }
     if (!texts[i].empty()) {
       const Pair pair{std::string(kKeys[i].name), texts[i]};
       if (auto parsed = kKeys[i].parse(pair, one); !parsed) {
@@ -233,6 +243,10 @@ Result<Case> check_dp(Case one) {
 }  // namespace
 
 Result<Case> parse_case(const std::string& line) {
+  return parse_case(line, {});
+}
+
+Result<Case> parse_case(const std::string& line, const AdaptersOf& adapters) {
   const auto texts = split_line(line);
   if (!texts) {
     return fail(texts.error());
@@ -242,7 +256,7 @@ Result<Case> parse_case(const std::string& line) {
       return fail(fmt::format("case line: the key \"{}\" is missing", kKeys[i].name));
     }
   }
-  return read_values(*texts).and_then(check_dp);
+  return read_values(*texts, adapters).and_then(check_dp);
 }
 
 Result<Case> parse_scenario(const std::string& line) {

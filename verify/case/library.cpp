@@ -150,6 +150,12 @@ Result<LoadedEngine> load_engine(const std::string& argument, const ConfigFolder
 
 Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,
                                                  const LoadedEngine& engine) {
+  if (one.data == DataKind::file) {
+    return fail(
+        "case line: data=file is of a golden folder with tensors of its own (tplora golden "
+        "--base), "
+        "expected labels, integers or wide");
+  }
   std::vector<PreparedCase> cases;
   for (const LayerKind& kind : model.layer_kinds) {
     if (!one.layer.empty() && kind.kind != one.layer) {
@@ -170,6 +176,7 @@ Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& m
                           .kind = kind.kind,
                           .layers = kind.indices,
                           .why_no_qkv = kind.why_no_qkv,
+                          .tensors = nullptr,
                           .checkpoint = kind.checkpoint,
                           .bug = engine.bug,
                           .numbers = false,

@@ -9,6 +9,7 @@
 
 #include "sim/base/result.hpp"
 #include "sim/contract/variants.hpp"
+#include "sim/data/logical_tensors.hpp"
 #include "sim/model/geometry.hpp"
 #include "verify/case/bug_record.hpp"
 #include "verify/case/case.hpp"
@@ -33,13 +34,14 @@ struct Expectation {
 /// A case with everything it names resolved. A layer without qkv projection has no geometry; its
 /// verdict is not_applicable.
 struct PreparedCase {
-  Case spec;  ///< what was asked
+  Case spec;                                 ///< what was asked
   std::shared_ptr<const Contract> contract;  ///< the variant that is for `traits`
   ModelTraits traits;
   std::optional<QkvGeometry> geometry;
   std::string kind;                  ///< the layer kind's name
   std::vector<std::int64_t> layers;  ///< indices of the layers of this kind
   std::string why_no_qkv;
+  std::shared_ptr<const LogicalTensors> tensors;  ///< with data=file its own; else nothing
   CheckpointForm checkpoint;
   std::shared_ptr<const BugRecord> bug;  ///< the published bug that the contract is, if it is one
   bool numbers = false;                  ///< run the numbers too, not only the laws

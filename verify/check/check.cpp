@@ -15,12 +15,32 @@
 #include "verify/check/rank_check.hpp"
 #include "verify/check/search.hpp"
 #include "verify/golden/manifest.hpp"
+#include "verify/golden/own_tensors.hpp"
 
 namespace tplora::core {
 namespace {
 
 bool is_output(const std::string& name) {
   return name == "y" || name == "y_base" || name == "delta";
+}
+
+/// A case whose tensors are the golden's own.
+Result<PreparedCase> prepare_from(const std::filesystem::path& golden, const ReadManifest& manifest,
+                                  const Case& one, const ConfigFolders& configs) {
+  for (const auto& [name, sum] : manifest.sha256) {
+    if (name.starts_with("checkpoint/") || name.starts_with("adapters/")) {
+      const auto file = InputFile::open(golden / name);
+      const auto found = file ? sha256_of_file(*file) : fail(file.error());
+      if (!found) {
+        return fail(found.error());
+      }
+      if (*found != sum) {
+        return fail("was changed since the golden was made", (golden / name).string());
+      }
+    }
+  }
+  auto own = prepare_own(one, golden_tensors(golden, manifest.layer, one), configs);
+  return own ? Result<PreparedCase>(std::move(own->item)) : fail(own.error());
 }
 
 class Checker {
@@ -197,7 +217,8 @@ Result<CheckReport> check_candidate(const CheckOptions& options, const ConfigFol
     return fail(manifest.error());
   }
   auto item = parse_case(manifest->case_line).and_then([&](const Case& one) {
-    return prepare(one, configs);
+    return one.data == DataKind::file ? prepare_from(options.golden, *manifest, one, configs)
+                                      : prepare(one, configs);
   });
   if (!item) {
     return fail(fmt::format("its case cannot be read any more: {}", item.error().text()),

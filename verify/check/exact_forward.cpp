@@ -114,7 +114,7 @@ class ExactForward {
         dtype_(item.spec.dtype) {
     for (const Part part : kParts) {
       bias_[static_cast<std::size_t>(part)] =
-          g_.qkv_bias ? unsharded_.generator().bias(part) : std::vector<float>();
+          g_.qkv_bias ? unsharded_.tensors()->bias(part) : std::vector<float>();
     }
   }
 
@@ -193,13 +193,7 @@ class ExactForward {
   }
 
   void weight_row(Part part, std::int64_t row, std::vector<float>& into) const {
-    unsharded_.generator().fill({Tensor::weight, part, 0},
-                                {.cols = g_.hidden_size,
-                                 .first_row = row,
-                                 .rows = 1,
-                                 .first_col = 0,
-                                 .block_cols = g_.hidden_size},
-                                into.data(), g_.hidden_size);
+    unsharded_.tensors()->weight_rows(part, row, 1, into.data());
   }
 
  private:

@@ -55,10 +55,13 @@ struct MutantsOptions {
 
 struct GoldenCommandOptions {
   std::string case_line;
-  std::string out;                ///< the folder to make
-  std::string data;               ///< in place of the line's own; empty: the line's
-  std::string ranks;              ///< "0,2-3"; empty: all
-  std::vector<std::string> only;  ///< names of pieces; empty: all
+  std::string out;                    ///< the folder to make
+  std::string data;                   ///< in place of the line's own; empty: the line's
+  std::string ranks;                  ///< "0,2-3"; empty: all
+  std::vector<std::string> only;      ///< names of pieces; empty: all
+  std::string base;                   ///< a checkpoint's folder; empty: data are made
+  std::vector<std::string> adapters;  ///< PEFT folders, or NAME=FOLDER
+  std::int64_t layer_index = -1;      ///< of the base; -1: the first of the layer kind
   std::string tensor_prefix;
   bool as_engine = false;
   int jobs = 0;

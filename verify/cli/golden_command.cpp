@@ -8,6 +8,7 @@
 #include "verify/cli/exit_code.hpp"
 #include "verify/cli/number_list.hpp"
 #include "verify/golden/golden.hpp"
+#include "verify/golden/own_tensors.hpp"
 #include "verify/report/check_text.hpp"
 #include "verify/report/golden_text.hpp"
 
@@ -24,17 +25,63 @@ GoldenPieces read_pieces(const std::vector<std::string>& only) {
           .ranks = wanted("ranks")};
 }
 
-Result<Case> read_case(const GoldenCommandOptions& options) {
-  auto one = parse_case(options.case_line);
-  if (one && !options.data.empty()) {
-    const auto data = data_kind_of(options.data);
-    if (!data) {
-      return fail(
-          fmt::format("--data {}: expected labels, integers or wide", excerpt(options.data)));
-    }
-    one->data = *data;
+Result<DataKind> data_kind(const std::string& text) {
+  const auto data = data_kind_of(text);
+  if (!data || *data == DataKind::file) {
+    return fail(fmt::format("--data {}: expected labels, integers or wide", excerpt(text)));
   }
-  return one;
+  return *data;
+}
+
+/// The folders of --base and --adapter: NAME=FOLDER, or a, b, c .. in their order.
+Result<TensorFolders> read_folders(const GoldenCommandOptions& options) {
+  TensorFolders folders{
+      .base = options.base,
+      .adapters = {},
+      .layer = options.layer_index < 0 ? std::nullopt : std::optional(options.layer_index),
+      .tensor_prefix = options.tensor_prefix};
+  for (const std::string& text : options.adapters) {
+    const auto equals = text.find('=');
+    const bool named = equals != std::string::npos && text.find('/') > equals;
+    if (!named && folders.adapters.size() == 26) {
+      return fail("--adapter: expected NAME=FOLDER from the 27th on");
+    }
+    folders.adapters.push_back(
+        {named ? text.substr(0, equals)
+               : std::string(1, static_cast<char>('a' + folders.adapters.size())),
+         named ? text.substr(equals + 1) : text});
+  }
+  return folders;
+}
+
+/// The case, and what is worth knowing of its tensors.
+Result<OwnCase> read_case(const GoldenCommandOptions& options, const ConfigFolders& configs) {
+  if (options.base.empty()) {
+    if (!options.adapters.empty() || options.layer_index >= 0) {
+      return fail(fmt::format("{} is of a golden with tensors of its own, expected --base with it",
+                              options.adapters.empty() ? "--layer-index" : "--adapter"));
+    }
+    auto one = parse_case(options.case_line);
+    if (one && !options.data.empty()) {
+      const auto data = data_kind(options.data);
+      if (!data) {
+        return fail(data.error());
+      }
+      one->data = *data;
+    }
+    auto item = one.and_then([&](const Case& spec) { return prepare(spec, configs); });
+    return item ? Result<OwnCase>(OwnCase{*std::move(item), {}}) : fail(item.error());
+  }
+  if (!options.data.empty()) {
+    return fail("--data: expected none beside --base, whose tensors are the data");
+  }
+  const auto folders = read_folders(options);
+  if (!folders) {
+    return fail(folders.error());
+  }
+  return parse_own_case(options.case_line, *folders, configs).and_then([&](const Case& one) {
+    return prepare_own(one, *folders, configs);
+  });
 }
 
 }  // namespace
@@ -48,10 +95,11 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
   if (!ranks) {
     return bad_input(ranks.error());
   }
-  auto item = read_case(options).and_then([&](const Case& one) { return prepare(one, configs); });
-  if (!item) {
-    return bad_input(item.error());
+  auto own = read_case(options, configs);
+  if (!own) {
+    return bad_input(own.error());
   }
+  const PreparedCase& item = own->item;
   GoldenOptions golden{.folder = options.out,
                        .pieces = read_pieces(options.only),
                        .ranks = std::move(*ranks),
@@ -59,6 +107,7 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
                        .tensor_prefix = options.tensor_prefix,
                        .threads = options.jobs,
                        .version = version,
+                       .notes = std::move(own->notes),
                        .progress = {}};
   const bool terminal = isatty(STDERR_FILENO) != 0;
   if (terminal) {
@@ -67,14 +116,14 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
       std::fflush(stderr);
     };
   }
-  const auto summary = write_golden(*item, configs, golden);
+  const auto summary = write_golden(item, configs, golden);
   if (terminal) {
     fmt::print(stderr, "\r\x1b[K");
   }
   if (!summary) {
     return bad_input(summary.error());
   }
-  fmt::print("{}", golden_text(options.out, print_case(item->spec), *summary));
+  fmt::print("{}", golden_text(options.out, print_case(item.spec), *summary));
   return 0;
 }
 

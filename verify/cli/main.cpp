@@ -156,6 +156,20 @@ void add_golden(CLI::App& app, GoldenCommandOptions& options) {
                    "Only these pieces: checkpoint, adapters, inputs, ranks (default: all)")
       ->delimiter(',')
       ->check(CLI::IsMember({"checkpoint", "adapters", "inputs", "ranks"}));
+  golden->add_option("--base", options.base,
+                     "A checkpoint's folder (config.json's neighbours: model.safetensors or its "
+                     "index): q, k and v of one layer are taken from it, and data=file");
+  golden
+      ->add_option("--adapter", options.adapters,
+                   "With --base: a PEFT adapter's folder, or NAME=FOLDER; once for each adapter, "
+                   "called a, b, c .. in the line's tokens= and steps= unless named")
+      ->type_name("FOLDER")
+      ->expected(1)
+      ->take_all();
+  golden
+      ->add_option("--layer-index", options.layer_index,
+                   "With --base: which layer, from 0 (default: the first of the layer kind)")
+      ->check(CLI::Range(0, 1000000));
   golden->add_option("--tensor-prefix", options.tensor_prefix,
                      "What stands before the layer's number in tensor names (default: as the "
                      "model's family has it, for example model.layers.)");
@@ -167,7 +181,9 @@ void add_golden(CLI::App& app, GoldenCommandOptions& options) {
       "Expected values come from the model and the rounding program, never from the contract's "
       "layout. docs/formats/golden.md describes the files.\n"
       "Example: tplora golden \"model=Qwen/Qwen3.5-35B-A3B layer=full_attention engine=sglang tp=4 "
-      "R=16 adapters=a:r16:alpha32:qkv tokens=a,-\" --out golden");
+      "R=16 adapters=a:r16:alpha32:qkv tokens=a,-\" --out golden\n"
+      "Example: tplora golden --base Llama-3.1-8B --adapter my-lora "
+      "\"model=meta-llama/Llama-3.1-8B engine=sglang tp=4 R=16 tokens=a,-\" --out golden");
 }
 
 void add_check(CLI::App& app, CheckCommandOptions& options) {

@@ -10,89 +10,25 @@
 #include "sim/base/json.hpp"
 #include "sim/model/layer_prefix.hpp"
 #include "sim/model/model_source.hpp"
+#include "verify/golden/module_rows.hpp"
 
 namespace tplora::core {
 namespace {
-
-/// Rows [first, first + rows) of a part's own projection.
-struct RowRun {
-  Part part = Part::q;
-  std::int64_t first = 0, rows = 0;
-};
-
-/// The rows of q as a checkpoint stores them: as the geometry counts them, or all q and then all
-/// gates.
-void append_q(const QkvGeometry& g, GateLayout gate, std::int64_t first_head, std::int64_t heads,
-              std::vector<RowRun>& runs) {
-  const std::int64_t per_head = g.rows_per_head(Part::q);
-  if (gate != GateLayout::halves) {
-    runs.push_back({Part::q, first_head * per_head, heads * per_head});
-    return;
-  }
-  for (std::int64_t half = 0; half < 2; ++half) {
-    for (std::int64_t head = first_head; head < first_head + heads; ++head) {
-      runs.push_back({Part::q, head * per_head + half * per_head / 2, per_head / 2});
-    }
-  }
-}
-
-/// Rows of the tensor that holds `parts`, in its true order.
-std::vector<RowRun> rows_of_tensor(const QkvGeometry& g, const CheckpointForm& form,
-                                   std::span<const Part> parts) {
-  std::vector<RowRun> runs;
-  const std::int64_t groups = form.order == RowOrder::blocks ? 1 : g.num_key_value_heads;
-  for (std::int64_t group = 0; group < groups; ++group) {
-    for (const Part part : parts) {
-      const std::int64_t heads = g.heads(part) / groups;
-      if (part == Part::q) {
-        append_q(g, form.gate, group * heads, heads, runs);
-      } else {
-        runs.push_back(
-            {part, group * heads * g.rows_per_head(part), heads * g.rows_per_head(part)});
-      }
-    }
-  }
-  return runs;
-}
-
-/// The parts that each module of a checkpoint holds.
-std::vector<std::vector<Part>> parts_of_modules(Fusion fusion) {
-  switch (fusion) {
-    case Fusion::separate: return {{Part::q}, {Part::k}, {Part::v}};
-    case Fusion::kv: return {{Part::q}, {Part::k, Part::v}};
-    case Fusion::qkv: break;
-  }
-  return {{Part::q, Part::k, Part::v}};
-}
-
-std::int64_t count_rows(std::span<const RowRun> runs) {
-  std::int64_t rows = 0;
-  for (const RowRun& run : runs) {
-    rows += run.rows;
-  }
-  return rows;
-}
 
 /// Weight rows made at a time.
 constexpr std::int64_t kRows = 64;
 
 /// [rows, hidden_size] of the base weight, in the order of `runs`, made while it is written.
 TensorToWrite weight_tensor(const std::string& name, const PreparedCase& item,
-                            const Generator& generator, const std::vector<RowRun>& runs) {
+                            const LogicalTensors& logical, const std::vector<RowRun>& runs) {
   const std::int64_t hidden = item.geometry->hidden_size;
   const ScalarType dtype = item.spec.dtype;
-  const auto produce = [=, &generator](const TakeBytes& take) -> Result<void> {
+  const auto produce = [=, &logical](const TakeBytes& take) -> Result<void> {
     std::vector<float> block(static_cast<std::size_t>(kRows * hidden));
     for (const RowRun& run : runs) {
       for (std::int64_t row = 0; row < run.rows; row += kRows) {
         const std::int64_t some = std::min(kRows, run.rows - row);
-        generator.fill({Tensor::weight, run.part, 0},
-                       {.cols = hidden,
-                        .first_row = run.first + row,
-                        .rows = some,
-                        .first_col = 0,
-                        .block_cols = hidden},
-                       block.data(), hidden);
+        logical.weight_rows(run.part, run.first + row, some, block.data());
         const auto made =
             std::span<const float>(block).first(static_cast<std::size_t>(some * hidden));
         if (auto taken = put_values(dtype, made, take); !taken) {
@@ -107,7 +43,7 @@ TensorToWrite weight_tensor(const std::string& name, const PreparedCase& item,
 
 /// The same, [hidden_size, rows]: a column of it is a row of ours.
 TensorToWrite transposed_weight(const std::string& name, const PreparedCase& item,
-                                const Generator& generator, const std::vector<RowRun>& runs) {
+                                const LogicalTensors& logical, const std::vector<RowRun>& runs) {
   const std::int64_t hidden = item.geometry->hidden_size;
   const std::int64_t rows = count_rows(runs);
   std::vector<float> whole(static_cast<std::size_t>(rows * hidden));
@@ -115,10 +51,7 @@ TensorToWrite transposed_weight(const std::string& name, const PreparedCase& ite
   std::int64_t column = 0;
   for (const RowRun& run : runs) {
     for (std::int64_t row = run.first; row < run.first + run.rows; ++row, ++column) {
-      generator.fill(
-          {Tensor::weight, run.part, 0},
-          {.cols = hidden, .first_row = row, .rows = 1, .first_col = 0, .block_cols = hidden},
-          one.data(), hidden);
+      logical.weight_rows(run.part, row, 1, one.data());
       for (std::int64_t k = 0; k < hidden; ++k) {
         whole[static_cast<std::size_t>(k * rows + column)] = one[static_cast<std::size_t>(k)];
       }
@@ -234,7 +167,8 @@ ModuleNames module_names(const PreparedCase& item, const std::string& prefix) {
   return found;
 }
 
-std::vector<TensorToWrite> checkpoint_tensors(const PreparedCase& item, const Generator& generator,
+std::vector<TensorToWrite> checkpoint_tensors(const PreparedCase& item,
+                                              const LogicalTensors& logical,
                                               const ModuleNames& names) {
   const QkvGeometry& g = *item.geometry;
   const auto parts = parts_of_modules(item.checkpoint.fusion);
@@ -244,12 +178,12 @@ std::vector<TensorToWrite> checkpoint_tensors(const PreparedCase& item, const Ge
     const auto runs = rows_of_tensor(g, item.checkpoint, parts[i]);
     const std::string name = names.layer + names.modules[i];
     tensors.push_back(item.checkpoint.transposed
-                          ? transposed_weight(name + ".weight", item, generator, runs)
-                          : weight_tensor(name + ".weight", item, generator, runs));
+                          ? transposed_weight(name + ".weight", item, logical, runs)
+                          : weight_tensor(name + ".weight", item, logical, runs));
     if (g.qkv_bias) {
       std::map<Part, std::vector<float>> biases;
       for (const Part part : parts[i]) {
-        biases[part] = generator.bias(part);
+        biases[part] = logical.bias(part);
       }
       tensors.push_back(tensor_of(
           name + ".bias", item.spec.dtype, {count_rows(runs)},
@@ -274,8 +208,6 @@ AdapterFiles adapter_files(const PreparedCase& item, const Adapter& adapter,
   const std::string path = names.modules.front().substr(0, names.modules.front().rfind('.') + 1);
   const auto last = [](const std::string& module) { return module.substr(module.rfind('.') + 1); };
   const bool separate = item.checkpoint.fusion == Fusion::separate;
-  CheckpointForm part_form;  // of one projection alone: only a gate has an order
-  part_form.gate = item.checkpoint.gate;
   std::vector<std::string> modules;
   std::map<std::string, Part> part_of_module;
   AdapterFiles files;
@@ -291,9 +223,8 @@ AdapterFiles adapter_files(const PreparedCase& item, const Adapter& adapter,
   };
   const auto b_of = [&](Part part) -> const std::vector<float>& { return adapter.b(part); };
   if (spec.shared_a) {
-    const auto runs = rows_of_tensor(g, separate ? CheckpointForm{} : item.checkpoint, kParts);
     add(separate ? "qkv_proj" : last(names.modules.front()), spec.lora_rank, adapter.a(Part::q),
-        gather(runs, spec.lora_rank, b_of));
+        gather(rows_of_fused_b(g, item.checkpoint), spec.lora_rank, b_of));
   } else {
     for (const Part part : kParts) {
       if (!spec.has(part)) {
@@ -304,7 +235,7 @@ AdapterFiles adapter_files(const PreparedCase& item, const Adapter& adapter,
       const bool own_rows = spec.part_rows[static_cast<std::size_t>(part)] != 0;
       std::vector<RowRun> runs =
           own_rows ? std::vector<RowRun>{{part, 0, spec.part_rows[static_cast<std::size_t>(part)]}}
-                   : rows_of_tensor(g, part_form, std::span(&part, 1));
+                   : rows_of_part_b(g, item.checkpoint, part);
       add(module, spec.rank_of(part), adapter.a(part), gather(runs, spec.rank_of(part), b_of));
       part_of_module[module] = part;
     }

@@ -8,7 +8,7 @@
 
 #include "sim/adapter/adapter.hpp"
 #include "sim/base/result.hpp"
-#include "sim/data/generator.hpp"
+#include "sim/data/logical_tensors.hpp"
 #include "verify/case/prepared_case.hpp"
 #include "verify/safetensors/writer.hpp"
 
@@ -27,7 +27,7 @@ struct ModuleNames {
 /// The base weight (and bias) as the model's published checkpoint holds it: its names, its fused
 /// order, transposed where it is.
 [[nodiscard]] std::vector<TensorToWrite> checkpoint_tensors(const PreparedCase& item,
-                                                            const Generator& generator,
+                                                            const LogicalTensors& logical,
                                                             const ModuleNames& names);
 
 /// config.json of the checkpoint: the model's own file; of a geometry written out the one of a

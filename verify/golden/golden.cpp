@@ -62,6 +62,7 @@ class GoldenWriter {
  private:
   void add_notes() {
     auto& notes = summary_.notes;
+    notes = options_.notes;
     if (!summary_.pool) {
       notes.push_back(fmt::format(
           "contract {} does not keep the laws here ({}): its buffers are not among the expected "
@@ -147,7 +148,7 @@ class GoldenWriter {
           return keep(
               "checkpoint/model.safetensors",
               write_safetensors(folder_ / "checkpoint/model.safetensors", {{"format", "pt"}},
-                                checkpoint_tensors(item_, unsharded_.generator(), names_)));
+                                checkpoint_tensors(item_, *unsharded_.tensors(), names_)));
         });
   }
 
@@ -334,6 +335,11 @@ Result<void> check_request(const PreparedCase& item, const GoldenOptions& option
                       "comes out of it",
                       adapter.name, adapter.largest_rank(), item.spec.max_lora_rank));
     }
+  }
+  if (item.tensors != nullptr && (!options.pieces.checkpoint || !options.pieces.adapters)) {
+    return fail(
+        "--only: with --base the folder needs its checkpoint and adapters, which check reads "
+        "again");
   }
   if (options.as_engine && !laws.analysis.failures.empty()) {
     return fail(

@@ -29,7 +29,8 @@ struct GoldenOptions {
   bool as_engine = false;           ///< as_engine/rankN.safetensors: what the contract would give
   std::string tensor_prefix;        ///< as module_names
   int threads = 0;
-  std::string version;  ///< of the program, for the manifest
+  std::string version;             ///< of the program, for the manifest
+  std::vector<std::string> notes;  ///< what the reader should know of the case's tensors
   std::function<void(const std::string&)> progress;
 };
 

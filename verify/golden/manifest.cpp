@@ -148,6 +148,11 @@ Result<ReadManifest> read_manifest(const std::filesystem::path& folder) {
   if (const auto vacuous = member(view, "vacuous")) {
     read.vacuous = errors.take(vacuous->strings());
   }
+  if (const auto modules = member(view, "modules")) {
+    if (const auto layer = member(*modules, "layer")) {
+      read.layer = errors.take(layer->string());
+    }
+  }
   if (const auto ranks = member(view, "ranks")) {
     for (const JsonView& rank : errors.take(ranks->elements())) {
       if (const auto number = member(rank, "tp_rank")) {

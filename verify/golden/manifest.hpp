@@ -50,6 +50,7 @@ struct ReadManifest {
   std::vector<std::int64_t> ranks;            ///< tp_ranks that the folder has
   std::map<std::string, std::string> sha256;  ///< by file
   std::vector<std::string> vacuous;
+  std::string layer;  ///< what stands before the modules' names: "model.layers.0."
 };
 
 /// Refused: a folder without one, another format or version, fields that are missing, an identity

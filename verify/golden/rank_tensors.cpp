@@ -74,13 +74,8 @@ class RankTensors {
       for (const ColumnsOfPart& columns : own.columns) {
         for (std::int64_t row = 0; row < columns.rows; row += kRows) {
           const std::int64_t some = std::min(kRows, columns.rows - row);
-          unsharded.generator().fill({Tensor::weight, columns.part, 0},
-                                     {.cols = item.geometry->hidden_size,
-                                      .first_row = columns.first_row + row,
-                                      .rows = some,
-                                      .first_col = 0,
-                                      .block_cols = item.geometry->hidden_size},
-                                     block.data(), item.geometry->hidden_size);
+          unsharded.tensors()->weight_rows(columns.part, columns.first_row + row, some,
+                                           block.data());
           const auto made = std::span<const float>(block).first(
               static_cast<std::size_t>(some * item.geometry->hidden_size));
           if (auto taken = put_values(item.spec.dtype, made, take); !taken) {
@@ -96,7 +91,7 @@ class RankTensors {
   TensorToWrite bias_of(const OwnedHeads& own) const {
     std::vector<float> values;
     for (const ColumnsOfPart& columns : own.columns) {
-      const std::vector<float> all = unsharded_.generator().bias(columns.part);
+      const std::vector<float> all = unsharded_.tensors()->bias(columns.part);
       const auto from = all.begin() + columns.first_row;
       values.insert(values.end(), from, from + columns.rows);
     }

@@ -217,6 +217,7 @@ Result<PeftAdapter> read_peft_adapter(const std::filesystem::path& folder) {
     module.name = module.path.substr(module.path.rfind('.') + 1);
     module.layer = layer_of(module.path);
     (name->second ? module.a : module.b) = {tensor.shape[0], tensor.shape[1]};
+    (name->second ? module.a_tensor : module.b_tensor) = tensor.name;
   }
   for (auto& [path, module] : modules) {
     adapter->modules.push_back(std::move(module));
@@ -412,6 +413,18 @@ std::vector<AdapterOnLayers> adapter_on_layers(const PeftAdapter& adapter, const
         fmt::format("{} of the {} layers of this kind are adapted", adapted, kind.indices.size()));
   }
   return groups;
+}
+
+std::vector<PeftModuleOfLayer> modules_of_layer(const PeftAdapter& adapter,
+                                                const CheckpointForm& form, std::int64_t layer) {
+  std::vector<PeftModuleOfLayer> modules;
+  for (const PeftModule& module : adapter.modules) {
+    const auto part = part_of_module(module.name, form);
+    if (module.layer == layer && (part || is_fused_module(module.name, form))) {
+      modules.push_back({&module, part});
+    }
+  }
+  return modules;
 }
 
 std::vector<std::string> foreign_layers(const PeftAdapter& adapter, const Model& model) {

@@ -23,6 +23,7 @@ struct PeftModule {
   std::string name;         ///< "q_proj"
   std::int64_t layer = -1;  ///< first number in the path; -1: none
   std::array<std::int64_t, 2> a = {}, b = {};
+  std::string a_tensor, b_tensor;  ///< their names in the file
 };
 
 /// A lora_alpha of so many 1/unit.
@@ -73,6 +74,17 @@ struct AdapterOnLayers {
 /// spec where none is. Precondition: the kind has a geometry.
 [[nodiscard]] std::vector<AdapterOnLayers> adapter_on_layers(const PeftAdapter& adapter,
                                                              const LayerKind& kind);
+
+/// A module that is q, k or v of a layer, or all three fused.
+struct PeftModuleOfLayer {
+  const PeftModule* module = nullptr;  ///< of the adapter
+  std::optional<Part> part;            ///< nothing: fused
+};
+
+/// Of one layer of the kind, by path.
+[[nodiscard]] std::vector<PeftModuleOfLayer> modules_of_layer(const PeftAdapter& adapter,
+                                                              const CheckpointForm& form,
+                                                              std::int64_t layer);
 
 /// Problems of the adapter with the model as a whole: layers that the model does not have.
 [[nodiscard]] std::vector<std::string> foreign_layers(const PeftAdapter& adapter,

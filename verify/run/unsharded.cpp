@@ -7,6 +7,7 @@
 #include "sim/base/checked.hpp"
 #include "sim/base/ensure.hpp"
 #include "sim/base/parallel_for.hpp"
+#include "sim/data/generator.hpp"
 
 namespace tplora::core {
 namespace {
@@ -19,10 +20,20 @@ const QkvGeometry& geometry_of(const PreparedCase& item) {
   return *item.geometry;
 }
 
-std::vector<Adapter> make_adapters(const Generator& generator, const Case& spec) {
+std::shared_ptr<const LogicalTensors> tensors_of(const PreparedCase& item) {
+  if (item.tensors != nullptr) {
+    return item.tensors;
+  }
+  return std::make_shared<Generator>(DataSpec{.kind = item.spec.data,
+                                              .dtype = item.spec.dtype,
+                                              .seed = item.spec.seed,
+                                              .geometry = geometry_of(item)});
+}
+
+std::vector<Adapter> make_adapters(const LogicalTensors& tensors, const Case& spec) {
   std::vector<Adapter> adapters;
   for (const AdapterSpec& adapter : adapters_after_steps(spec)) {
-    adapters.push_back(generator.adapter(adapter, static_cast<std::int32_t>(adapters.size())));
+    adapters.push_back(tensors.adapter(adapter, static_cast<std::int32_t>(adapters.size())));
   }
   return adapters;
 }
@@ -56,17 +67,14 @@ ExpandDepths expand_depths(const Analysis& analysis, std::size_t adapters) {
 
 Unsharded::Unsharded(const PreparedCase& item, ExpandDepths depths, bool keep_steps)
     : geometry_(geometry_of(item)),
-      generator_({.kind = item.spec.data,
-                  .dtype = item.spec.dtype,
-                  .seed = item.spec.seed,
-                  .geometry = geometry_}),
+      tensors_(tensors_of(item)),
       arithmetic_{.base = item.spec.base_accumulator.value_or(item.spec.accumulator),
                   .lora = item.spec.accumulator,
                   .program = find_program(item.contract->program),
                   .dtype = item.spec.dtype},
-      x_(generator_.x(static_cast<std::int64_t>(item.spec.tokens.size()))),
+      x_(tensors_->x(static_cast<std::int64_t>(item.spec.tokens.size()))),
       batch_{.x = x_, .hidden_size = geometry_.hidden_size, .adapter_of_token = item.spec.tokens},
-      adapters_(make_adapters(generator_, item.spec)),
+      adapters_(make_adapters(*tensors_, item.spec)),
       depths_(std::move(depths)),
       reference_({.geometry = geometry_,
                   .dtype = arithmetic_.dtype,
@@ -82,11 +90,11 @@ void Unsharded::run(const EachPanel& each) {
   Panel panel(kWeightRows, geometry_.hidden_size);
   for (const Part part : kParts) {
     const std::vector<float> bias =
-        geometry_.qkv_bias ? generator_.bias(part) : std::vector<float>();
+        geometry_.qkv_bias ? tensors_->bias(part) : std::vector<float>();
     const std::int64_t rows = geometry_.rows(part);
     for (std::int64_t row = 0; row < rows; row += kWeightRows) {
       const std::int64_t some = std::min(kWeightRows, rows - row);
-      generator_.fill_panel({Tensor::weight, part, 0}, row, some, panel);
+      tensors_->weight_panel(part, row, some, panel);
       const auto some_bias =
           bias.empty() ? std::span<const float>()
                        : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
@@ -111,13 +119,13 @@ void Unsharded::run_rows(const std::array<RowRange, 3>& rows, int threads) {
   for (const Part part : kParts) {
     const RowRange& range = rows[static_cast<std::size_t>(part)];
     const std::vector<float> bias =
-        geometry_.qkv_bias ? generator_.bias(part) : std::vector<float>();
+        geometry_.qkv_bias ? tensors_->bias(part) : std::vector<float>();
     parallel_for(ceil_div(range.rows, kWeightRows), threads, [&](std::int64_t number) {
       const std::int64_t first = number * kWeightRows;
       const std::int64_t some = std::min(kWeightRows, range.rows - first);
       const std::int64_t row = range.first + first;
       Panel panel(kWeightRows, geometry_.hidden_size);
-      generator_.fill_panel({Tensor::weight, part, 0}, row, some, panel);
+      tensors_->weight_panel(part, row, some, panel);
       reference_.accept_panel(
           part, row, panel,
           bias.empty() ? std::span<const float>()

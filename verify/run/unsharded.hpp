@@ -4,10 +4,11 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "sim/data/generator.hpp"
+#include "sim/data/logical_tensors.hpp"
 #include "sim/ranks/tp_group.hpp"
 #include "verify/case/prepared_case.hpp"
 #include "verify/reference/reference.hpp"
@@ -45,7 +46,8 @@ class Unsharded {
   /// The reference with other depths of the expand. After `run`.
   void use_depths(const ExpandDepths& depths);
 
-  [[nodiscard]] const Generator& generator() const { return generator_; }
+  /// The case's own, or made from its seed; not null.
+  [[nodiscard]] const std::shared_ptr<const LogicalTensors>& tensors() const { return tensors_; }
   [[nodiscard]] const Arithmetic& arithmetic() const { return arithmetic_; }
   /// x and who uses which adapter. Lives as long as this.
   [[nodiscard]] const Batch& batch() const { return batch_; }
@@ -55,7 +57,7 @@ class Unsharded {
 
  private:
   QkvGeometry geometry_;
-  Generator generator_;
+  std::shared_ptr<const LogicalTensors> tensors_;
   Arithmetic arithmetic_;
   std::vector<float> x_;
   Batch batch_;

@@ -66,6 +66,12 @@ class Blamer {
           itself && (found.empty() || itself->file <= found.front().file)) {
         found.insert(found.begin(), std::move(*itself));
       }
+    } else if (!found.empty() && found.front().suspect.pointer.starts_with("/checks/")) {
+      // A check that holds could have stopped it, and is no nearer to it than what went wrong.
+      if (auto itself = search_.failing(failure.place);
+          itself && itself->file <= found.front().file) {
+        found.insert(found.begin(), std::move(*itself));
+      }
     }
     take(found, number, std::nullopt);
   }

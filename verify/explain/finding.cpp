@@ -51,6 +51,9 @@ class Narrator {
     give_cause(blame, finding);
     if (const auto* scaling = std::get_if<WrongScaling>(&violation)) {
       finding.cause = factors(*scaling);
+      if (blame.suspects.empty()) {
+        finding.cause_place = contract_.place_of("/scaling");
+      }
     } else if (std::holds_alternative<ForeignRows>(violation)) {
       finding.cause = "nothing that the engine asserts stops it";
       finding.cause_place = contract_.place_of("/checks");
@@ -67,7 +70,13 @@ class Narrator {
 
   /// Names what is to blame for a formula or check that failed.
   void explain_failure(const Blame& blame, Finding& finding) {
-    if (blame.suspects.empty() || blame.suspects.front().place == finding.cause_place) {
+    if (blame.suspects.empty()) {
+      return;
+    }
+    if (blame.suspects.front().place == finding.cause_place) {
+      if (finding.law != Law::check) {
+        give_cause(blame, finding);
+      }
       return;
     }
     give_cause(blame, finding);

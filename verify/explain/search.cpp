@@ -12,9 +12,10 @@
 namespace tplora::core {
 namespace {
 
-/// How near the source of the rows a formula stands: lets, what a rank owns, copies, buffers,
-/// kernels, lets that forgot to look at the rank, and last the checks, which move no rows.
+/// Of a let that forgot to look at the rank.
 constexpr int kLetByRank = 8;
+
+}  // namespace
 
 int distance_of(FormulaRole role) {
   using enum FormulaRole;
@@ -43,8 +44,6 @@ int distance_of(FormulaRole role) {
   }
 }
 
-/// Words on the order of a tensor stand before the copies that read it, names of buffers beside
-/// the formulas of their entries; words that only soften what goes wrong come last.
 int distance_of_word(const std::string& pointer) {
   const bool order = pointer.ends_with("/order") || pointer.ends_with("/fused_by");
   const bool names = pointer.ends_with("/src") || pointer.ends_with("/to") ||
@@ -52,7 +51,10 @@ int distance_of_word(const std::string& pointer) {
   return order ? 3 : names ? 8 : 10;
 }
 
-}  // namespace
+std::string say_word(const WordSite& site, std::size_t word) {
+  return fmt::format("\"{}\" stands here, where \"{}\" would be right", site.words[site.word],
+                     site.words[word]);
+}
 
 Search::Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
     : contract_(contract),
@@ -162,19 +164,19 @@ std::int64_t Search::left(const Found& found) const {
   return (adapter_ < 0 ? found.after : found.after.of_adapter(adapter_)).size();
 }
 
-/// Those that leave the least wrong: a change that repairs the target only is no cause where
-/// another repairs more. Of places in several files, those of the most derived.
+/// Of places in several files, those of the most derived; of these the ones that leave the least
+/// wrong: a change that repairs the target only is no cause where another repairs more.
 void Search::keep_the_best() {
-  std::int64_t least = std::numeric_limits<std::int64_t>::max();
-  for (const Found& found : found_) {
-    least = std::min(least, left(found));
-  }
-  std::erase_if(found_, [&](const Found& found) { return left(found) > least; });
   int file = std::numeric_limits<int>::max();
   for (const Found& found : found_) {
     file = std::min(file, found.file);
   }
   std::erase_if(found_, [&](const Found& found) { return found.file > file; });
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (const Found& found : found_) {
+    least = std::min(least, left(found));
+  }
+  std::erase_if(found_, [&](const Found& found) { return left(found) > least; });
 }
 
 void Search::accept(int distance, Suspect suspect, Symptoms after) {
@@ -288,87 +290,12 @@ void Search::words() {
                {.pointer = site.pointer,
                 .place = contract_.place_of(site.pointer),
                 .formula = -1,
-                .say = fmt::format("\"{}\" stands here, where \"{}\" would be right",
-                                   site.words[site.word], site.words[word])},
+                .say = say_word(site, word)},
                *after);
         break;
       }
     }
   }
-}
-
-// --- two formulas of a derived contract ----------------------------------------------------------
-/// A contract that changes several formulas of another may be right in none of them alone: tries
-/// two of its own at once. The second is asked with the first as required.
-void Search::pairs(int file) {
-  for (std::size_t site = 0; site < sites_.size(); ++site) {
-    if (file_of(formulas_[site]->place()) != file) {
-      continue;
-    }
-    for (const std::string& text : corrector_->texts(site)) {
-      if (pairs_of(site, text, file)) {
-        return;
-      }
-    }
-  }
-}
-
-bool Search::pairs_of(std::size_t first, const std::string& text, int file) {
-  auto parsed =
-      Formula::parse(text, formulas_[first]->place(), scope_of(contract_, *formulas_[first]));
-  if (!parsed) {
-    return false;
-  }
-  const Contract kept = work_;
-  *formulas_[first] = std::move(*parsed);
-  index_formulas(work_);
-  formulas_ = formulas_of(work_);
-  first_ = fmt::format("{}={}\n", first, text);
-  second_of_pair(first, file);
-  first_.clear();
-  work_ = kept;
-  formulas_ = formulas_of(work_);
-  return has_pair();
-}
-
-bool Search::has_pair() const {
-  return !found_.empty() && !found_.back().suspect.together_with.empty();
-}
-
-void Search::second_of_pair(std::size_t first, int file) {
-  for (const auto& [site, text] : second_changes(file)) {
-    if (site != first && try_text(site, text)) {
-      Found& found = found_.back();
-      found.distance = distance_of(sites_[first].role);
-      found.suspect.together_with = found.suspect.place;
-      found.suspect.pointer = sites_[first].pointer;
-      found.suspect.place = formulas_[first]->place();
-      found.suspect.formula = static_cast<int>(first);
-      return;
-    }
-  }
-}
-
-/// What is required of the formulas of a file, once the first change is made.
-const std::vector<Search::Change>& Search::second_changes(int file) {
-  const auto [entry, is_new] = seconds_.try_emplace(first_);
-  std::vector<Change>& changes = entry->second;
-  if (!is_new) {
-    return changes;
-  }
-  const Analysis analysis = Analyser().run(work_, input_);
-  if (analysis.bad_contract) {
-    return changes;
-  }
-  const Corrector corrector(work_, input_, analysis);
-  for (std::size_t site = 0; site < sites_.size(); ++site) {
-    if (file_of(formulas_[site]->place()) == file) {
-      for (std::string& text : corrector.texts(site)) {
-        changes.emplace_back(site, std::move(text));
-      }
-    }
-  }
-  return changes;
 }
 
 }  // namespace tplora::core

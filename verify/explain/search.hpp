@@ -24,6 +24,15 @@ struct Found {
   Symptoms after;  ///< what is wrong after the change
 };
 
+/// How near the source of the rows a formula stands: lets, what a rank owns, copies, buffers,
+/// kernels, lets that forgot to look at the rank, and last the checks, which move no rows.
+[[nodiscard]] int distance_of(FormulaRole role);
+/// Words on the order of a tensor stand before the copies that read it, names of buffers beside
+/// the formulas of their entries; words that only soften what goes wrong come last.
+[[nodiscard]] int distance_of_word(const std::string& pointer);
+/// What is told of a word that would have to be another.
+[[nodiscard]] std::string say_word(const WordSite& site, std::size_t word);
+
 /// Not for use from two threads at once. What it is made of must outlive it.
 class Search {
  public:
@@ -59,8 +68,8 @@ class Search {
   [[nodiscard]] bool known_at(const FormulaSite& site, int number) const;
   void words();
   void pairs(int file);
-  bool pairs_of(std::size_t first, const std::string& text, int file);
-  void second_of_pair(std::size_t first, int file);
+  struct First;
+  void second_of_pair(const First& first, int file);
   using Change = std::pair<std::size_t, std::string>;  ///< of a site, to a text
   const std::vector<Change>& second_changes(int file);
   [[nodiscard]] bool has_pair() const;

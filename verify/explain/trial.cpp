@@ -4,6 +4,13 @@
 
 namespace tplora::core {
 
+namespace {
+
+/// More than any layer has: where heads that do not exist are owned, no head is looked at.
+constexpr std::int64_t kAllHeads = 1 << 20;
+
+}  // namespace
+
 void Symptoms::add(const Violation& violation) {
   using What = SymptomKind::What;
   const std::int64_t rank = tp_rank_of(violation);
@@ -16,19 +23,26 @@ void Symptoms::add(const Violation& violation) {
         due->column, due->rows);
     return;
   }
-  std::visit(
-      Overloaded{
-          [&](const SurplusColumns& v) { put(What::base, -1, v.column, v.columns); },
-          [&](const WrittenPastRow& v) { put(What::delta, v.delta.adapter, v.column, v.columns); },
-          [&](const WrongScaling& v) {
-            put(What::scaling, v.delta.adapter, v.part ? static_cast<std::int64_t>(*v.part) : 0,
-                v.part ? 1 : 3);
-          },
-          [&](const ForeignRows& v) {
-            put(What::foreign, v.delta.adapter, static_cast<std::int64_t>(v.part), 1);
-          },
-          [](const DisagreeingReplicas&) {}, [&](const auto&) { put(What::heads, -1, 0, 1); }},
-      violation);
+  std::visit(Overloaded{[&](const SurplusColumns& v) { put(What::base, -1, v.column, v.columns); },
+                        [&](const WrittenPastRow& v) {
+                          put(What::delta, v.delta.adapter, v.column, v.columns);
+                        },
+                        [&](const WrongScaling& v) {
+                          put(What::scaling, v.delta.adapter,
+                              v.part ? static_cast<std::int64_t>(*v.part) : 0, v.part ? 1 : 3);
+                        },
+                        [&](const ForeignRows& v) {
+                          put(What::foreign, v.delta.adapter, static_cast<std::int64_t>(v.part), 1);
+                        },
+                        [](const DisagreeingReplicas&) {},
+                        [&](const WrongOwners& v) {
+                          put(v.part == Part::q ? What::q_heads : What::kv_heads, -1, v.head, 1);
+                        },
+                        [&](const HeadsOutside& v) {
+                          put(v.part == Part::q ? What::q_heads : What::kv_heads, -1, 0, kAllHeads);
+                        },
+                        [&](const auto&) { put(What::pairing, -1, 0, 1); }},
+             violation);
 }
 
 void Symptoms::merge() {

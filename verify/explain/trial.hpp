@@ -13,15 +13,15 @@ namespace tplora::core {
 
 /// What goes wrong where, without what stands there: two violations of one cell are one symptom.
 struct SymptomKind {
-  enum class What { failure, heads, base, delta, scaling, foreign };
+  enum class What { failure, q_heads, kv_heads, pairing, base, delta, scaling, foreign };
   What what = What::failure;
   std::int64_t tp_rank = 0;
   int adapter = -1;  ///< of delta and scaling
   friend auto operator<=>(const SymptomKind&, const SymptomKind&) = default;
 };
 
-/// Wrong cells: output columns of base and delta, one cell of all others. Disagreeing replicas are
-/// no symptom: they follow from what is wrong with one of them.
+/// Wrong cells: heads with wrong owners, output columns of base and delta, one cell of all others.
+/// Disagreeing replicas are no symptom: they follow from what is wrong with one of them.
 class Symptoms {
  public:
   Symptoms() = default;

@@ -174,7 +174,7 @@ TEST_CASE("every published bug comes out as published", "[bugs]") {
 TEST_CASE("an expected finding that nobody makes is a failure", "[bugs]") {
   CaseOutcome outcome;
   outcome.findings.emplace_back();
-  outcome.findings.back().cause = "the buffer is too short";
+  outcome.findings.back().cause.what = Failed{"the buffer is too short", {}};
   Expectation expect;
   expect.finding = {"too short"};
   CHECK(missing_finding(outcome, expect).empty());

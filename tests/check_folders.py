@@ -62,6 +62,9 @@ THIRD_PARTY = {
     "Eigen": {"sim/numerics/matrix.hpp"},
 }
 
+# A room that a reader can take in: lines of a file of sim and verify.
+MAX_LINES = 400
+
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 
 
@@ -115,6 +118,8 @@ def main():
         path = file.relative_to(ROOT).as_posix()
         text = file.read_text()
         folder = folder_of(path)
+        if folder != "tplora" and text.count("\n") > MAX_LINES:
+            problems.append(f"{path}: {text.count(chr(10))} lines, expected at most {MAX_LINES}")
         if folder not in ALLOWED:
             problems.append(f"{path}: folder {folder} is not part of the architecture")
             continue

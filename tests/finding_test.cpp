@@ -110,7 +110,7 @@ TEST_CASE("what is behind the last violation that is looked at is told as such",
   analysis.violations.resize(kMaxViolations, analysis.violations.back());
   const auto findings = explain(wrong, input, analysis, {"a"});
   REQUIRE(findings.size() == kMaxViolations + 1);
-  CHECK(findings.back().cause ==
+  CHECK(cause_text(findings.back()) ==
         "laws are broken at 262144 places and more, which are not looked at");
   CHECK_FALSE(findings.back().violation);
   CHECK(message(findings.back()).find("and more") != std::string::npos);
@@ -128,7 +128,8 @@ TEST_CASE("ranks whose figures differ are not told in one sentence", "[finding]"
       ranks += story.ranks.size();
       CHECK(story.ranks.size() == 1);
       const std::int64_t rows = 64 + story.ranks[0];
-      CHECK(story.first.cause.find(fmt::format("the slice has {}", rows)) != std::string::npos);
+      CHECK(cause_text(story.first).find(fmt::format("the slice has {}", rows)) !=
+            std::string::npos);
     }
   }
   CHECK(ranks == 3);
@@ -273,7 +274,7 @@ TEST_CASE("each rank's scaling and each head's owners are told with their own fi
     if (story.first.law == Law::scaling) {
       ++scaled;
       REQUIRE(story.ranks.size() == 1);
-      CHECK(story.first.cause.find(fmt::format("alpha*t = {}", 4 * story.ranks[0])) !=
+      CHECK(cause_text(story.first).find(fmt::format("alpha*t = {}", 4 * story.ranks[0])) !=
             std::string::npos);
     }
   }

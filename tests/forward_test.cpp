@@ -6,6 +6,7 @@
 
 #include "tests/case_support.hpp"
 #include "verify/reference/reference.hpp"
+#include "verify/report/finding_text.hpp"
 
 using namespace tplora;
 using namespace tplora::core;
@@ -275,7 +276,7 @@ TEST_CASE("numbers speak where the laws are silent", "[ranks]") {
   reconcile(laws->item, outcome);
   CHECK(outcome.verdict == Verdict::silent);
   REQUIRE(outcome.findings.size() == 1);
-  CHECK(outcome.findings.front().cause ==
+  CHECK(cause_text(outcome.findings.front()) ==
         fmt::format("every law holds, and {} of {} outputs differ from the reference",
                     outcome.numbers.wrong, outcome.numbers.compared));
   CHECK(outcome.findings.front().cause_place == laws->item.contract->file);

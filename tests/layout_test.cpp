@@ -134,7 +134,7 @@ TEST_CASE("at twice the KV heads the bug reads the next slot's q rows, in V only
     }
     REQUIRE(std::holds_alternative<ReadPastSlot>(violation));
     const auto& v = std::get<ReadPastSlot>(violation);
-    CHECK(v.operand == Operand::b);
+    CHECK(!v.a_rows);
     CHECK(v.due.part == Part::v);
     CHECK(v.due.rows == 256);
     CHECK(v.due.first_row == v.tp_rank / 2 * 256);

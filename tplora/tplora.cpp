@@ -137,6 +137,12 @@ Result<core::PreparedCase> core::serving_case(const Engine& engine, const QkvGeo
   if (auto valid = validate(geometry); !valid) {
     return fail(valid.error());
   }
+  if (geometry.config_num_attention_heads == 0 && geometry.config_num_key_value_heads == 0 &&
+      geometry.config_head_dim == 0) {
+    return fail(
+        "geometry: its config_* numbers are 0, as if the config had no key for heads: "
+        "expected what make_geometry fills in");
+  }
   const Model one_layer{.name = core::print_inline_geometry(geometry),
                         .model_type = {},
                         .architecture = {},
@@ -219,6 +225,13 @@ std::string Report::json() const {
 
 Result<Report> check(const Engine& engine, const Model& model, const LayerKind& kind,
                      const Serving& serving) {
+  if (std::none_of(model.layer_kinds.begin(), model.layer_kinds.end(), [&](const LayerKind& one) {
+        return one.kind == kind.kind && one.geometry == kind.geometry &&
+               one.checkpoint == kind.checkpoint;
+      })) {
+    return fail(fmt::format("layer kind {} is not one of {}, expected one of its layer_kinds",
+                            kind.kind, model.name));
+  }
   if (!kind.geometry) {
     return fail(
         fmt::format("layer kind {} of {} has no qkv projection, expected one with a geometry: {}",

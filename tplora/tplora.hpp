@@ -164,7 +164,7 @@ class Report {
 };
 
 /// Whether the engine's layout holds for a layer. A plan that the engine refuses or crashes on is a
-/// verdict. Refused: a geometry that `make_geometry` refuses, a Serving with a value out of range,
+/// verdict. Refused: a geometry that `make_geometry` refuses or has not filled, a Serving with a value out of range,
 /// adapters or tokens that do not exist, a contract with a formula that is undefined here, numbers
 /// that no machine would finish.
 ///
@@ -174,7 +174,7 @@ class Report {
                                    const Serving& serving);
 
 /// The same for a layer kind of a model, under what the engine does with that model's class.
-/// Refused: also a layer kind without qkv projection.
+/// Refused: also a layer kind without qkv projection, and one that is none of the model's.
 [[nodiscard]] Result<Report> check(const Engine& engine, const Model& model, const LayerKind& kind,
                                    const Serving& serving);
 

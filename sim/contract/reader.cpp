@@ -208,6 +208,10 @@ Result<Contract> compile(const ContractDocument& document, const std::filesystem
   }
   for (const ListSite& site : list_sites(*contract)) {
     contract->written_at[site.pointer] = document.place(site.pointer);
+    for (std::size_t i = 0; i < site.size; ++i) {
+      const std::string source = fmt::format("{}/{}/src", site.pointer, i);
+      contract->written_at[source] = document.place(source);
+    }
   }
   return contract;
 }

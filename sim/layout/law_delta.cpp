@@ -8,35 +8,11 @@
 #include "sim/base/ensure.hpp"
 #include "sim/layout/law_columns.hpp"
 #include "sim/layout/map_facts.hpp"
+#include "sim/layout/pool_content.hpp"
 #include "sim/layout/spaces.hpp"
 
 namespace tplora::core {
 namespace {
-
-Content content_of_b(const Segment& piece) {
-  if (piece.space == kZeros) {
-    return Zeros{};
-  }
-  if (piece.space < 0) {
-    return NeverWritten{};
-  }
-  return LoraBRows{.adapter = adapter_of_space(piece.space),
-                   .part = part_of(part_of_space(piece.space)),
-                   .first_row = piece.from};
-}
-
-Content content_of_a(const Segment& piece) {
-  if (piece.space == kZeros) {
-    return Zeros{};
-  }
-  if (piece.space < 0) {
-    return NeverWritten{};
-  }
-  const std::int32_t part = part_of_space(piece.space);
-  return LoraARows{.adapter = adapter_of_space(piece.space),
-                   .part = part == kSharedA ? std::nullopt : std::optional(part_of(part)),
-                   .first_index = piece.from};
-}
 
 /// One (rank, live adapter): follows every kernel launch through A, B and the columns.
 class DeltaCheck {
@@ -234,7 +210,7 @@ class DeltaCheck {
   void check_depth(const Segment& column, std::int64_t slot, std::int64_t b_row, const ARows& a,
                    std::int64_t index, bool wanted) {
     if (slot == slots_) {
-      report_past(column, Operand::b, slot, Outside{});
+      report_past(column, {}, slot, Outside{});
       return;
     }
     ensure_checked([&] { return 0 <= a.slot && a.slot <= slots_; },
@@ -259,7 +235,7 @@ class DeltaCheck {
       });
     }
     if (!bands.empty() && end > bands.back().end - shift_) {
-      report_past(column, Operand::b, slots_, Outside{});
+      report_past(column, {}, slots_, Outside{});
     }
   }
 
@@ -267,7 +243,7 @@ class DeltaCheck {
   void check_cell(const Segment& column, std::int64_t slot, const Segment& b, const ARows& a,
                   std::int64_t index, bool wanted) {
     if (slot != live_.slot) {
-      report_past(column, Operand::b, slot, content_of_b(b));
+      report_past(column, {}, slot, content_of_b(b));
       return;
     }
     const std::int32_t own = pool_space(live_.adapter, column.space);
@@ -275,8 +251,9 @@ class DeltaCheck {
     const bool a_past = a.slot != live_.slot;
     const bool a_right = !a_past && a.rows.space == own_a && a.rows.from == index;
     const bool b_right = b.space == own && b.from == column.from && shift_ == 0;
+    const LoraIndices indices{.first = index, .count = a.rows.rows};
     if (wanted && b_right && a_past) {
-      report_past(column, Operand::a, a.slot, content_past(a));
+      report_past(column, indices, a.slot, content_past(a));
       return;
     }
     if (wanted && !(a_right && b_right)) {
@@ -284,7 +261,7 @@ class DeltaCheck {
         report(WrongLoraA{.tp_rank = rank_.build.tp_rank,
                           .delta = delta_,
                           .due = due_rows(column),
-                          .indices = {.first = index, .count = a.rows.rows},
+                          .indices = indices,
                           .found = content_of_a(a.rows)});
       } else if (launch_->b_stride != row_length_) {
         report(WrongStride{.tp_rank = rank_.build.tp_rank,
@@ -307,13 +284,13 @@ class DeltaCheck {
       return;
     }
     if (a_past) {
-      report_past(column, Operand::a, a.slot, content_past(a));
+      report_past(column, indices, a.slot, content_past(a));
     } else if (a.rows.space != kZeros || b.space == kNothing) {
       const bool stale_b = b.space != kZeros && !b_right;
       report(UnwantedTerm{.tp_rank = rank_.build.tp_rank,
                           .delta = delta_,
                           .due = due_rows(column),
-                          .operand = stale_b ? Operand::b : Operand::a,
+                          .indices = indices,
                           .found = stale_b ? content_of_b(b) : content_of_a(a.rows)});
     }
   }
@@ -323,11 +300,12 @@ class DeltaCheck {
   }
 
   // --- reports -----------------------------------------------------------------------------
-  void report_past(const Segment& column, Operand operand, std::int64_t slot, Content found) {
+  void report_past(const Segment& column, std::optional<LoraIndices> a_rows, std::int64_t slot,
+                   Content found) {
     report(ReadPastSlot{.tp_rank = rank_.build.tp_rank,
                         .delta = delta_,
                         .due = due_rows(column),
-                        .operand = operand,
+                        .a_rows = a_rows,
                         .slot_read = slot == slots_ ? std::nullopt : std::optional(slot),
                         .found = found});
   }

@@ -129,7 +129,7 @@ bool Planner::allocate(const std::vector<Buffer>& buffers, std::vector<std::int6
       return scope_.stop(
           [&] {
             return fmt::format("buffer {} would have {} rows: {}", buffer.name, count,
-                               describe(buffer.rows));
+                               scope_.describe(buffer.rows));
           },
           buffer.rows.place());
     }

@@ -40,9 +40,9 @@ class Planner {
 
   /// See Scope::enter_part.
   void enter_part(const AdapterShape& adapter, Part part) { scope_.enter_part(adapter, part); }
-  /// See Scope::describe.
-  [[nodiscard]] std::string describe(const Formula& formula) const {
-    return scope_.describe(formula);
+  /// See Scope::evaluated.
+  [[nodiscard]] EvaluatedFormula evaluated(const Formula& formula) const {
+    return scope_.evaluated(formula);
   }
 
  private:

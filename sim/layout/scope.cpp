@@ -221,33 +221,23 @@ bool Scope::count_pieces(std::size_t count) {
       contract_.file, true);
 }
 
-std::string Scope::describe(const Formula& formula) const {
-  std::string used;
+EvaluatedFormula Scope::evaluated(const Formula& formula) const {
+  EvaluatedFormula evaluated{
+      .text = formula.text(), .value = formula.evaluate(values_), .symbols = {}};
   for (const auto& [number, name] : formula.used_symbols()) {
     const auto let =
         std::find_if(contract_.lets.begin(), contract_.lets.end(),
                      [symbol = number](const Let& each) { return each.symbol == symbol; });
-    used += fmt::format("{}{}", used.empty() ? "" : ", ", name);
-    if (let != contract_.lets.end()) {
-      used += " = " + let->formula.text();
-    }
-    used += fmt::format(" = {}", value(number));
-    if (let != contract_.lets.end() && file_of(let->formula) == contract_.file &&
-        file_of(formula) != contract_.file) {
-      // Replaced by the extending contract, and that is where to look.
-      used += fmt::format(" [{}]", let->formula.place());
-    }
+    const bool has_let = let != contract_.lets.end();
+    // Replaced by the extending contract, and that is where to look.
+    const bool replaced =
+        has_let && file_of(let->formula) == contract_.file && file_of(formula) != contract_.file;
+    evaluated.symbols.push_back({.name = name,
+                                 .let = has_let ? let->formula.text() : "",
+                                 .value = value(number),
+                                 .place = replaced ? let->formula.place() : ""});
   }
-  const auto result = formula.evaluate(values_);
-  const auto& symbols = formula.used_symbols();
-  if (symbols.size() == 1 && used == fmt::format("{} = {}", formula.text(), result.value_or(0))) {
-    return used;  // a symbol alone
-  }
-  if (result && formula.text() == std::to_string(*result)) {
-    return formula.text();  // a number
-  }
-  return fmt::format("{} = {}{}", formula.text(), result ? std::to_string(*result) : "undefined",
-                     used.empty() ? "" : " (" + used + ")");
+  return evaluated;
 }
 
 }  // namespace tplora::core

@@ -9,6 +9,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/deployment.hpp"
+#include "sim/layout/evaluated_formula.hpp"
 #include "sim/layout/plan_cache.hpp"
 #include "sim/layout/rank_plan.hpp"
 
@@ -81,9 +82,12 @@ class Scope {
   }
   [[nodiscard]] Detail detail() const { return detail_; }
 
-  /// "text = value (h = H/T = 4, D = 256)" for a formula, with the values of the rank and adapter
-  /// entered last, loop indices at their last value.
-  [[nodiscard]] std::string describe(const Formula& formula) const;
+  /// With the values of the rank and adapter entered last, loop indices at their last value.
+  [[nodiscard]] EvaluatedFormula evaluated(const Formula& formula) const;
+  /// The same in words.
+  [[nodiscard]] std::string describe(const Formula& formula) const {
+    return text_of(evaluated(formula));
+  }
 
  private:
   std::optional<PlanFailure> run_checks(Check::When when, Verdict unnamed);

@@ -21,6 +21,18 @@ std::optional<int> adapter_of(const Content& content) {
   return std::nullopt;
 }
 
+std::optional<Part> part_of(const Content& content) {
+  return std::visit(
+      [](const auto& rows) -> std::optional<Part> {
+        if constexpr (requires { rows.part; }) {
+          return rows.part;
+        } else {
+          return std::nullopt;
+        }
+      },
+      content);
+}
+
 Law law_of(const Violation& violation) {
   return std::visit(Overloaded{[](const HeadsOutside&) { return Law::cover; },
                                [](const WrongOwners&) { return Law::cover; },

@@ -70,7 +70,6 @@ struct LoraIndices {
   std::int64_t count = 0;
   friend auto operator<=>(const LoraIndices&, const LoraIndices&) = default;
 };
-enum class Operand { a, b };
 
 // --- law 4 and 7: heads and the base weight
 // ---------------------------------------------------------
@@ -165,7 +164,7 @@ struct ReadPastSlot {
   std::int64_t tp_rank = 0;
   Delta delta;
   DueRows due;
-  Operand operand = Operand::b;
+  std::optional<LoraIndices> a_rows;      ///< rows of A that are due; nothing: rows of B are
   std::optional<std::int64_t> slot_read;  ///< nothing: outside the pool
   Content found;
   friend auto operator<=>(const ReadPastSlot&, const ReadPastSlot&) = default;
@@ -185,8 +184,8 @@ struct UnwantedTerm {
   std::int64_t tp_rank = 0;
   Delta delta;
   DueRows due;
-  Operand operand = Operand::b;  ///< which of the two is told in `found`
-  Content found;
+  LoraIndices indices;  ///< at which it is added
+  Content found;        ///< rows of A or of B
   friend auto operator<=>(const UnwantedTerm&, const UnwantedTerm&) = default;
 };
 /// A launch writes behind the end of the rank's output row.
@@ -268,5 +267,7 @@ Overloaded(Fs...) -> Overloaded<Fs...>;
 [[nodiscard]] const Delta* delta_of(const Violation& violation);
 /// The adapter whose rows these are; nothing for the base weight, zeros and memory without rows.
 [[nodiscard]] std::optional<int> adapter_of(const Content& content);
+/// The part whose rows these are, where they are of one.
+[[nodiscard]] std::optional<Part> part_of(const Content& content);
 
 }  // namespace tplora::core

@@ -1,4 +1,4 @@
-// Layer rules for models with several head geometries, or several checkpoint forms.
+// Layer rules for models with several head geometries.
 #include <fmt/format.h>
 
 #include <map>
@@ -12,9 +12,6 @@
 
 namespace tplora::core {
 namespace {
-
-constexpr std::string_view kSharedKv =
-    "only q is projected here: k and v are those of an earlier layer";
 
 /// The count under `key`, or an Error that names it.
 Result<std::int64_t> required(const ConfigContext& context, std::string_view key) {
@@ -397,34 +394,6 @@ Result<std::vector<LayerKind>> cross_layer_attention(const ConfigContext& contex
     return word == "self_attention" ? usual_kind(context)
                                     : Result<LayerKind>(without_qkv(kSharedKv));
   });
-}
-
-namespace {
-
-Result<std::vector<LayerKind>> alike_in_order(const ConfigContext& context, RowOrder order) {
-  CheckpointForm form = context.rule->form;
-  form.order = order;
-  const auto g = base_geometry(context);
-  auto kind = g ? kind_with(context, *g, form) : Result<LayerKind>(fail(g.error()));
-  return kind ? one_kind(context, std::move(*kind)) : fail(kind.error());
-}
-
-}  // namespace
-
-Result<std::vector<LayerKind>> fused_by_query_flag(const ConfigContext& context) {
-  const auto multi_query = read_flag(context.config, "multi_query", true);
-  if (!multi_query) {
-    return fail(multi_query.error());
-  }
-  return alike_in_order(context, *multi_query ? RowOrder::blocks : RowOrder::per_head);
-}
-
-Result<std::vector<LayerKind>> fused_by_decoder_form(const ConfigContext& context) {
-  const auto new_form = read_flag(context.config, "new_decoder_architecture", false);
-  if (!new_form) {
-    return fail(new_form.error());
-  }
-  return *new_form ? alike_in_order(context, RowOrder::per_group) : fused_by_query_flag(context);
 }
 
 }  // namespace tplora::core

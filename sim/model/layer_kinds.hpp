@@ -21,4 +21,8 @@ namespace tplora::core {
 /// The kinds as they are or, where all have one geometry and form, one kind called "all".
 [[nodiscard]] std::vector<LayerKind> merge_if_alike(std::vector<LayerKind> kinds);
 
+/// Why a layer that computes no K and V of its own has no qkv projection.
+inline constexpr std::string_view kSharedKv =
+    "only q is projected here: k and v are those of an earlier layer";
+
 }  // namespace tplora::core

@@ -20,19 +20,6 @@ constexpr std::int64_t kMaxTokens = 4096;
 constexpr std::int64_t kMaxAdapters = 256;
 constexpr std::int64_t kMaxSteps = 4096;
 
-/// What would end a value, and the sign that the codes begin with.
-struct Code {
-  char plain;
-  std::string_view code;
-};
-constexpr std::array<Code, 7> kCodes = {{{' ', "%20"},
-                                         {'\t', "%09"},
-                                         {'\n', "%0A"},
-                                         {'\v', "%0B"},
-                                         {'\f', "%0C"},
-                                         {'\r', "%0D"},
-                                         {'%', "%25"}}};
-
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
   std::size_t begin = 0;
@@ -328,28 +315,6 @@ Result<PoolStep> parse_step(const std::string& text, const std::vector<AdapterSp
 }
 
 }  // namespace
-
-std::string escape(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    const auto* code = std::find_if(kCodes.begin(), kCodes.end(),
-                                    [&](const Code& known) { return known.plain == c; });
-    line += code == kCodes.end() ? std::string(1, c) : std::string(code->code);
-  }
-  return line;
-}
-
-std::string unescape(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto* code = std::find_if(kCodes.begin(), kCodes.end(), [&](const Code& known) {
-      return text.substr(i).starts_with(known.code);
-    });
-    plain += code == kCodes.end() ? text[i] : code->plain;
-    i += code == kCodes.end() ? 0 : code->code.size() - 1;
-  }
-  return plain;
-}
 
 Result<std::int64_t> parse_number(std::string_view key, std::string_view text, std::int64_t least,
                                   std::int64_t most) {

@@ -7,18 +7,21 @@
 
 #include <cstddef>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "sim/layout/analysis.hpp"
+#include "verify/explain/cause.hpp"
 
 namespace tplora::core {
 
 /// A place that may be wrong.
 struct Suspect {
-  std::string pointer;   ///< JSON pointer in the merged contract ("/lora_b/copies/1/from")
-  std::string place;     ///< file and JSON pointer at which it was written
-  int formula = -1;      ///< place in formulas_of; -1: a word, an entry of a list, or a list
-  std::string say = {};  ///< of one without a formula: what stands there, and what would be right
+  std::string pointer;  ///< JSON pointer in the merged contract ("/lora_b/copies/1/from")
+  std::string place;    ///< file and JSON pointer at which it was written
+  int formula = -1;     ///< place in formulas_of; -1: a word, an entry of a list, or a list
+  /// Of one without a formula: what is wrong with it.
+  std::variant<WrongWord, WrongEntry> wrong = {};
   /// Place of another formula of the same file that must be right too before anything is.
   std::string together_with = {};
 };

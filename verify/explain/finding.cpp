@@ -13,15 +13,8 @@
 namespace tplora::core {
 namespace {
 
-/// Factors that a sentence on scaling shows: a case may have thousands.
-constexpr std::size_t kMaxFactors = 8;
-
 Part first_target(const AdapterShape& shape) {
   return shape.has(Part::q) ? Part::q : shape.has(Part::k) ? Part::k : Part::v;
-}
-
-std::string_view factor_text(const AdapterShape& shape) {
-  return shape.rslora ? "alpha / sqrt(lora_rank)" : "alpha / lora_rank";
 }
 
 /// Makes findings of violations and of what is to blame for them; can evaluate formulas on a rank
@@ -50,18 +43,18 @@ class Narrator {
     place(violation, finding);
     give_cause(blame, finding);
     if (const auto* scaling = std::get_if<WrongScaling>(&violation)) {
-      finding.cause = factors(*scaling);
+      finding.cause.what = factors(*scaling);
       if (blame.suspects.empty()) {
         finding.cause_place = contract_.place_of("/scaling");
       }
     } else if (std::holds_alternative<ForeignRows>(violation)) {
-      finding.cause = "nothing that the engine asserts stops it";
+      finding.cause.what = NothingAsserted{};
       finding.cause_place = contract_.place_of("/checks");
     } else {
       const auto [told, is_new] = causes_.try_emplace(
           {&blame, finding.tp_rank, finding.delta ? finding.delta->adapter : -1});
       if (is_new) {
-        told->second = cause(violation, blame) + history(violation);
+        told->second = cause(violation, blame);
       }
       finding.cause = told->second;
     }
@@ -82,7 +75,7 @@ class Narrator {
     give_cause(blame, finding);
     const Suspect& suspect = blame.suspects.front();
     planner_.build(finding.tp_rank, build_);
-    finding.cause += "; to blame: " + described(suspect);
+    std::get<Failed>(finding.cause.what).to_blame = described(suspect);
   }
 
  private:
@@ -133,10 +126,6 @@ class Narrator {
                violation);
   }
 
-  [[nodiscard]] const std::string& name(int adapter) const {
-    return context_->adapters[static_cast<std::size_t>(adapter)];
-  }
-
   [[nodiscard]] const LiveAdapter& live(int adapter) const {
     const auto found = std::find_if(analysis_.live.begin(), analysis_.live.end(),
                                     [&](const LiveAdapter& one) { return one.adapter == adapter; });
@@ -144,106 +133,100 @@ class Narrator {
     return *found;
   }
 
-  /// " / sqrt(...)" where there is a root to be seen.
-  [[nodiscard]] std::string root_text(const DeltaFactor& factor) const {
-    return factor.root == 1
-               ? ""
-               : fmt::format(" / sqrt({})", planner_.describe(*contract_.scaling_root));
-  }
-
-  [[nodiscard]] std::string factors(const WrongScaling& v) {
+  [[nodiscard]] WrongFactor factors(const WrongScaling& v) {
     planner_.build(v.tp_rank, build_);
     const LiveAdapter& one = live(v.delta.adapter);
     const auto events =
         scaling_events(contract_.pool.scale, analysis_.events, one.event, one.scaled);
     const AdapterShape& shape = one.shape;
     const Part part = v.part.value_or(first_target(shape));
-    std::string factors;
+    WrongFactor wrong{.adapter = v.delta.adapter,
+                      .part = v.part,
+                      .factors = {},
+                      .uses = static_cast<std::int64_t>(events.size()),
+                      .scale_place = contract_.place_of("/pool/scale"),
+                      .rslora = shape.rslora,
+                      .lora_alpha = shape.alpha_of(part),
+                      .alpha_unit = shape.alpha_unit,
+                      .lora_rank = shape.rank_of(part)};
     for (const int event : std::span(events).first(std::min(events.size(), kMaxFactors))) {
       plan_event(planner_, contract_, analysis_.events, event, build_, load_);
       planner_.enter_part(analysis_.events[static_cast<std::size_t>(event)].shape, part);
       const DeltaFactor& factor = load_.factors[static_cast<std::size_t>(part)];
-      factors += fmt::format(
-          "{}({}{}) / ({}){}", factors.empty() ? "" : " times ",
-          planner_.describe(contract_.scaling_numerator),
-          factor.alpha_unit == 1 ? "" : fmt::format(" in units of 1/{}", factor.alpha_unit),
-          planner_.describe(contract_.scaling_denominator), root_text(factor));
+      wrong.factors.push_back(
+          {.numerator = planner_.evaluated(contract_.scaling_numerator),
+           .denominator = planner_.evaluated(contract_.scaling_denominator),
+           .root = factor.root == 1 ? std::nullopt
+                                    : std::optional(planner_.evaluated(*contract_.scaling_root)),
+           .alpha_unit = factor.alpha_unit});
     }
-    factors += events.size() > kMaxFactors ? " times ..." : "";
-    const std::string again =
-        events.size() > 1 ? fmt::format(", once for each of its {} uses since it was read [{}]",
-                                        events.size(), contract_.place_of("/pool/scale"))
-                          : "";
-    const std::string of_part = v.part ? fmt::format("'s {}", part_name(*v.part)) : "";
-    return fmt::format("adapter {}{} is scaled by {}{}, expected {} = {} / {}",
-                       name(v.delta.adapter), of_part, factors, again, factor_text(shape),
-                       alpha_text(shape.alpha_of(part), shape.alpha_unit),
-                       fmt::format("{}{}{}", shape.rslora ? "sqrt(" : "", shape.rank_of(part),
-                                   shape.rslora ? ")" : ""));
+    return wrong;
   }
 
   /// The place to blame, with its values on the violation's rank.
-  [[nodiscard]] std::string cause(const Violation& violation, const Blame& blame) {
-    if (blame.suspects.empty()) {
-      return "no single formula or word explains this: more than one place is wrong";
+  [[nodiscard]] Cause cause(const Violation& violation, const Blame& blame) {
+    Cause cause;
+    if (!blame.suspects.empty()) {
+      const Suspect& suspect = blame.suspects.front();
+      planner_.build(tp_rank_of(violation), build_);
+      const Delta* delta = delta_of(violation);
+      if (delta != nullptr && suspect.formula >= 0) {
+        plan_event(planner_, contract_, analysis_.events, live(delta->adapter).event, build_,
+                   load_);
+      }
+      WrongPlace place = described(suspect);
+      if (auto* formula = std::get_if<WrongFormula>(&place)) {
+        formula->cut_off = cut_off(suspect);
+      }
+      cause.what = std::move(place);
     }
-    const Suspect& suspect = blame.suspects.front();
-    if (suspect.formula < 0) {
-      return suspect.say;
-    }
-    planner_.build(tp_rank_of(violation), build_);
-    if (const Delta* delta = delta_of(violation)) {
-      plan_event(planner_, contract_, analysis_.events, live(delta->adapter).event, build_, load_);
-    }
-    return described(suspect) + cut_off(suspect);
+    add_history(violation, cause);
+    return cause;
   }
 
-  /// A word as it is, a formula with its values on the rank planned last ("K = n*D*T = 64 (...)").
-  [[nodiscard]] std::string described(const Suspect& suspect) const {
+  /// A word as it is, a formula with its values on the rank planned last.
+  [[nodiscard]] WrongPlace described(const Suspect& suspect) const {
     if (suspect.formula < 0) {
-      return suspect.say;
+      return std::visit([](const auto& wrong) { return WrongPlace(wrong); }, suspect.wrong);
     }
     const std::string let = "/let/";
-    return (suspect.pointer.starts_with(let) ? suspect.pointer.substr(let.size()) + " = " : "") +
-           planner_.describe(*formulas_[static_cast<std::size_t>(suspect.formula)]);
+    return WrongFormula{
+        .let = suspect.pointer.starts_with(let) ? suspect.pointer.substr(let.size()) : "",
+        .formula = planner_.evaluated(*formulas_[static_cast<std::size_t>(suspect.formula)]),
+        .cut_off = {}};
   }
 
   /// Of a copy: rows that it wanted and its source does not have.
-  [[nodiscard]] std::string cut_off(const Suspect& suspect) const {
+  [[nodiscard]] std::optional<WrongFormula::CutOff> cut_off(const Suspect& suspect) const {
     const bool b = suspect.pointer.starts_with("/lora_b/copies/");
     if (!b && !suspect.pointer.starts_with("/lora_a/copies/")) {
-      return "";
+      return std::nullopt;
     }
     for (const Piece& piece : b ? load_.b_pieces : load_.a_pieces) {
       if (suspect.pointer.starts_with(
               fmt::format("/lora_{}/copies/{}/", b ? "b" : "a", piece.copy)) &&
           piece.rows != piece.wanted_rows) {
-        return fmt::format("; {} of the {} rows wanted are there", piece.rows, piece.wanted_rows);
+        return WrongFormula::CutOff{piece.rows, piece.wanted_rows};
       }
     }
-    return "";
+    return std::nullopt;
   }
 
   /// What happened to the adapter before, where that decides what its slot holds.
-  [[nodiscard]] std::string history(const Violation& violation) const {
+  void add_history(const Violation& violation, Cause& cause) const {
     const Delta* delta = delta_of(violation);
     if (delta == nullptr) {
-      return "";
+      return;
     }
-    std::string text;
     const LiveAdapter& one = live(delta->adapter);
     const PoolEvent& event = analysis_.events[static_cast<std::size_t>(one.event)];
     if (contract_.pool.cut == PoolCut::in_place && event.previous >= 0) {
-      text = fmt::format(
-          "; the host's copy of adapter {} was cut for this rank before, and is cut again [{}]",
-          name(delta->adapter), contract_.place_of("/pool/cut"));
+      cause.cut_again = CutAgain{delta->adapter, contract_.place_of("/pool/cut")};
     }
     if (contract_.pool.lookup == PoolLookup::first && event.slot != one.slot) {
-      text += fmt::format("; adapter {} is in slot {} now, and its tokens still read slot {} [{}]",
-                          name(delta->adapter), event.slot, one.slot,
-                          contract_.place_of("/pool/lookup"));
+      cause.earlier_slot = ReadsEarlierSlot{delta->adapter, event.slot, one.slot,
+                                            contract_.place_of("/pool/lookup")};
     }
-    return text;
   }
 
   const Contract& contract_;
@@ -253,7 +236,7 @@ class Narrator {
   const Analysis& analysis_;
   std::shared_ptr<const FindingContext> context_;
   /// By root, tp_rank and adapter: thousands of findings may have the same.
-  std::map<std::tuple<const Blame*, std::int64_t, int>, std::string> causes_;
+  std::map<std::tuple<const Blame*, std::int64_t, int>, Cause> causes_;
   Planner planner_;
   RankBuild build_;
   RankLoad load_;
@@ -264,7 +247,7 @@ Finding failure_finding(const PlanFailure& failure) {
   finding.law = failure.law;
   finding.verdict = failure.verdict;
   finding.tp_rank = failure.tp_rank;
-  finding.cause = failure.sentence;
+  finding.cause.what = Failed{failure.sentence, {}};
   finding.cause_place = failure.place;
   return finding;
 }
@@ -303,8 +286,7 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
     Finding rest;
     rest.law = law_of(analysis.violations.back());
     rest.tp_rank = tp_rank_of(analysis.violations.back());
-    rest.cause = fmt::format("laws are broken at {} places and more, which are not looked at",
-                             analysis.violations.size());
+    rest.cause.what = More{static_cast<std::int64_t>(analysis.violations.size())};
     rest.cause_place = contract.file;
     findings.push_back(std::move(rest));
   }

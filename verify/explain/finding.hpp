@@ -11,6 +11,7 @@
 #include "sim/base/range.hpp"
 #include "sim/contract/contract.hpp"
 #include "sim/layout/analysis.hpp"
+#include "verify/explain/cause.hpp"
 
 namespace tplora::core {
 
@@ -26,14 +27,14 @@ struct Finding {
   Law law = Law::check;
   Verdict verdict = Verdict::silent;  ///< what this finding alone makes of the case
   std::int64_t tp_rank = 0;
-  /// Nothing where a formula or check failed, or where a rest is summed up: `cause` says all.
+  /// Nothing where a formula or check failed, or where a rest is summed up: `cause` tells all.
   std::optional<Violation> violation;
   std::optional<Part> part;          ///< nothing where no row of the model is concerned
   std::optional<Range> heads, rows;  ///< of `part`, set where it is
   std::optional<Range> columns;      ///< of the rank's output; nothing: none in particular
   std::optional<Delta> delta;        ///< nothing: the base layer
-  std::string cause;                 ///< the formula or word responsible, with its values
-  std::string cause_place;           ///< file and JSON pointer of it
+  Cause cause;
+  std::string cause_place;  ///< file and JSON pointer of it
   /// Whether it holds only because of what else the same cause does: replicas disagree because one
   /// of them is wrong.
   bool consequence = false;

@@ -45,6 +45,8 @@ FlatPool<Label> labelled_pool(const Contract& contract, const LayoutCase& input,
 }
 
 /// What a label stands for, as `operand` of the delta.
+enum class Operand { a, b };
+
 Content content_of(Label label, Operand operand) {
   if (label.is_outside()) {
     return Outside{};

@@ -51,11 +51,6 @@ int distance_of_word(const std::string& pointer) {
   return order ? 3 : names ? 8 : 10;
 }
 
-std::string say_word(const WordSite& site, std::size_t word) {
-  return fmt::format("\"{}\" stands here, where \"{}\" would be right", site.words[site.word],
-                     site.words[word]);
-}
-
 Search::Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
     : contract_(contract),
       input_(input),
@@ -290,7 +285,7 @@ void Search::words() {
                {.pointer = site.pointer,
                 .place = contract_.place_of(site.pointer),
                 .formula = -1,
-                .say = say_word(site, word)},
+                .wrong = WrongWord{site.words[site.word], site.words[word]}},
                *after);
         break;
       }

@@ -30,8 +30,6 @@ struct Found {
 /// Words on the order of a tensor stand before the copies that read it, names of buffers beside
 /// the formulas of their entries; words that only soften what goes wrong come last.
 [[nodiscard]] int distance_of_word(const std::string& pointer);
-/// What is told of a word that would have to be another.
-[[nodiscard]] std::string say_word(const WordSite& site, std::size_t word);
 
 /// Not for use from two threads at once. What it is made of must outlive it.
 class Search {
@@ -75,7 +73,9 @@ class Search {
   [[nodiscard]] bool has_pair() const;
 
   void lists();
-  bool try_entry(const std::string& list, std::size_t i, Contract& changed, const char* say);
+  [[nodiscard]] std::string place_of_entry(const std::string& pointer) const;
+  bool try_entry(const std::string& list, std::size_t i, Contract& changed,
+                 WrongEntry::Fault fault);
   void missing_entries();
   template <class ListOf>
   void missing_copies(const std::string& section, ListOf list_of, std::size_t buffers);

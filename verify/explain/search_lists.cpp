@@ -10,8 +10,6 @@ namespace {
 /// Behind all formulas and words: a list is blamed only where these explain nothing.
 constexpr int kListDistance = 11;
 
-constexpr const char* kMissing = "an entry is missing here";
-
 Formula constant(const char* text, const std::string& place) {
   auto parsed = Formula::parse(text, place, predefined_symbols());
   return std::move(*parsed);
@@ -47,12 +45,12 @@ void Search::lists() {
     for (std::size_t i = 0; i + 1 < list.size && list.order_matters; ++i) {
       Contract changed = contract_;
       list.swap(changed, i);
-      try_entry(list.pointer, i, changed, "this entry and the next stand in each other's place");
+      try_entry(list.pointer, i, changed, WrongEntry::Fault::exchanged);
     }
     for (std::size_t i = 0; i < list.size; ++i) {
       Contract changed = contract_;
       list.erase(changed, i);
-      try_entry(list.pointer, i, changed, "this entry is one too many");
+      try_entry(list.pointer, i, changed, WrongEntry::Fault::surplus);
     }
   }
   if (found_.empty()) {
@@ -60,16 +58,35 @@ void Search::lists() {
   }
 }
 
-bool Search::try_entry(const std::string& list, std::size_t i, Contract& changed, const char* say) {
+bool Search::try_entry(const std::string& list, std::size_t i, Contract& changed,
+                       WrongEntry::Fault fault) {
   const auto after = symptoms(changed);
   if (!repairs(after)) {
     return false;
   }
   const std::string pointer = fmt::format("{}/{}", list, i);
   accept(kListDistance,
-         {.pointer = pointer, .place = contract_.place_of(pointer), .formula = -1, .say = say},
+         {.pointer = pointer,
+          .place = place_of_entry(pointer),
+          .formula = -1,
+          .wrong = WrongEntry{fault}},
          *after);
   return true;
+}
+
+/// Of an entry, or of what a more derived file wrote into it or into the next.
+std::string Search::place_of_entry(const std::string& pointer) const {
+  std::string place = contract_.place_of(pointer);
+  const auto slash = pointer.rfind('/');
+  const std::string next =
+      fmt::format("{}/{}", pointer.substr(0, slash), std::stoll(pointer.substr(slash + 1)) + 1);
+  for (const auto& [at, written] : contract_.written_at) {
+    if ((at.starts_with(pointer + "/") || at.starts_with(next + "/")) &&
+        file_of(written) < file_of(place)) {
+      place = written;
+    }
+  }
+  return place;
 }
 
 // --- what is not there -----------------------------------------------------------------------
@@ -145,7 +162,7 @@ bool Search::fill_copy(const std::string& list, std::size_t i, const Contract& w
     const auto site = site_of(corrector.sites(), fmt::format("{}/{}/rows", list, i));
     for (const std::string& text : site ? corrector.texts(*site) : std::vector<std::string>{}) {
       auto changed = with_text(contract, *site, text);
-      if (changed && try_entry(list, i, *changed, kMissing)) {
+      if (changed && try_entry(list, i, *changed, WrongEntry::Fault::missing)) {
         return true;
       }
     }
@@ -213,7 +230,7 @@ bool Search::fill_launch(std::size_t i, const Contract& with_entry) {
     for (const std::string& b : b_texts) {
       auto changed = with_text(with_entry, *a_site, a);
       changed = changed ? with_text(*changed, *b_site, b) : std::nullopt;
-      if (changed && try_entry("/kernel", i, *changed, kMissing)) {
+      if (changed && try_entry("/kernel", i, *changed, WrongEntry::Fault::missing)) {
         return true;
       }
     }

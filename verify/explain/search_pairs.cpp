@@ -34,7 +34,7 @@ void Search::pairs(int file) {
                       .suspect = {.pointer = site.pointer,
                                   .place = place,
                                   .formula = -1,
-                                  .say = say_word(site, word)}},
+                                  .wrong = WrongWord{site.words[site.word], site.words[word]}}},
                      file);
       restore();
       if (has_pair()) {

@@ -14,13 +14,14 @@ namespace {
 /// the same part of the same delta, and the same kind of thing stands there.
 struct StoryKey {
   std::string cause_place;
-  std::string cause;  ///< where it is all that is told: with the rank's own figures
+  std::optional<Cause> cause;  ///< where it is all that is told: with the rank's own figures
   std::size_t kind = 0;
   Law law = Law::check;
   std::optional<Part> part;
   std::optional<Delta> delta;
   std::optional<std::size_t> found_kind;
   std::optional<int> found_adapter;
+  std::optional<Part> found_part;
   std::optional<std::int64_t> owners;        ///< of a head
   std::optional<std::int64_t> first_column;  ///< where no part is concerned
   friend auto operator<=>(const StoryKey&, const StoryKey&) = default;
@@ -35,6 +36,7 @@ StoryKey key_of(const Finding& finding) {
                .delta = finding.delta,
                .found_kind = {},
                .found_adapter = {},
+               .found_part = {},
                .owners = {},
                .first_column = {}};
   if (!finding.part && finding.columns) {
@@ -52,6 +54,7 @@ StoryKey key_of(const Finding& finding) {
         if constexpr (requires { v.found; }) {
           key.found_kind = v.found.index();
           key.found_adapter = adapter_of(v.found);
+          key.found_part = part_of(v.found);
         }
         if constexpr (requires { v.owners; }) {
           key.owners = v.owners;
@@ -95,8 +98,7 @@ std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings) {
     const auto [group, is_new] = group_of.emplace(finding.cause_place, groups.size());
     if (is_new) {
-      groups.push_back(
-          {finding.cause, finding.cause_place, finding.together_with, finding.other_places, {}});
+      groups.push_back({finding.cause_place, finding.together_with, finding.other_places, {}});
     }
     auto& stories = groups[group->second].stories;
     const auto [story, starts] = story_of.emplace(key_of(finding), stories.size());

@@ -18,9 +18,9 @@ struct Story {
   std::vector<std::pair<std::int64_t, std::int64_t>> rows;  ///< first and last, merged, ascending
 };
 
-/// What one formula or word has done.
+/// What one formula or word has done. Its cause, with the values on the first rank concerned, is
+/// the first story's.
 struct FindingGroup {
-  std::string cause;  ///< with its values, on the first rank concerned
   std::string cause_place;
   std::string together_with;  ///< as in the findings
   std::vector<std::string> other_places;

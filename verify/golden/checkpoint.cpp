@@ -8,6 +8,7 @@
 
 #include "sim/base/ensure.hpp"
 #include "sim/base/json.hpp"
+#include "sim/model/checkpoint_modules.hpp"
 #include "sim/model/layer_prefix.hpp"
 #include "sim/model/model_source.hpp"
 #include "verify/golden/module_rows.hpp"
@@ -70,22 +71,6 @@ std::vector<float> gather(const std::vector<RowRun>& runs, std::int64_t cols,
                rows.begin() + (run.first + run.rows) * cols);
   }
   return all;
-}
-
-/// "self_attn." and {"q_proj", "k_proj", "v_proj"} of "self_attn.q_proj,k_proj,v_proj".
-std::pair<std::string, std::vector<std::string>> split_names(std::string_view tensors) {
-  tensors = tensors.substr(0, tensors.find(" or "));
-  const auto comma = tensors.find(',');
-  const auto dot = tensors.substr(0, comma).rfind('.');
-  const std::string path(dot == std::string_view::npos ? "" : tensors.substr(0, dot + 1));
-  std::string_view rest = tensors.substr(path.size());
-  std::vector<std::string> names;
-  while (!rest.empty()) {
-    const auto end = std::min(rest.find(','), rest.size());
-    names.emplace_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return {path, names};
 }
 
 /// A Llama's config with the numbers of a geometry.
@@ -151,7 +136,7 @@ Json adapter_config(const AdapterSpec& spec, const std::vector<std::string>& mod
 }  // namespace
 
 ModuleNames module_names(const PreparedCase& item, const std::string& prefix) {
-  const auto [path, names] = split_names(item.checkpoint.tensors);
+  const auto [path, names] = modules_of(item.checkpoint);
   const std::int64_t layer = item.layers.empty() ? 0 : item.layers.front();
   ModuleNames found;
   found.layer = fmt::format(

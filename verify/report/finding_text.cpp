@@ -45,7 +45,7 @@ class Words {
                                  v.due_depth);
             },
             [&](const UnwantedTerm& v) {
-              return content(v.found, v.due.rows, 1) + in_slot(v.delta.slot);
+              return content(v.found, v.due.rows, v.indices.count) + in_slot(v.delta.slot);
             },
             [](const WrittenPastRow&) {
               return std::string("a delta behind the end of the output row");
@@ -79,18 +79,24 @@ class Words {
               return fmt::format("adapter {}'s {}, {} elements apart", name(v.delta.adapter),
                                  rows(v.due.part, v.due.first_row, v.due.rows), v.due_stride);
             },
-            [&](const WrongLoraA& v) {
-              return fmt::format(
-                  "adapter {}'s {}", name(v.delta.adapter),
-                  plural_range("A row", v.indices.first, v.indices.first + v.indices.count - 1));
+            [&](const WrongLoraA& v) { return a_rows(v.delta.adapter, v.indices); },
+            [](const UnwantedTerm& v) {
+              const auto [first, count] = v.indices;
+              return "no contribution at lora_rank " +
+                     (count == 1 ? fmt::format("index {}", first)
+                                 : fmt::format("indices {}-{}", first, first + count - 1));
             },
-            [](const UnwantedTerm&) { return std::string("no contribution"); },
+            [&](const ReadPastSlot& v) {
+              return v.a_rows ? a_rows(v.delta.adapter, *v.a_rows)
+                              : fmt::format("adapter {}'s {}", name(v.delta.adapter),
+                                            rows(v.due.part, v.due.first_row, v.due.rows));
+            },
             [](const WrittenPastRow&) { return std::string("no write there"); },
             [](const DisagreeingReplicas& v) {
               return fmt::format("the same bits as on tp_rank {}, which owns the same KV head",
                                  v.other_tp_rank);
             },
-            [](const WrongScaling&) { return std::string("lora_alpha / lora_rank"); },
+            [](const WrongScaling&) { return std::string("the factor that PEFT means"); },
             [](const ForeignRows& v) {
               return fmt::format("the layer's {} {} rows: the adapter is of another model",
                                  v.due_rows, part_name(v.part));
@@ -103,6 +109,11 @@ class Words {
   }
 
  private:
+  [[nodiscard]] std::string a_rows(int adapter, const LoraIndices& indices) const {
+    return fmt::format("adapter {}'s {}", name(adapter),
+                       plural_range("A row", indices.first, indices.first + indices.count - 1));
+  }
+
   [[nodiscard]] const std::string& name(int adapter) const {
     ensure(static_cast<std::size_t>(adapter) < context_.adapters.size(), "adapters have names");
     return context_.adapters[static_cast<std::size_t>(adapter)];
@@ -151,7 +162,7 @@ class Words {
   }
 
   [[nodiscard]] std::string past(const ReadPastSlot& v) const {
-    const std::string what = content(v.found, v.due.rows, 1);
+    const std::string what = content(v.found, v.due.rows, v.a_rows ? v.a_rows->count : 1);
     return v.slot_read ? fmt::format("{} of slot {}, read past the end of slot {}", what,
                                      *v.slot_read, v.delta.slot)
                        : what;
@@ -176,7 +187,7 @@ std::string expected_text(const Finding& finding) {
 std::string message(const Finding& finding) {
   const auto& f = finding;
   if (!f.is_about_rows()) {
-    return fmt::format("tp_rank {}: {} [{}]", f.tp_rank, f.cause, f.cause_place);
+    return fmt::format("tp_rank {}: {} [{}]", f.tp_rank, cause_text(f), f.cause_place);
   }
   const std::string where =
       f.part ? fmt::format("{} {}, rows {}-{}", part_name(*f.part),
@@ -187,7 +198,7 @@ std::string message(const Finding& finding) {
       f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
   return fmt::format("tp_rank {}, {}{}: found {}, expected {}; law {}{}; {} [{}]", f.tp_rank, where,
                      whose, found_text(f), expected_text(f), law_name(f.law),
-                     f.consequence ? ", in consequence" : "", f.cause, f.cause_place);
+                     f.consequence ? ", in consequence" : "", cause_text(f), f.cause_place);
 }
 
 }  // namespace tplora::core

@@ -62,7 +62,7 @@ Json finding_json(const Finding& finding, const std::string& case_line) {
     json["expected"] = expected_text(finding);
     json["found"] = found_text(finding);
   }
-  json["cause"] = finding.cause;
+  json["cause"] = cause_text(finding);
   json["place"] = finding.cause_place;
   if (!finding.together_with.empty()) {
     json["and"] = finding.together_with;

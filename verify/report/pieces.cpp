@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace tplora::core {
 namespace {
@@ -33,18 +34,26 @@ std::vector<HeldRows> held_rows(const QkvGeometry& geometry, const IntervalMap& 
   return held;
 }
 
-/// What is at local output column `column`, as attention will read it.
-std::string part_at(const PreparedCase& item, const RankBuild& build, std::int64_t column) {
+/// What is at local output column `column`, as attention will read it; nothing: it reads none
+/// there.
+std::optional<std::string> part_at(const PreparedCase& item, const RankBuild& build,
+                                   std::int64_t column) {
   const QkvGeometry& geometry = *item.geometry;
+  if (column >= build.width) {
+    return std::nullopt;
+  }
   if (item.contract->view.gather == ViewGather::none &&
       item.contract->view.order == FusedOrder::blocks) {
     const std::int64_t q = build.q_heads * geometry.rows_per_head(Part::q);
     const std::int64_t k = q + build.kv_heads * geometry.rows_per_head(Part::k);
-    return column < q ? "q" : column < k ? "k" : "v";
+    const std::int64_t v = k + build.kv_heads * geometry.rows_per_head(Part::v);
+    return column >= v ? std::nullopt : std::optional(column < q ? "q" : column < k ? "k" : "v");
   }
-  std::string part = "q";
+  std::optional<std::string> part;
   build.columns.visit(column, column + 1, [&](const Segment& segment) {
-    part = segment.space < 0 ? "v" : std::string(part_name(static_cast<Part>(segment.space)));
+    if (segment.space >= 0) {
+      part = std::string(part_name(static_cast<Part>(segment.space)));
+    }
   });
   return part;
 }
@@ -64,15 +73,19 @@ DescribedRank describe_rank(const PreparedCase& item, const RankState& rank) {
   const auto describe = [&](const Piece& piece, const IntervalMap& map, std::string buffer,
                             std::int64_t column, bool of_a) {
     const bool own_part = piece.source != Source::fused && piece.source != Source::shared;
-    return DescribedPiece{
-        .part = own_part ? std::string(source_name(piece.source)) : part_at(item, build, column),
-        .buffer = std::move(buffer),
-        .to = piece.to,
-        .from = piece.from,
-        .rows = piece.rows,
-        .wanted_rows = piece.wanted_rows,
-        .column = column,
-        .holds = held_rows(geometry, map, piece.to, piece.to + piece.rows, of_a)};
+    auto holds = held_rows(geometry, map, piece.to, piece.to + piece.rows, of_a);
+    const auto met = own_part ? std::optional(std::string(source_name(piece.source)))
+                              : part_at(item, build, column);
+    return DescribedPiece{.part = met             ? *met
+                                  : holds.empty() ? "-"
+                                                  : holds.front().part,
+                          .buffer = std::move(buffer),
+                          .to = piece.to,
+                          .from = piece.from,
+                          .rows = piece.rows,
+                          .wanted_rows = piece.wanted_rows,
+                          .column = column,
+                          .holds = std::move(holds)};
   };
   for (const Piece& piece : build.weight) {
     described.weight.push_back(describe(piece, build.columns, "weight", piece.to, false));

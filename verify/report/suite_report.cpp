@@ -212,7 +212,7 @@ constexpr std::size_t kFoundWidth = 110;
 std::string gist(const Finding& finding) {
   std::string text =
       !finding.is_about_rows()
-          ? finding.cause
+          ? cause_text(finding)
           : fmt::format("{} of {}: found {}, expected {}",
                         finding.part ? part_name(*finding.part) : "output columns",
                         finding.delta ? "adapter " + finding.adapter() : "the base weight",

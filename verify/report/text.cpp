@@ -44,7 +44,15 @@ std::string wrong_note(const DescribedPiece& piece, const std::string& adapter,
                       f.columns->first < piece.column + piece.wanted_rows &&
                       f.columns->last >= piece.column;
     if (here) {
-      return "the kernel meets " + found_text(f);
+      const bool all = f.columns->first <= piece.column &&
+                       f.columns->last >= piece.column + piece.wanted_rows - 1;
+      const std::string where =
+          all ? ""
+          : f.columns->first == f.columns->last
+              ? fmt::format("column {}: ", f.columns->first)
+              : fmt::format("columns {}-{}: ", f.columns->first, f.columns->last);
+      return where +
+             (f.delta ? "the kernel meets " + found_text(f) : "expected " + expected_text(f));
     }
   }
   return "";
@@ -110,7 +118,7 @@ std::string story_text(const Story& story) {
                                 ? fmt::format("tp_rank {}", ranges(story.ranks))
                                 : fmt::format("tp_ranks {}", ranges(story.ranks));
   if (!f.is_about_rows()) {
-    return fmt::format("    {}: {}\n", where, f.cause);
+    return fmt::format("    {}: {}\n", where, cause_text(f));
   }
   const std::string example =
       story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
@@ -174,7 +182,7 @@ std::string findings_text(const std::vector<Finding>& findings, std::size_t most
     const FindingGroup& group = groups[i];
     const Finding& first = group.stories.front().first;
     const bool of_rows = first.is_about_rows();
-    text += fmt::format("  {}{}\n", group.cause_place, of_rows ? ": " + group.cause : "");
+    text += fmt::format("  {}{}\n", group.cause_place, of_rows ? ": " + cause_text(first) : "");
     if (!group.together_with.empty()) {
       text += fmt::format("  and {}\n", group.together_with);
     }

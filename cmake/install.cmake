@@ -20,6 +20,9 @@ endforeach()
 install(DIRECTORY configs/ DESTINATION ${TPLORA_INSTALL_CONFIGS})
 install(FILES completions/tplora.bash
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME tplora)
+install(FILES completions/_tplora DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES completions/tplora.fish
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(EXPORT tploraTargets NAMESPACE tplora:: DESTINATION ${package_folder})
 
 configure_package_config_file(cmake/tploraConfig.cmake.in

@@ -2,12 +2,15 @@
 """The program as its users meet it: exit codes, JSON, sentences for bad input."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -138,6 +141,31 @@ class FailClosed(unittest.TestCase):
         self.assertEqual(tplora(*both, "vllm", "--tp", "3").returncode, 3)  # refused by both
         self.assertEqual(tplora(*both, "vllm", "--tp", "2").returncode, 0)
 
+    def test_a_stopped_run_is_no_result(self):
+        suite = ROOT / "configs/suites/default.json"
+        done = tplora("verify", suite, "--timeout", "1", "--jobs", "1")
+        self.assertEqual((done.returncode, done.stdout), (5, ""))
+        self.assertRegex(done.stderr, r"default.json: stopped: \d+ of \d+ cases were not run \(--timeout 1\)")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with subprocess.Popen([PROGRAM, "verify", suite, "--jobs", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+                time.sleep(1.5)
+                run.send_signal(number)
+                out, err = run.communicate(timeout=120)
+            self.assertEqual((run.returncode, out), (5, ""), err)
+            self.assertIn(f"({number.name})", err)
+
+    def test_a_bug_that_cannot_be_read_is_no_bug_left_out(self):
+        configs = self.folder / "configs"
+        shutil.copytree(ROOT / "configs", configs, symlinks=True)
+        case = f"model={MODEL} engine=sglang-24420 tp=4 R=16 adapters=a:r16:alpha32:qkv tokens=a"
+        (configs / "bugs" / "torn.json").write_text("{")
+        self.refused("torn.json", "--configs", str(configs), "replay", case)
+        self.refused("torn.json", "--configs", str(configs), "layout", "--case", case)
+        shutil.rmtree(configs / "bugs")
+        engine = ROOT / "configs/bugs/sglang-24420.json"
+        done = tplora("--configs", configs, "layout", "--case", case.replace("sglang-24420", str(engine)))
+        self.assertEqual(done.returncode, 1, done.stderr)
+
     def test_completion_expands_no_name(self):
         tools = self.folder / "bin"
         tools.mkdir()
@@ -149,6 +177,18 @@ class FailClosed(unittest.TestCase):
         self.assertFalse((self.folder / "PWNED").exists())
         for name in ("sglang", r"\$\(touch\ PWNED\)", r"a\ b"):
             self.assertIn(name + "\n", done.stdout)
+        path = f"{tools}:{os.environ['PATH']}"
+        for shell, script in {
+            "zsh": f'compadd() {{ print -rl -- ${{(P)2}} }}; _files() {{ }}; words=(tplora layout --engine ""); CURRENT=4; source {ROOT}/completions/_tplora; _tplora',
+            "fish": f"source {ROOT}/completions/tplora.fish; complete -C 'tplora layout --engine '",
+        }.items():
+            if shutil.which(shell) is None:
+                continue  # not every machine has all shells
+            with self.subTest(shell):
+                done = subprocess.run([shell, "-c", script], capture_output=True, text=True, cwd=self.folder, env={**os.environ, "PATH": path, "HOME": str(self.folder)})
+                self.assertFalse((self.folder / "PWNED").exists())
+                for name in ("sglang", "$(touch PWNED)", "a b"):
+                    self.assertIn(name + "\n", done.stdout, done.stderr)
 
 
 class OutputsInFp32(unittest.TestCase):

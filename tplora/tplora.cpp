@@ -72,7 +72,7 @@ Report report_of(core::LayerReport laws, const core::CaseOutcome& outcome) {
 
 /// Laws, and numbers where the case asks for them and nothing is refused.
 Result<Report> report_on(core::PreparedCase item, const core::FaultNames& names) {
-  auto laws = core::check_laws(std::move(item)).map([&](core::LayerReport&& layer) {
+  auto laws = core::check_laws(std::move(item)).and_then([&](core::LayerReport&& layer) {
     return core::name_faults(std::move(layer), names);
   });
   if (!laws) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -353,16 +354,22 @@ std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
   return spots;
 }
 
-std::vector<std::string> FaultNames::of(const PreparedCase& item, Verdict verdict) const {
+Result<std::vector<std::string>> FaultNames::of(const PreparedCase& item, Verdict verdict) const {
+  std::vector<std::string> names;
   if (verdict != Verdict::silent && verdict != Verdict::crash) {
-    return {};
+    return names;
   }
   std::call_once(read_, [&] {
-    if (auto catalogue = BugCatalogue::read(configs_)) {
-      catalogue_ = *std::move(catalogue);
+    std::error_code unknown;  // as when there is something that cannot be looked at
+    if (std::filesystem::symlink_status(configs_.root / "bugs", unknown).type() !=
+        std::filesystem::file_type::not_found) {
+      catalogue_ = BugCatalogue::read(configs_);
     }
   });
-  return catalogue_ ? catalogue_->same_faults(item) : std::vector<std::string>();
+  if (!catalogue_) {
+    return names;
+  }
+  return catalogue_->map([&](const BugCatalogue& bugs) { return bugs.same_faults(item); });
 }
 
 }  // namespace tplora::core

@@ -60,19 +60,21 @@ class BugCatalogue {
   std::vector<Entry> entries_;
 };
 
-/// Names for what is wrong with cases. The bugs are read when something first is; one that cannot
-/// be read names nothing. May be asked from several threads.
+/// Names for what is wrong with cases. The bugs are read when something first is. May be asked from
+/// several threads.
 class FaultNames {
  public:
   explicit FaultNames(ConfigFolders configs) : configs_(std::move(configs)) {}
 
-  /// BugCatalogue::same_faults of a case of which the verdict is known.
-  [[nodiscard]] std::vector<std::string> of(const PreparedCase& item, Verdict verdict) const;
+  /// BugCatalogue::same_faults of a case of which the verdict is known; none where the folder of
+  /// configs has no bugs. Refused: bugs that cannot be read.
+  [[nodiscard]] Result<std::vector<std::string>> of(const PreparedCase& item,
+                                                    Verdict verdict) const;
 
  private:
   ConfigFolders configs_;
   mutable std::once_flag read_;
-  mutable std::optional<BugCatalogue> catalogue_;
+  mutable std::optional<Result<BugCatalogue>> catalogue_;  ///< nothing: there are none
 };
 
 }  // namespace tplora::core

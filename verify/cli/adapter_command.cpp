@@ -43,7 +43,11 @@ Result<AdapterKindReport> report_kind(const AdapterCommandOptions& options,
     if (!laws) {
       return fail(laws.error());
     }
-    report.sizes.push_back(name_faults(*std::move(laws), names));
+    auto named = name_faults(*std::move(laws), names);
+    if (!named) {
+      return fail(named.error());
+    }
+    report.sizes.push_back(*std::move(named));
   }
   return report;
 }

@@ -15,6 +15,7 @@
 #include "sim/numerics/program.hpp"
 #include "verify/bugs/bug_catalogue.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/stop.hpp"
 #include "verify/report/expectation.hpp"
 #include "verify/report/suite_report.hpp"
 
@@ -81,6 +82,7 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
   if (!catalogue) {
     return bad_input(catalogue.error());
   }
+  const StopRequest stop(options.timeout);
   int worst = 0;
   std::size_t count = 0;
   std::size_t empty = 0;
@@ -96,6 +98,7 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
                   [&](const PreparedCase& item) { return !matches(item, options.filter); });
     RunOptions run;
     run.jobs = options.jobs;
+    run.stop = [&] { return stop.asked(); };
     if (isatty(STDERR_FILENO) != 0) {
       run.progress = [](const std::string& sentence) {
         fmt::print(stderr, "\r{}\x1b[K", sentence);
@@ -105,6 +108,10 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
     auto ran = run_cases(suite->cases, run);
     if (isatty(STDERR_FILENO) != 0) {
       fmt::print(stderr, "\r\x1b[K");
+    }
+    if (!ran && stop.asked()) {
+      fmt::print(stderr, "tplora: {}: {} ({})\n", argument, ran.error().text(), stop.reason());
+      return 5;
     }
     if (!ran) {
       return bad_input(ran.error());
@@ -149,7 +156,11 @@ int replay_command(const std::string& line, const ConfigFolders& configs) {
     return bad_input(outcomes.error());
   }
   CaseOutcome& outcome = outcomes->front();
-  outcome.same_as = FaultNames(configs).of(*item, outcome.verdict);
+  auto same_as = FaultNames(configs).of(*item, outcome.verdict);
+  if (!same_as) {
+    return bad_input(same_as.error());
+  }
+  outcome.same_as = *std::move(same_as);
   fmt::print("{}", replay_text(*item, outcome));
   stopwatch.print(1);
   const bool vacuous = outcome.numbers.state == NumericOutcome::State::vacuous;

@@ -14,6 +14,7 @@ struct VerifyOptions {
   std::vector<std::string> suites;
   std::string filter;  ///< words that must all stand in a case's line
   int jobs = 0;
+  std::int64_t timeout = 0;     ///< seconds of the whole run; 0: none
   bool strict = false;          ///< a blind spot is a failure
   std::string instruction_set;  ///< use it alone; empty: the machine's best
 };

@@ -65,12 +65,20 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
                      "\"model=Qwen/Qwen3.5-35B-A3B tp=4\"");
   add_number(verify, "--jobs", options.jobs, "Threads (0: one for each core)")
       ->check(CLI::Range(0, 1024));
+  add_number(verify, "--timeout", options.timeout,
+             "Seconds after which nothing new is begun: no result, exit code 5 (0: none)")
+      ->check(CLI::Range(0, 1000000));
   verify->add_flag("--strict", options.strict,
                    "Fail (exit code 1) where the suite could not have seen a published bug of one "
                    "of its engines");
   verify->add_option("--instruction-set", options.instruction_set,
                      "Compute with this one alone (SSE4, AVX2, AVX3, ...): no bit may change");
-  verify->footer("Example: tplora verify configs/suites/default.json --filter tp=4");
+  verify->footer(
+      "Exit codes: 0 as expected; 1 a mismatch; 2 bad input; 3 nothing was run, or it could not "
+      "have "
+      "come out otherwise; 4 the output could not be written; 5 stopped (SIGINT, SIGTERM, "
+      "--timeout).\n"
+      "Example: tplora verify configs/suites/default.json --filter tp=4");
 }
 
 void add_layout(CLI::App& app, LayoutOptions& options) {

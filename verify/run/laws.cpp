@@ -28,9 +28,11 @@ bool claimed(const PreparedCase& item) {
                               .value_or(false);
 }
 
-LayerReport name_faults(LayerReport report, const FaultNames& names) {
-  report.same_as = names.of(report.item, report.analysis.verdict);
-  return report;
+Result<LayerReport> name_faults(LayerReport report, const FaultNames& names) {
+  return names.of(report.item, report.analysis.verdict).map([&](std::vector<std::string>&& bugs) {
+    report.same_as = std::move(bugs);
+    return std::move(report);
+  });
 }
 
 Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& configs) {
@@ -42,11 +44,13 @@ Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& con
   }
   std::vector<LayerReport> layers;
   for (PreparedCase& item : *cases) {
-    auto report = check_laws(std::move(item));
+    auto report = check_laws(std::move(item)).and_then([&](LayerReport&& laws) {
+      return name_faults(std::move(laws), names);
+    });
     if (!report) {
       return fail(report.error());
     }
-    layers.push_back(name_faults(*std::move(report), names));
+    layers.push_back(*std::move(report));
   }
   return layers;
 }

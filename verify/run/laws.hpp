@@ -26,8 +26,9 @@ struct LayerReport {
 /// information. A layer without qkv projection lies in no claim.
 [[nodiscard]] bool claimed(const PreparedCase& item);
 
-/// Names the published bugs that do to the case what its contract does.
-[[nodiscard]] LayerReport name_faults(LayerReport report, const FaultNames& names);
+/// Names the published bugs that do to the case what its contract does. Refused: bugs that cannot
+/// be read.
+[[nodiscard]] Result<LayerReport> name_faults(LayerReport report, const FaultNames& names);
 
 /// Every layer kind of the case's model, in the model's order, faults named. `layer` of the case is
 /// not looked at. Refused: as by prepare_all_layers and check_laws.

@@ -44,7 +44,7 @@ Result<LayerReport> report_at(const ProofPoint& point, const LoadedEngine& engin
   return prepare_layers(one, *model, engine)
       .and_then(
           [](std::vector<PreparedCase> items) { return check_laws(std::move(items.front())); })
-      .map([&](LayerReport&& laws) { return name_faults(std::move(laws), names); });
+      .and_then([&](LayerReport&& laws) { return name_faults(std::move(laws), names); });
 }
 
 Error bad_claim(const Contract& contract) {

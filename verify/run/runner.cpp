@@ -98,6 +98,9 @@ class Run {
         return fail(*error);
       }
     }
+    if (left_ > 0) {
+      return fail(fmt::format("stopped: {} of {} cases were not run", left_.load(), cases_.size()));
+    }
     for (std::size_t i = 0; i < cases_.size(); ++i) {
       reconcile(cases_[i], outcomes_[i]);
     }
@@ -106,6 +109,10 @@ class Run {
 
  private:
   void run_pass(const Pass& pass) {
+    if (options_.stop()) {
+      left_ += pass.cases.size();
+      return;
+    }
     std::vector<std::size_t> numbers;  // cases whose numbers run, and beside them their laws
     std::vector<LayerReport> kept;
     std::map<std::string, std::size_t> first_of;
@@ -170,6 +177,7 @@ class Run {
   const RunOptions& options_;
   std::vector<CaseOutcome> outcomes_;
   std::vector<std::optional<Error>> errors_;
+  std::atomic<std::size_t> left_ = 0;  ///< cases that were not begun
   std::atomic<bool> refused_ = false;  ///< no outcome will be told: only errors are looked for
   std::mutex mutex_;
   double done_ = 0, total_ = 0;

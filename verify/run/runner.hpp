@@ -33,10 +33,12 @@ struct RunOptions {
   int jobs = 0;  ///< threads; 0: one for each core. Changes no bit of any outcome.
   /// Called now and then with a sentence on how far the run is; from one thread at a time.
   std::function<void(const std::string&)> progress = [](const std::string&) {};
+  /// Asked before each piece of work, from any thread; once true, nothing new is begun.
+  std::function<bool()> stop = [] { return false; };
 };
 
-/// All cases, in order. Refused, the first in order: a contract with a formula that is undefined
-/// for its case, and numbers that no machine would finish.
+/// All cases, in order. Refused: a run that was stopped, and, the first in order: a contract with a
+/// formula that is undefined for its case, and numbers that no machine would finish.
 [[nodiscard]] Result<std::vector<CaseOutcome>> run_cases(const std::vector<PreparedCase>& cases,
                                                          const RunOptions& options);
 

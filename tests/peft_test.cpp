@@ -127,7 +127,7 @@ TEST_CASE("an ignored use_rslora is named, an ignored alpha_pattern is not it", 
     const auto laws = check_laws(test::prepared(
         "model=H=4,KV=2,D=4,hidden=16 engine=sglang tp=2 R=8 adapters=" + adapter + " tokens=a,-"));
     REQUIRE(laws);
-    return name_faults(*laws, FaultNames(test::configs())).same_as;
+    return name_faults(*laws, FaultNames(test::configs()))->same_as;
   };
   const std::vector<std::string> ignored = names("a:r4:alpha8:qkv:rslora");
   for (const char* bug : {"sglang-40835", "vllm-10798"}) {
@@ -187,7 +187,7 @@ TEST_CASE("another model's adapter must not be served", "[peft]") {
       "tokens=a,-"));
   REQUIRE(laws);
   CHECK(laws->analysis.verdict == Verdict::silent);
-  CHECK(name_faults(*laws, FaultNames(test::configs())).same_as.empty());
+  CHECK(name_faults(*laws, FaultNames(test::configs()))->same_as.empty());
   CHECK_FALSE(says(told(clipped), "adapter b"));
   CHECK(run("vllm", "a:r4:alpha8:qkv:k_rows8").verdict == Verdict::consistent);
   // Where the engine asserts shapes it ends there.

@@ -710,6 +710,7 @@ class OwnTensors(Case):
         line, named = self.LINE.replace("tokens=a,a,b,-", "tokens=a,-"), ["--adapter", plain]
         for words, arguments in {
             "--base with it": (line, named),
+            "data=labels: the tensors are somebody's own": (line + " data=labels", ["--base", "BASE", *named]),
             "expected none beside --base": (line, ["--base", self.base(), *named, "--data", "wide"]),
             "has neither model.safetensors nor": (line, ["--base", self.folder, *named]),
             "no adapter is called \"b\"": (self.LINE, ["--base", "BASE", *named]),

@@ -44,7 +44,8 @@ struct Case {
 
 /// Gives the adapters of a line that has none of its own; the case is read as far as `slots`.
 using AdaptersOf = std::function<Result<std::vector<AdapterSpec>>(const Case& so_far)>;
-/// As parse_case, of a line whose adapters somebody else knows. Refused: also the key `adapters`.
+/// As parse_case, of a line whose adapters somebody else knows. Refused: also the key `adapters`,
+/// and `data` but for `file`.
 [[nodiscard]] Result<Case> parse_case(const std::string& line, const AdaptersOf& adapters);
 
 /// The canonical line: a blank in a path stands as %20, a percent sign as %25; every key that is

@@ -209,6 +209,16 @@ Result<Case> read_values(Texts texts, const AdaptersOf& adapters = {}) {
       if (!texts[i].empty()) {
         return fail("case line: found adapters=, expected none beside adapters from folders");
       }
+      const auto data =
+          static_cast<std::size_t>(std::find_if(kKeys.begin(), kKeys.end(),
+                                                [](const Key& key) { return key.name == "data"; }) -
+                                   kKeys.begin());
+      if (!texts[data].empty() && texts[data] != data_kind_name(DataKind::file)) {
+        return fail(
+            fmt::format("case line: data={}: the tensors are somebody's own, expected no "
+                        "data=",
+                        excerpt(texts[data])));
+      }
       const auto given = adapters(one);
       if (!given) {
         return fail(given.error());

@@ -632,8 +632,13 @@ class OwnTensors(Case):
 
     def test_check_reads_the_golden_alone(self):
         """The bound, and the search for another computation, need the tensors again."""
-        golden = self.golden(self.LINE, "golden", "--base", self.base(), *self.ADAPTERS)
-        shutil.rmtree(self.folder / "base")
+        base = self.base()
+        shutil.copy(ROOT / "tests/adapters/llama.json", base / "config.json")
+        line = self.LINE.replace(str(ROOT / "tests/adapters/llama.json"), str(base / "config.json"))
+        golden = self.folder / "golden"
+        made = self.run_program("golden", "--base", base, *self.ADAPTERS, line, "--out", golden)  # the line may stand anywhere
+        self.assertEqual(made.returncode, 0, made.stderr)
+        shutil.rmtree(base)
         mine = self.candidate(golden, ["y", "y_base", "delta", "lora_b"])
         for judge in ("bits", "bound", "exact"):
             told = self.check(golden, mine, "--judge", judge)

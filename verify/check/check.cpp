@@ -39,8 +39,17 @@ Result<PreparedCase> prepare_from(const std::filesystem::path& golden, const Rea
       }
     }
   }
-  auto own = prepare_own(one, golden_tensors(golden, manifest.layer, one), configs);
-  return own ? Result<PreparedCase>(std::move(own->item)) : fail(own.error());
+  // A config.json that somebody named may be gone or another by now: the golden has its own.
+  Case with_own_config = one;
+  if (one.model.ends_with(".json")) {
+    with_own_config.model = (golden / "checkpoint" / "config.json").string();
+  }
+  auto own = prepare_own(with_own_config, golden_tensors(golden, manifest.layer, one), configs);
+  if (!own) {
+    return fail(own.error());
+  }
+  own->item.spec.model = one.model;
+  return std::move(own->item);
 }
 
 class Checker {

@@ -172,8 +172,7 @@ void add_golden(CLI::App& app, GoldenCommandOptions& options) {
                    "With --base: a PEFT adapter's folder, or NAME=FOLDER; once for each adapter, "
                    "called a, b, c .. in the line's tokens= and steps= unless named")
       ->type_name("FOLDER")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   golden
       ->add_option("--layer-index", options.layer_index,
                    "With --base: which layer, from 0 (default: the first of the layer kind)")
@@ -191,7 +190,7 @@ void add_golden(CLI::App& app, GoldenCommandOptions& options) {
       "Example: tplora golden \"model=Qwen/Qwen3.5-35B-A3B layer=full_attention engine=sglang tp=4 "
       "R=16 adapters=a:r16:alpha32:qkv tokens=a,-\" --out golden\n"
       "Example: tplora golden --base Llama-3.1-8B --adapter my-lora "
-      "\"model=meta-llama/Llama-3.1-8B engine=sglang tp=4 R=16 tokens=a,-\" --out golden");
+      "\"model=meta-llama/Meta-Llama-3.1-8B engine=sglang tp=4 R=16 tokens=a,-\" --out golden");
 }
 
 void add_check(CLI::App& app, CheckCommandOptions& options) {

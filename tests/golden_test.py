@@ -731,6 +731,20 @@ class OwnTensors(Case):
                 self.assertEqual((told.returncode, told.stderr.count("\n")), (2, 1), told.stderr)
                 self.assertIn(words, told.stderr)
                 self.assertFalse((self.folder / "no").exists())
+        for words, changed in {
+            "has tensors of model.layers.0.self_attn.k_proj, which its target_modules do not name": {"target_modules": ["q_proj"]},
+            "exclude_modules: what PEFT would leave out": {"exclude_modules": ["k_proj"]},
+            "layers_to_transform: what PEFT would leave out": {"layers_to_transform": [1]},
+        }.items():
+            with self.subTest(words):
+                other = self.folder / "other"
+                shutil.copytree(plain, other, dirs_exist_ok=True)
+                config = json.loads((other / "adapter_config.json").read_text()) | changed
+                (other / "adapter_config.json").write_text(json.dumps(config))
+                told = self.run_program("golden", line, "--base", self.base(), "--adapter", other, "--out", self.folder / "no")
+                self.assertEqual((told.returncode, told.stderr.count("\n")), (2, 1), told.stderr)
+                self.assertIn(words, told.stderr)
+                shutil.copytree(plain, other, dirs_exist_ok=True)
         for words, edit in {
             "element 101 of the row-major [32, 32] is nan": nan,
             "shape [32, 32]: expected [16, 32]": wide,

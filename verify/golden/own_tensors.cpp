@@ -271,12 +271,27 @@ Result<AdapterSpec> spec_of(const PeftAdapter& adapter, const std::string& name,
       return refuse(option.say + ": more than A, B and a factor, which is not computed here");
     }
   }
+  const std::int64_t layer = item.layers.empty() ? 0 : item.layers.front();
+  const auto modules = modules_of_layer(adapter, item.checkpoint, layer);
+  for (const PeftModuleOfLayer& one : modules) {
+    if (!is_targeted(adapter, *one.module)) {
+      return refuse(
+          fmt::format("has tensors of {}, which its target_modules do not name: PEFT would "
+                      "leave them out",
+                      excerpt(one.module->path)));
+    }
+  }
+  if (!modules.empty() && !adapter.narrowed_by.empty()) {
+    return refuse(
+        fmt::format("{}: what PEFT would leave out by it is not told here, expected a "
+                    "config without it, whose tensors say as much",
+                    adapter.narrowed_by.front()));
+  }
   const LayerKind kind{.kind = item.kind,
                        .indices = item.layers,
                        .geometry = item.geometry,
                        .why_no_qkv = {},
                        .checkpoint = item.checkpoint};
-  const std::int64_t layer = item.layers.empty() ? 0 : item.layers.front();
   for (const AdapterOnLayers& group : adapter_on_layers(adapter, kind)) {
     const bool here =
         std::find(group.layers.begin(), group.layers.end(), layer) != group.layers.end();

@@ -128,6 +128,15 @@ Result<PeftAdapter> read_peft_config(const std::filesystem::path& folder) {
       adapter.alpha_pattern[key] = errors.take(read_alpha(value));
     }
   }
+  if (const auto targets = config.find_not_null("target_modules");
+      targets && targets->json().is_array()) {
+    adapter.target_modules = errors.take(targets->strings());
+  }
+  for (const char* key : {"exclude_modules", "layers_to_transform"}) {
+    if (const auto value = config.find_not_null(key); value && !value->json().empty()) {
+      adapter.narrowed_by.emplace_back(key);
+    }
+  }
   adapter.options = read_options(config, errors);
   return errors.result(std::move(adapter));
 }
@@ -176,6 +185,14 @@ std::vector<PeftOption> refused_options(const PeftAdapter& adapter, const PeftSe
                  return lists(engine.refuses, option.name) && !taken;
                });
   return refused;
+}
+
+bool is_targeted(const PeftAdapter& adapter, const PeftModule& module) {
+  return !adapter.target_modules ||
+         std::any_of(adapter.target_modules->begin(), adapter.target_modules->end(),
+                     [&](const std::string& name) {
+                       return module.path == name || module.path.ends_with("." + name);
+                     });
 }
 
 Result<PeftAdapter> read_peft_adapter(const std::filesystem::path& folder) {

@@ -47,9 +47,13 @@ struct PeftAdapter {
   bool fan_in_fan_out = false;
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, PeftAlpha> alpha_pattern;
-  std::vector<PeftModule> modules;  ///< by path
-  std::vector<std::string> others;  ///< names of tensors that are no A or B of a module
-  std::vector<PeftOption> options;  ///< those in use
+  /// What PEFT puts it on, where the config lists names: modules that end so. Nothing: it says
+  /// otherwise, or not at all.
+  std::optional<std::vector<std::string>> target_modules;
+  std::vector<std::string> narrowed_by;  ///< keys in use that leave modules or layers out
+  std::vector<PeftModule> modules;       ///< by path
+  std::vector<std::string> others;       ///< names of tensors that are no A or B of a module
+  std::vector<PeftOption> options;       ///< those in use
 };
 
 /// The options in use that the contract's engine refuses.
@@ -60,6 +64,9 @@ struct PeftAdapter {
 /// that is not LORA, use_dora and lora_bias (which are not a product of two matrices times a
 /// factor), numbers that are none, tensors that are neither A nor B of a module.
 [[nodiscard]] Result<PeftAdapter> read_peft_adapter(const std::filesystem::path& folder);
+
+/// Whether PEFT loads the module's tensors, as far as target_modules lists names.
+[[nodiscard]] bool is_targeted(const PeftAdapter& adapter, const PeftModule& module);
 
 /// What the adapter is to one layer kind.
 struct AdapterOnLayers {

@@ -686,6 +686,10 @@ class OwnTensors(Case):
         found = tensors.load(self.folder / "golden/rank0.safetensors")["y"][:, :16]
         self.assertLess(np.max(np.abs(found - y[:, :16]) / size[:, :16]), 2 ** -7)
 
+    def test_an_adapter_of_some_layers_is_taken_for_those(self):
+        line = self.LINE.replace("tokens=a,a,b,-", "tokens=a,-")
+        self.golden(line, "golden", "--base", self.base(), "--adapter", ROOT / "tests/adapters/first_layer", "--layer-index", "0")
+
     def test_names_of_adapters(self):
         golden = self.golden(self.LINE.replace("tokens=a,a,b,-", "tokens=mine,b"), "golden", "--base", self.base(),
                              "--adapter", f"mine={ROOT / 'tests/adapters/plain'}", "--adapter", ROOT / "tests/adapters/rslora")
@@ -732,9 +736,9 @@ class OwnTensors(Case):
                 self.assertIn(words, told.stderr)
                 self.assertFalse((self.folder / "no").exists())
         for words, changed in {
-            "has tensors of model.layers.0.self_attn.k_proj, which its target_modules do not name": {"target_modules": ["q_proj"]},
+            "self_attn.k_proj: target_modules and layers_to_transform leave it out": {"target_modules": ["q_proj"]},
             "exclude_modules: what PEFT would leave out": {"exclude_modules": ["k_proj"]},
-            "layers_to_transform: what PEFT would leave out": {"layers_to_transform": [1]},
+            "leave it out, and PEFT does not load it": {"layers_to_transform": 1},
         }.items():
             with self.subTest(words):
                 other = self.folder / "other"
@@ -744,6 +748,10 @@ class OwnTensors(Case):
                 told = self.run_program("golden", line, "--base", self.base(), "--adapter", other, "--out", self.folder / "no")
                 self.assertEqual((told.returncode, told.stderr.count("\n")), (2, 1), told.stderr)
                 self.assertIn(words, told.stderr)
+                if "exclude_modules" not in changed:
+                    told = self.run_program("adapter", other, "--model", ROOT / "tests/adapters/llama.json", "--engine", "vllm", "--tp", "2")
+                    self.assertEqual(told.returncode, 1, told.stdout + told.stderr)
+                    self.assertIn("PEFT does not load it", told.stdout)
                 shutil.copytree(plain, other, dirs_exist_ok=True)
         for words, edit in {
             "element 101 of the row-major [32, 32] is nan": nan,

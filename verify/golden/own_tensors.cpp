@@ -273,14 +273,6 @@ Result<AdapterSpec> spec_of(const PeftAdapter& adapter, const std::string& name,
   }
   const std::int64_t layer = item.layers.empty() ? 0 : item.layers.front();
   const auto modules = modules_of_layer(adapter, item.checkpoint, layer);
-  for (const PeftModuleOfLayer& one : modules) {
-    if (!is_targeted(adapter, *one.module)) {
-      return refuse(
-          fmt::format("has tensors of {}, which its target_modules do not name: PEFT would "
-                      "leave them out",
-                      excerpt(one.module->path)));
-    }
-  }
   if (!modules.empty() && !adapter.narrowed_by.empty()) {
     return refuse(
         fmt::format("{}: what PEFT would leave out by it is not told here, expected a "

@@ -73,6 +73,10 @@ class SpecOfLayer {
     const auto problem = [&](const std::string& what) {
       problems_.push_back(fmt::format("{}: {}", excerpt(module.path), what));
     };
+    if (!is_targeted(adapter_, module)) {
+      problem("target_modules and layers_to_transform leave it out, and PEFT does not load it");
+      return;
+    }
     if (module.a[0] == 0 || module.b[0] == 0 || module.b[1] == 0) {
       problem(fmt::format("A is {}, B is {}: one is missing or empty", shape_text(module.a),
                           shape_text(module.b)));

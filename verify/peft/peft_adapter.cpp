@@ -132,10 +132,19 @@ Result<PeftAdapter> read_peft_config(const std::filesystem::path& folder) {
       targets && targets->json().is_array()) {
     adapter.target_modules = errors.take(targets->strings());
   }
-  for (const char* key : {"exclude_modules", "layers_to_transform"}) {
-    if (const auto value = config.find_not_null(key); value && !value->json().empty()) {
-      adapter.narrowed_by.emplace_back(key);
+  if (const auto layers = config.find_not_null("layers_to_transform")) {
+    adapter.layers_to_transform.emplace();
+    if (layers->json().is_array()) {
+      for (const JsonView& layer : errors.take(layers->elements())) {
+        adapter.layers_to_transform->push_back(errors.take(layer.integer()));
+      }
+    } else {
+      adapter.layers_to_transform->push_back(errors.take(layers->integer()));
     }
+  }
+  if (const auto excluded = config.find_not_null("exclude_modules");
+      excluded && !excluded->json().empty()) {
+    adapter.narrowed_by.emplace_back("exclude_modules");
   }
   adapter.options = read_options(config, errors);
   return errors.result(std::move(adapter));
@@ -188,6 +197,10 @@ std::vector<PeftOption> refused_options(const PeftAdapter& adapter, const PeftSe
 }
 
 bool is_targeted(const PeftAdapter& adapter, const PeftModule& module) {
+  const auto& layers = adapter.layers_to_transform;
+  if (layers && std::find(layers->begin(), layers->end(), module.layer) == layers->end()) {
+    return false;
+  }
   return !adapter.target_modules ||
          std::any_of(adapter.target_modules->begin(), adapter.target_modules->end(),
                      [&](const std::string& name) {

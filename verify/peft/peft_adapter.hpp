@@ -50,7 +50,9 @@ struct PeftAdapter {
   /// What PEFT puts it on, where the config lists names: modules that end so. Nothing: it says
   /// otherwise, or not at all.
   std::optional<std::vector<std::string>> target_modules;
-  std::vector<std::string> narrowed_by;  ///< keys in use that leave modules or layers out
+  /// The layers that it is put on; nothing: all.
+  std::optional<std::vector<std::int64_t>> layers_to_transform;
+  std::vector<std::string> narrowed_by;  ///< other keys in use that leave modules out
   std::vector<PeftModule> modules;       ///< by path
   std::vector<std::string> others;       ///< names of tensors that are no A or B of a module
   std::vector<PeftOption> options;       ///< those in use
@@ -65,7 +67,8 @@ struct PeftAdapter {
 /// factor), numbers that are none, tensors that are neither A nor B of a module.
 [[nodiscard]] Result<PeftAdapter> read_peft_adapter(const std::filesystem::path& folder);
 
-/// Whether PEFT loads the module's tensors, as far as target_modules lists names.
+/// Whether PEFT loads the module's tensors, by target_modules, where it lists names, and
+/// layers_to_transform.
 [[nodiscard]] bool is_targeted(const PeftAdapter& adapter, const PeftModule& module);
 
 /// What the adapter is to one layer kind.

@@ -95,16 +95,16 @@ std::vector<Contract> contracts_and_worse() {
     contracts.push_back(std::move(unchecked));
   }
   Contract greedy = test::contract("vllm");
-  greedy.owns.first_q = *Formula::parse("0", "test", greedy.symbols);
-  greedy.owns.q_heads = *Formula::parse("H", "test", greedy.symbols);
-  greedy.owns.kv_heads = *Formula::parse("1", "test", greedy.symbols);
+  greedy.owns.first_q = *Formula::parse("0", {"test"}, greedy.symbols);
+  greedy.owns.q_heads = *Formula::parse("H", {"test"}, greedy.symbols);
+  greedy.owns.kv_heads = *Formula::parse("1", {"test"}, greedy.symbols);
   index_formulas(greedy);
   contracts.push_back(std::move(greedy));
   // Rows of B as far apart as the adapter's lora_rank, and farther than the buffer has them.
   for (const char* stride : {"r", "R + 1", "2*R", "0"}) {
     for (const char* engine : {"sglang", "vllm_single_slice"}) {
       Contract strided = test::contract(engine);
-      strided.kernel.back().b_stride = *Formula::parse(stride, "test", strided.symbols);
+      strided.kernel.back().b_stride = *Formula::parse(stride, {"test"}, strided.symbols);
       index_formulas(strided);
       contracts.push_back(std::move(strided));
     }

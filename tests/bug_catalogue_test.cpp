@@ -60,8 +60,8 @@ std::string engine_file(const test::TemporaryFolder& folder, const std::string& 
 
 /// Whether the formula written at `cause` is the one at JSON pointer `changed`, or uses the let
 /// there, directly or through other lets.
-bool depends_on(const Contract& contract, const std::string& cause, const std::string& changed) {
-  const std::string pointer = cause.substr(cause.find('#') + 1);
+bool depends_on(const Contract& contract, const Place& cause, const std::string& changed) {
+  const std::string& pointer = cause.pointer;
   if (pointer.find(changed) != std::string::npos || changed.find(pointer) == 0) {
     return true;
   }
@@ -82,7 +82,8 @@ bool depends_on(const Contract& contract, const std::string& cause, const std::s
     }
   }
   return std::any_of(contract.lets.begin(), contract.lets.end(), [&](const Let& let) {
-    return used.contains(let.symbol) && let.formula.place().find(changed) != std::string::npos;
+    return used.contains(let.symbol) &&
+           let.formula.place().text().find(changed) != std::string::npos;
   });
 }
 
@@ -90,7 +91,7 @@ bool rewrites_formula(const Mutant& mutant) {
   Contract copy = mutant.contract;
   const auto all = formulas_of(copy);
   return std::any_of(all.begin(), all.end(), [&](const Formula* formula) {
-    return formula->place().ends_with(mutant.place);
+    return formula->place().text().ends_with(mutant.place);
   });
 }
 
@@ -242,7 +243,7 @@ TEST_CASE("two faults at once are both found and blamed on both formulas", "[bug
   bool v_lost = false;
   bool k_swapped = false;
   for (const Finding& finding : laws->findings) {
-    blamed.insert(finding.cause_place);
+    blamed.insert(finding.cause_place.text());
     v_lost = v_lost || message(finding).find(
                            "v head 0, rows 0-3 of adapter a (slot 0): found "
                            "adapter b's q rows") != std::string::npos;

@@ -32,7 +32,12 @@ cmake --build "$folder/build" >"$folder/log" || { cat "$folder/log" >&2; exit 1;
 
 said=$("$folder/build/consumer")
 expect() { grep -qF -- "$1" <<<"$said" || complain "the consumer does not say \"$1\":"$'\n'"$said"; }
+expect "tplora 0.1.0: sglang-24420, "
+expect "published bugs, the first "
 expect "full_attention: silent"
+expect "  a shape assertion alone would pass"
+expect '"format": "tplora-layout/1"'
+expect "128 weights in two rows of v"
 expect "tp_rank 2, v head 1, rows 256-511 of adapter a (slot 0): found"
 expect "tp_rank 3: q heads from 6, KV head 1, ["
 expect "the smallest: model=H="

@@ -61,7 +61,7 @@ Checked check(const Contract& contract, const LayoutCase& input) {
 std::set<std::string> blamed(const Checked& checked) {
   std::set<std::string> places;
   for (const Finding& finding : checked.findings) {
-    places.insert(finding.cause_place.substr(finding.cause_place.find('#')));
+    places.insert("#" + finding.cause_place.pointer);
   }
   return places;
 }
@@ -96,7 +96,7 @@ TEST_CASE("columns behind the output row are no rows of a part", "[finding]") {
       CHECK_FALSE(finding.rows);
       CHECK(finding.columns == Range{96, 159});  // 4*16 + 16 + 16 columns are the rank's own
       CHECK(found_text(finding) == "a delta behind the end of the output row");
-      CHECK(finding.cause_place.find("kernel~10~1out") != std::string::npos);
+      CHECK(finding.cause_place.pointer.find("kernel~10~1out") != std::string::npos);
     }
   }
   CHECK(told);
@@ -221,7 +221,7 @@ TEST_CASE("two formulas that are wrong together are named together", "[finding]"
   CHECK(checked.verdict == Verdict::silent);
   CHECK(blamed(checked) == std::set<std::string>{"#/replace/~1let~1K"});
   for (const Finding& finding : checked.findings) {
-    CHECK(finding.together_with.ends_with("#/replace/~1lora_b~1buffers~1B"));
+    CHECK(finding.together_with->text().ends_with("#/replace/~1lora_b~1buffers~1B"));
   }
 }
 
@@ -236,7 +236,7 @@ TEST_CASE("A rows stand beside A rows, and the copy that left the hole is blamed
   const Finding& first = checked.findings.front();
   CHECK(found_text(first) == "zeros in slot 0");
   CHECK(expected_text(first) == "adapter a's A row 1");
-  CHECK(first.cause_place.ends_with("#/replace/~1lora_a~1copies~10~1rows"));
+  CHECK(first.cause_place.text().ends_with("#/replace/~1lora_a~1copies~10~1rows"));
 }
 
 TEST_CASE("a read past the slot is law bounds in A as in B", "[finding]") {
@@ -338,7 +338,7 @@ TEST_CASE("a let that deals heads out wrongly is blamed, all else in the same fi
       return wrong.symbols.name(one.symbol) == edit.let;
     });
     REQUIRE(let != wrong.lets.end());
-    const std::string place = let->formula.place();
+    const Place place = let->formula.place();
     let->formula = *Formula::parse(edit.text, place, wrong.symbols);
     index_formulas(wrong);
     const LayoutCase input = one_adapter(geometry({8, edit.kv_heads, 3}), edit.tp_size);
@@ -350,8 +350,8 @@ TEST_CASE("a let that deals heads out wrongly is blamed, all else in the same fi
     const Finding& first = checked.findings.front();
     const bool named = first.cause_place == place ||
                        std::any_of(first.other_places.begin(), first.other_places.end(),
-                                   [&](const std::string& other) { return other == place; });
-    CAPTURE(first.cause_place);
+                                   [&](const Place& other) { return other == place; });
+    CAPTURE(first.cause_place.text());
     CHECK(named);
   }
 }
@@ -393,11 +393,73 @@ TEST_CASE("a kernel with a stride of its own is told by it", "[finding]") {
   REQUIRE_FALSE(checked.findings.empty());
   for (const Finding& finding : checked.findings) {
     CHECK(finding.part == Part::k);
-    CHECK(finding.cause_place.ends_with("#/add/~1kernel~11~1b_stride"));
+    CHECK(finding.cause_place.text().ends_with("#/add/~1kernel~11~1b_stride"));
   }
   // k begins at row 64 of the buffer, where a stride of 2 of 4 elements reaches row 32 of q.
   CHECK(found_text(checked.findings.front()) ==
         "rows of B read 2 elements apart, from adapter a's q row 32 (head 2) in slot 0 on");
   CHECK(expected_text(checked.findings.front()) ==
         "adapter a's k row 0 (head 0), 4 elements apart");
+}
+
+TEST_CASE("what a file changes is wrong where the contract that it extends is right", "[finding]") {
+  // Right only all three together: a repair of one, or of two, still does not fit.
+  const Contract wrong = edited("sglang", R"json("replace": {
+    "/lora_b/copies/0/rows": "h*gate*D - 1", "/lora_b/copies/1/rows": "n*D - 1",
+    "/lora_b/copies/2/rows": "n*Dv - 1"})json");
+  const Checked crash = check(wrong, one_adapter(geometry({8, 4, 4}), 2));
+  CHECK(crash.verdict == Verdict::crash);
+  REQUIRE_FALSE(crash.findings.empty());
+  for (const Finding& finding : crash.findings) {
+    CHECK(finding.cause_place.file == wrong.file);
+    CHECK(finding.cause_place.pointer.empty());
+    CHECK_THAT(cause_text(finding),
+               Catch::Matchers::Contains("sglang, which it extends, is right"));
+  }
+}
+
+TEST_CASE("a base that is silently wrong by itself hides no crash", "[finding]") {
+  const test::TemporaryFolder folder;
+  folder.write("silent.json",
+               fmt::format(R"json({{"extends": "{}", "replace": {{"/let/g0": "t"}}}})json",
+                           (test::configs().root / "engines/vllm.json").string()));
+  const auto wrong = read_contract(folder.write("crash.json", R"json({"extends": "silent",
+    "replace": {"/lora_b/buffers/Bq": "h*gate*D - 1"}})json"));
+  REQUIRE(wrong);
+  REQUIRE(wrong->base != nullptr);
+  const LayoutCase input = one_adapter(geometry({8, 4, 4}), 2);
+  CHECK(check(*wrong->base, input).verdict == Verdict::silent);
+  const Checked crash = check(*wrong, input);
+  CHECK(crash.verdict == Verdict::crash);
+  for (const Finding& finding : crash.findings) {
+    CHECK(finding.cause_place.file.ends_with("crash.json"));
+    CHECK(finding.cause_place.pointer == "/replace/~1lora_b~1buffers~1Bq");
+  }
+}
+
+TEST_CASE("two formulas exchanged in one file are named together", "[finding]") {
+  Contract wrong = test::contract("vllm");
+  const Formula first = wrong.kernel[0].out;
+  const Formula second = wrong.kernel[1].out;
+  wrong.kernel[0].out = *Formula::parse(second.text(), first.place(), wrong.symbols);
+  wrong.kernel[1].out = *Formula::parse(first.text(), second.place(), wrong.symbols);
+  index_formulas(wrong);
+  const Checked checked = check(wrong, one_adapter(geometry({8, 4, 4}), 2));
+  CHECK(checked.verdict == Verdict::silent);
+  CHECK(blamed(checked) == std::set<std::string>{"#/kernel/0/out"});
+  for (const Finding& finding : checked.findings) {
+    CHECK(finding.together_with->pointer == "/kernel/1/out");
+  }
+}
+
+TEST_CASE("of replicas that disagree the wrong one is told", "[finding]") {
+  const Contract wrong = edited("vllm", R"json("replace": {
+    "/lora_b/copies/1/from": "tp_rank == 0 ? (KV - 1)*D : g0*D"})json");
+  const Checked checked = check(wrong, one_adapter(geometry({8, 2, 4}), 4));
+  std::int64_t told = 0;
+  for (const Finding& finding : checked.findings) {
+    CHECK(finding.tp_rank == 0);
+    told += finding.law == Law::agreement ? 1 : 0;
+  }
+  CHECK(told == 1);
 }

@@ -24,22 +24,23 @@ SymbolTable letters() {
 constexpr std::array<std::int64_t, 3> kValues = {7, 3, -2};  // a, b, c
 
 std::optional<std::int64_t> value(const std::string& text) {
-  auto formula = Formula::parse(text, "file.json#/x", letters());
+  auto formula = Formula::parse(text, {"file.json", "/x"}, letters());
   REQUIRE(formula);
   return formula->evaluate(kValues);
 }
 
 std::string parse_error(const std::string& text) {
-  auto formula = Formula::parse(text, "file.json#/x", letters());
+  auto formula = Formula::parse(text, {"file.json", "/x"}, letters());
   REQUIRE_FALSE(formula);
   return formula.error().text();
 }
 
 std::string run_error(const std::string& text) {
-  auto formula = Formula::parse(text, "file.json#/x", letters());
+  auto formula = Formula::parse(text, {"file.json", "/x"}, letters());
   REQUIRE(formula);
   REQUIRE_FALSE(formula->evaluate(kValues));
-  return formula->explain(kValues).error.text();
+  const Formula::Stop why = formula->explain(kValues);
+  return Error{why.sentence, why.place.text()}.text();
 }
 
 }  // namespace
@@ -165,7 +166,7 @@ TEST_CASE("the compiled form and the tree agree on random formulas", "[contract]
   int without = 0;
   for (int i = 0; i < 20000; ++i) {
     const std::string text = random.text(1 + i % 6);
-    auto formula = Formula::parse(text, "file.json#/x", letters());
+    auto formula = Formula::parse(text, {"file.json", "/x"}, letters());
     REQUIRE(formula);
     for (int k = 0; k < 4; ++k) {
       const std::array values = {random.value(), random.value(), random.value()};

@@ -279,7 +279,7 @@ TEST_CASE("numbers speak where the laws are silent", "[ranks]") {
   CHECK(cause_text(outcome.findings.front()) ==
         fmt::format("every law holds, and {} of {} outputs differ from the reference",
                     outcome.numbers.wrong, outcome.numbers.compared));
-  CHECK(outcome.findings.front().cause_place == laws->item.contract->file);
+  CHECK(outcome.findings.front().cause_place.file == laws->item.contract->file);
   // Equal numbers leave a verdict as it is.
   CaseOutcome equal;
   equal.verdict = Verdict::consistent;

@@ -111,7 +111,7 @@ TEST_CASE("a tp_size that does not divide the heads is refused with check and va
     CHECK(analysis.failures.front().sentence ==
           fmt::format("tp_size must divide num_attention_heads: H % T == 0 fails with H=16, T={}",
                       tp_size));
-    CHECK(analysis.failures.front().place.ends_with("sglang.json#/checks/0/that"));
+    CHECK(analysis.failures.front().place.text().ends_with("sglang.json#/checks/0/that"));
   }
 }
 

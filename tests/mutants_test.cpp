@@ -13,12 +13,12 @@ std::vector<std::string> rewritten(const std::string& text) {
   for (const char* name : {"a", "b"}) {
     names.add(name);
   }
-  auto formula = Formula::parse(text, "test", names);
+  auto formula = Formula::parse(text, {"test"}, names);
   REQUIRE(formula);
   auto list = formula_mutants(*formula, names, {0, 1});
   for (const std::string& each : list) {
     CAPTURE(each);
-    CHECK(Formula::parse(each, "test", names));
+    CHECK(Formula::parse(each, {"test"}, names));
   }
   return list;
 }
@@ -51,7 +51,7 @@ TEST_CASE("a formula prints as text that parses back to the same tree", "[mutant
   for (const Formula* formula : formulas_of(contract)) {
     const auto name = [&](int number) { return contract.symbols.name(number); };
     const std::string text = Formula::print(formula->nodes(), formula->root(), name);
-    const auto again = Formula::parse(text, "test", contract.symbols);
+    const auto again = Formula::parse(text, {"test"}, contract.symbols);
     REQUIRE(again);
     CHECK(Formula::print(again->nodes(), again->root(), name) == text);
   }
@@ -106,16 +106,16 @@ TEST_CASE("a mutant nobody could notice is told as such, with what differs", "[m
   const Judge judge(contract, 6, 6);
   Contract longer = contract;
   const SymbolTable& names = contract.symbols;
-  longer.lora_a.buffers[0].rows = *Formula::parse("R + 1", "test", names);
+  longer.lora_a.buffers[0].rows = *Formula::parse("R + 1", {"test"}, names);
   index_formulas(longer);
   CHECK(judge.judge(longer).fate == Fate::spare);
   CHECK(judge.judge(longer).reason == "the length of a lora_a buffer");
   Contract same = contract;
-  same.owns.first_q = *Formula::parse("h*t", "test", names);
+  same.owns.first_q = *Formula::parse("h*t", {"test"}, names);
   index_formulas(same);
   CHECK(judge.judge(same).fate == Fate::equivalent);
   Contract refuses = contract;
-  refuses.checks[0].that = *Formula::parse("H % T == 1", "test", names);
+  refuses.checks[0].that = *Formula::parse("H % T == 1", {"test"}, names);
   index_formulas(refuses);
   CHECK(judge.judge(refuses).fate == Fate::verdict);
 }

@@ -27,6 +27,10 @@ constexpr const char* kNotMoved = "a report that is asked was not moved away";
 constexpr std::int64_t kStandardLoraRank = 16;
 
 Finding plain(const core::Finding& finding) {
+  std::vector<std::string> others;
+  for (const core::Place& place : finding.other_places) {
+    others.push_back(place.text());
+  }
   return {.law = finding.law,
           .verdict = finding.verdict,
           .tp_rank = finding.tp_rank,
@@ -37,8 +41,8 @@ Finding plain(const core::Finding& finding) {
           .columns = finding.columns,
           .consequence = finding.consequence,
           .message = core::message(finding),
-          .cause_place = finding.cause_place,
-          .other_places = finding.other_places};
+          .cause_place = finding.cause_place.text(),
+          .other_places = std::move(others)};
 }
 
 ProofCounts plain(const core::Tally& tally) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/place.hpp"
 #include "sim/base/result.hpp"
 
 namespace tplora::core {
@@ -58,8 +59,7 @@ class JsonView {
   [[nodiscard]] const Json& json() const { return *value_; }
   [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] const std::string& pointer() const { return pointer_; }
-  /// "file#pointer", or the file alone at the root.
-  [[nodiscard]] std::string place() const;
+  [[nodiscard]] Place place() const { return {file_, pointer_}; }
 
   /// The member called `key`; nothing when absent, or when this is no object.
   [[nodiscard]] std::optional<JsonView> find(std::string_view key) const;

@@ -29,10 +29,6 @@ std::string pointer_step(std::string_view key) {
   return step;
 }
 
-std::string JsonView::place() const {
-  return pointer_.empty() ? file_ : file_ + "#" + pointer_;
-}
-
 std::optional<JsonView> JsonView::find(std::string_view key) const {
   if (!value_->is_object()) {
     return std::nullopt;
@@ -145,7 +141,7 @@ Result<void> JsonView::only_keys(std::initializer_list<std::string_view> known) 
         list += (list.empty() ? "" : ", ") + std::string(name);
       }
       return fail("unknown key \"" + excerpt(key) + "\", expected one of: " + list,
-                  JsonView(value, file_, pointer_ + pointer_step(key)).place());
+                  JsonView(value, file_, pointer_ + pointer_step(key)).place().text());
     }
   }
   return {};
@@ -156,7 +152,7 @@ tl::unexpected<Error> JsonView::expected(std::string_view what) const {
 }
 
 tl::unexpected<Error> JsonView::error(std::string sentence) const {
-  return fail(std::move(sentence), place());
+  return fail(std::move(sentence), place().text());
 }
 
 }  // namespace tplora::core

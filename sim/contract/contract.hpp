@@ -127,7 +127,7 @@ struct Copy {
   Formula rows;
   std::optional<Formula> at;
   std::vector<Loop> loops;
-  std::string place;  ///< file and JSON pointer of the copy
+  Place place;
 };
 
 /// A device tensor [slots, rows, ...]; `rows` is of one slot.
@@ -144,7 +144,7 @@ struct KernelEntry {
   Formula a_at, b_at, out, rows, depth;
   std::optional<Formula> b_stride;  ///< nothing: that of the buffer, max_lora_rank
   std::vector<Loop> loops;
-  std::string place;
+  Place place;
 };
 
 /// Calls `each` with the entry's formulas, without its loops', in one order.
@@ -227,7 +227,7 @@ struct ViewCopy {
   Formula from;
   Formula rows;
   std::vector<Loop> loops;
-  std::string place;  ///< file and JSON pointer
+  Place place;
 };
 
 /// What an engine does with adapters that are more than rows of A and B times a factor.
@@ -288,13 +288,15 @@ struct Contract {
   Formula scaling_numerator;
   Formula scaling_denominator;
   std::optional<Formula> scaling_root;
-  /// Of each word and list, by its JSON pointer in the merged document: file and JSON pointer at
-  /// which it was written.
-  std::map<std::string, std::string> written_at;
+  /// Of each word and list, by its JSON pointer in the merged document: where it was written.
+  std::map<std::string, Place> written_at;
+  /// The nearest contract extended, as it is for the same class of models; nullptr: none, or one
+  /// that tells other classes apart.
+  std::shared_ptr<const Contract> base;
 
   /// Of what stands at a pointer: where it was written, else where the nearest thing around it was.
   /// Precondition: a JSON pointer.
-  [[nodiscard]] std::string place_of(const std::string& pointer) const;
+  [[nodiscard]] Place place_of(const std::string& pointer) const;
   /// Precondition: a formula of this contract that is no claim.
   [[nodiscard]] const Dependence& dependence(const Formula& formula) const;
   /// The latest phase among the symbols of `formula`.

@@ -114,10 +114,11 @@ Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
     return root.expected("an object");
   }
   ContractDocument document;
+  document.file_ = file;
   const auto extends = root.find("extends");
   if (!extends) {
     document.json_ = *json;
-    document.origin_[""] = file.string();
+    document.origin_[""] = {file.string()};
     return document;
   }
   const auto name = extends->string();
@@ -134,7 +135,10 @@ Result<ContractDocument> ContractDocument::parse_below(std::string_view text,
   if (!below) {
     return fail(below.error());
   }
-  document = std::move(*below);
+  document.base_ = std::make_shared<const ContractDocument>(*below);
+  document.json_ = std::move(below->json_);
+  document.origin_ = std::move(below->origin_);
+  document.extended_ = std::move(below->extended_);
   document.extended_.insert(document.extended_.begin(), parent.stem().string());
   if (auto applied = document.apply(root); !applied) {
     return fail(applied.error());
@@ -255,7 +259,7 @@ Result<void> ContractDocument::remove(const JsonView& child) {
 }
 
 void ContractDocument::close_gap(const std::string& list, std::size_t entry, std::size_t size) {
-  std::map<std::string, std::string> moved;
+  std::map<std::string, Place> moved;
   for (std::size_t i = entry; i < size; ++i) {
     const std::string old = fmt::format("{}/{}", list, i);
     const std::string now = i == entry ? "" : fmt::format("{}/{}", list, i - 1);
@@ -284,18 +288,16 @@ void ContractDocument::wrote(const std::string& pointer, const JsonView& where) 
   while (entry != origin_.end() && entry->first.starts_with(below)) {
     entry = origin_.erase(entry);
   }
-  const std::string written = where.place();
-  origin_[pointer] = written.starts_with('#') ? place(written.substr(1)) : written;
+  // A variant's entry is itself a value of the document.
+  origin_[pointer] = where.file().empty() ? place(where.pointer()) : where.place();
 }
 
-std::string ContractDocument::place(const std::string& pointer) const {
+Place ContractDocument::place(const std::string& pointer) const {
   ensure(pointer.empty() || pointer.front() == '/', "what stands somewhere is named by a pointer");
   std::string prefix = pointer;
   for (;;) {
     if (const auto found = origin_.find(prefix); found != origin_.end()) {
-      const std::string rest = pointer.substr(prefix.size());
-      const bool has_pointer = found->second.find('#') != std::string::npos;
-      return rest.empty() || has_pointer ? found->second + rest : found->second + "#" + rest;
+      return {found->second.file, found->second.pointer + pointer.substr(prefix.size())};
     }
     prefix.resize(prefix.rfind('/'));
   }

@@ -4,10 +4,12 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "sim/base/json.hpp"
+#include "sim/base/place.hpp"
 #include "sim/base/result.hpp"
 
 namespace tplora::core {
@@ -30,11 +32,13 @@ class ContractDocument {
   [[nodiscard]] Result<ContractDocument> variant(std::size_t i) const;
 
   [[nodiscard]] const Json& json() const { return json_; }
-  /// File and JSON pointer at which the value now standing at `pointer` was written. Precondition:
-  /// a JSON pointer.
-  [[nodiscard]] std::string place(const std::string& pointer) const;
+  /// Where the value now standing at `pointer` was written. Precondition: a JSON pointer.
+  [[nodiscard]] Place place(const std::string& pointer) const;
   /// Names of the contracts extended, the nearest first.
   [[nodiscard]] const std::vector<std::string>& extended() const { return extended_; }
+  /// The nearest of these, as it stands alone; nullptr: there is none.
+  [[nodiscard]] const std::shared_ptr<const ContractDocument>& base() const { return base_; }
+  [[nodiscard]] const std::filesystem::path& file() const { return file_; }
 
  private:
   struct Chain {
@@ -53,8 +57,10 @@ class ContractDocument {
   void close_gap(const std::string& list, std::size_t entry, std::size_t size);
 
   Json json_;
+  std::filesystem::path file_;
   std::vector<std::string> extended_;
-  std::map<std::string, std::string> origin_;  ///< pointer -> place; longest prefix wins
+  std::shared_ptr<const ContractDocument> base_;
+  std::map<std::string, Place> origin_;  ///< by pointer; longest prefix wins
 };
 
 }  // namespace tplora::core

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/place.hpp"
 #include "sim/base/result.hpp"
 #include "sim/contract/symbol_table.hpp"
 
@@ -32,7 +33,7 @@ class Formula {
   /// Parses `text`. Refused with `place` and a column: syntax errors, unknown names, numbers that
   /// do not fit 64 bits, nesting deeper than 64, more than 4096 characters. A symbol's value is
   /// looked up by its number in `symbols`.
-  static Result<Formula> parse(std::string text, std::string place, const SymbolTable& symbols);
+  static Result<Formula> parse(std::string text, Place place, const SymbolTable& symbols);
 
   /// The value, or nothing when a division leaves a remainder or has divisor 0, or on overflow.
   /// Precondition, here and below: the formula was parsed, and `values` has one for every symbol
@@ -62,7 +63,8 @@ class Formula {
 
   /// Why evaluate gave nothing.
   struct Stop {
-    Error error;             ///< what failed at which column, with the values of the symbols used
+    std::string sentence;    ///< what failed at which column, with the values of the symbols used
+    Place place;             ///< of what failed
     bool undefined = false;  ///< division by zero or overflow: the contract's mistake, not an
                              ///< assertion of the engine it describes
   };
@@ -73,8 +75,8 @@ class Formula {
   [[nodiscard]] std::string used_values(std::span<const std::int64_t> values) const;
 
   [[nodiscard]] const std::string& text() const { return text_; }
-  /// File and JSON pointer.
-  [[nodiscard]] const std::string& place() const { return place_; }
+  /// Where it was written.
+  [[nodiscard]] const Place& place() const { return place_; }
   /// The symbols mentioned, each once, in order of first appearance.
   [[nodiscard]] const std::vector<Used>& used_symbols() const { return used_; }
 
@@ -158,7 +160,7 @@ class Formula {
   void compile(std::int32_t node, int depth);
 
   std::string text_;
-  std::string place_;
+  Place place_;
   std::vector<Node> nodes_;
   std::int32_t root_ = -1;
   std::vector<Used> used_;

@@ -31,7 +31,7 @@ class Formula::Parser {
     }
     if (!error_.empty()) {
       return fail(fmt::format("column {}: {} in \"{}\"", error_column_, error_, formula_.text_),
-                  formula_.place_);
+                  formula_.place_.text());
     }
     return {};
   }
@@ -278,11 +278,11 @@ class Formula::Parser {
   std::int32_t error_column_ = 0;
 };
 
-Result<Formula> Formula::parse(std::string text, std::string place, const SymbolTable& symbols) {
+Result<Formula> Formula::parse(std::string text, Place place, const SymbolTable& symbols) {
   Formula formula;
   formula.place_ = std::move(place);
   if (text.size() > 4096) {
-    return fail("the formula is longer than 4096 characters", formula.place_);
+    return fail("the formula is longer than 4096 characters", formula.place_.text());
   }
   formula.text_ = std::move(text);
   if (auto parsed = Parser(formula, symbols).parse(); !parsed) {

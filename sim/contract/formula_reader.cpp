@@ -81,7 +81,7 @@ void FormulaReader::close_loops(const std::vector<Loop>& loops) {
   contract_->symbols.shrink(outside);
 }
 
-std::string FormulaReader::place(const JsonView& view) const {
+Place FormulaReader::place(const JsonView& view) const {
   return document_->place(view.pointer());
 }
 

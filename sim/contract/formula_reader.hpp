@@ -32,8 +32,8 @@ class FormulaReader {
   /// Precondition: the loops opened last.
   void close_loops(const std::vector<Loop>& loops);
 
-  /// File and JSON pointer at which `view` was written.
-  [[nodiscard]] std::string place(const JsonView& view) const;
+  /// Where `view` was written.
+  [[nodiscard]] Place place(const JsonView& view) const;
   [[nodiscard]] FirstError& errors() { return *errors_; }
   /// One more than the highest number any name had.
   [[nodiscard]] int value_count() const { return value_count_; }

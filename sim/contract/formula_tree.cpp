@@ -164,10 +164,10 @@ Formula::Stop Formula::explain(std::span<const std::int64_t> values) const {
           ? fmt::format("the result of {} and {} does not fit 64 bits", failure.left, failure.right)
           : fmt::format("{} is divided by zero", failure.left);
   const std::string used = used_values(values);
-  return {{fmt::format("{} at column {} of \"{}\"{}", what, failure.column, text_,
-                       used.empty() ? "" : " with " + used),
-           place_},
-          kind != "remainder"};
+  return {.sentence = fmt::format("{} at column {} of \"{}\"{}", what, failure.column, text_,
+                                  used.empty() ? "" : " with " + used),
+          .place = place_,
+          .undefined = kind != "remainder"};
 }
 
 std::string Formula::used_values(std::span<const std::int64_t> values) const {

@@ -124,14 +124,14 @@ std::vector<Formula*> formulas_of(Contract& contract) {
   return list;
 }
 
-std::string Contract::place_of(const std::string& pointer) const {
+Place Contract::place_of(const std::string& pointer) const {
   ensure(pointer.empty() || pointer.front() == '/', "what stands somewhere is named by a pointer");
   for (std::string at = pointer;; at.resize(at.rfind('/'))) {
     if (const auto found = written_at.find(at); found != written_at.end()) {
-      return found->second + (at == pointer ? "" : pointer.substr(at.size()));
+      return {found->second.file, found->second.pointer + pointer.substr(at.size())};
     }
     if (at.empty()) {
-      return file + "#" + pointer;
+      return {file, pointer};
     }
   }
 }

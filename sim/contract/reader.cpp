@@ -143,7 +143,7 @@ void refuse_part_symbols(Contract& contract, FirstError& errors) {
       if (!factor && (used.symbol == symbol::part_r || used.symbol == symbol::part_alpha)) {
         errors.refuse(Error{
             fmt::format("\"{}\" is known in `scaling` only", contract.symbols.name(used.symbol)),
-            formula->place()});
+            formula->place().text()});
       }
     }
   }
@@ -153,7 +153,8 @@ void refuse_part_symbols(Contract& contract, FirstError& errors) {
 Error where_written(const Error& error, const ContractDocument& document) {
   const bool merged = error.place.empty() || error.place.starts_with('#');
   return {error.sentence,
-          merged ? document.place(error.place.empty() ? "" : error.place.substr(1)) : error.place};
+          merged ? document.place(error.place.empty() ? "" : error.place.substr(1)).text()
+                 : error.place};
 }
 
 Result<Contract> read_sections(const ContractDocument& document) {
@@ -193,7 +194,8 @@ std::string rules_of(const Json& document) {
   return rules.dump();
 }
 
-Result<Contract> compile(const ContractDocument& document, const std::filesystem::path& file) {
+Result<Contract> compile(const ContractDocument& document) {
+  const std::filesystem::path& file = document.file();
   auto contract = read_sections(document);
   if (!contract) {
     return fail(where_written(contract.error(), document));
@@ -273,9 +275,9 @@ Result<std::vector<VariantHead>> read_variants(const ContractDocument& document)
   return heads;
 }
 
-Result<ContractSet> compile_set(const ContractDocument& document,
-                                const std::filesystem::path& file) {
-  auto base = compile(document, file);
+/// The document's contracts, without what they extend.
+Result<ContractSet> compile_alone(const ContractDocument& document) {
+  auto base = compile(document);
   if (!base) {
     return fail(base.error());
   }
@@ -290,7 +292,7 @@ Result<ContractSet> compile_set(const ContractDocument& document,
     if (!changed) {
       return fail(where_written(changed.error(), document));
     }
-    auto contract = compile(*changed, file);
+    auto contract = compile(*changed);
     if (!contract) {
       return fail(contract.error());
     }
@@ -301,26 +303,53 @@ Result<ContractSet> compile_set(const ContractDocument& document,
   return ContractSet(std::make_shared<const Contract>(*std::move(base)), std::move(variants));
 }
 
+/// Whether both tell the same classes of models apart.
+bool same_classes(const ContractSet& a, const ContractSet& b) {
+  return std::equal(
+      a.variants().begin(), a.variants().end(), b.variants().begin(), b.variants().end(),
+      [](const auto& one, const auto& other) { return one.condition == other.condition; });
+}
+
+std::shared_ptr<const Contract> on_base(const Contract& contract,
+                                        std::shared_ptr<const Contract> base) {
+  Contract derived = contract;
+  derived.base = std::move(base);
+  return std::make_shared<const Contract>(std::move(derived));
+}
+
+Result<ContractSet> compile_set(const ContractDocument& document) {
+  auto alone = compile_alone(document);
+  if (!alone || document.base() == nullptr) {
+    return alone;
+  }
+  const auto base = compile_set(*document.base());
+  if (!base || !same_classes(*alone, *base)) {
+    return alone;  // what is extended need not be a contract by itself
+  }
+  std::vector<ContractSet::Variant> variants;
+  for (std::size_t i = 0; i < alone->variants().size(); ++i) {
+    const ContractSet::Variant& variant = alone->variants()[i];
+    variants.push_back(
+        {variant.condition, on_base(*variant.contract, base->variants()[i].contract)});
+  }
+  return ContractSet(on_base(*alone->base(), base->base()), std::move(variants));
+}
+
 }  // namespace
 
 Result<ContractSet> read_contract_set(const std::filesystem::path& file,
                                       const std::filesystem::path& configs) {
-  return ContractDocument::read(file, configs).and_then([&](const ContractDocument& document) {
-    return compile_set(document, file);
-  });
+  return ContractDocument::read(file, configs).and_then(compile_set);
 }
 
 Result<Contract> read_contract(const std::filesystem::path& file,
                                const std::filesystem::path& configs) {
-  return ContractDocument::read(file, configs).and_then([&](const ContractDocument& document) {
-    return compile(document, file);
-  });
+  return read_contract_set(file, configs).map([](const ContractSet& set) { return *set.base(); });
 }
 
 Result<ContractSet> parse_contract_set(std::string_view text, const std::filesystem::path& file,
                                        const std::filesystem::path& configs) {
-  return ContractDocument::parse(text, file, configs)
-      .and_then([&](const ContractDocument& document) { return compile_set(document, file); });
+  return ContractDocument::parse(text, file, configs).and_then(compile_set);
 }
 
 }  // namespace tplora::core

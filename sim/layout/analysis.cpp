@@ -111,7 +111,7 @@ const Analysis& Analyser::run(const Contract& contract, const LayoutCase& input)
                                       [](const PlanFailure& one) { return one.undefined; });
   analysis_.bad_contract.reset();
   if (undefined != analysis_.failures.end()) {
-    analysis_.bad_contract = Error{undefined->sentence, undefined->place};
+    analysis_.bad_contract = Error{undefined->sentence, undefined->place.text()};
   }
   const bool failed = worst != analysis_.failures.end();
   ensure(!failed || worst->verdict == Verdict::crash || worst->verdict == Verdict::refused,
@@ -240,7 +240,7 @@ void Analyser::check_laws(const Contract& contract, const LayoutCase& input) {
            .tp_rank = rank,
            .sentence = fmt::format("the groups of T = {} ranks do not tile tp_size {} in order",
                                    group_size, ranks),
-           .place = contract.file});
+           .place = {contract.file}});
       return;
     }
   }

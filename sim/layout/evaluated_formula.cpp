@@ -7,9 +7,10 @@ namespace tplora::core {
 std::string text_of(const EvaluatedFormula& formula) {
   std::string used;
   for (const auto& [name, let, value, place] : formula.symbols) {
-    used +=
-        fmt::format("{}{}{} = {}{}", used.empty() ? "" : ", ", name, let.empty() ? "" : " = " + let,
-                    value, place.empty() ? "" : fmt::format(" [{}]", place));
+    const bool is_number = let == std::to_string(value);
+    used += fmt::format("{}{}{} = {}{}", used.empty() ? "" : ", ", name,
+                        let.empty() || is_number ? "" : " = " + let, value,
+                        place ? fmt::format(" [{}]", place->text()) : "");
   }
   if (formula.symbols.size() == 1 &&
       used == fmt::format("{} = {}", formula.text, formula.value.value_or(0))) {

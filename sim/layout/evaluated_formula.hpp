@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/place.hpp"
+
 namespace tplora::core {
 
 struct EvaluatedFormula {
@@ -14,7 +16,7 @@ struct EvaluatedFormula {
     std::string name;
     std::string let;  ///< text of its let; empty: it is predefined
     std::int64_t value = 0;
-    std::string place;  ///< of the let, where another file than the formula's replaced it
+    std::optional<Place> place;  ///< of the let, where another file than the formula's replaced it
     friend auto operator<=>(const Symbol&, const Symbol&) = default;
   };
   std::string text;

@@ -67,7 +67,7 @@ std::optional<PlanFailure> Planner::build(std::int64_t tp_rank, RankBuild& build
               "the group has T = {} ranks and this one is t = {}, expected 0 <= t < T",
               build.group_size, build.group_rank);
         },
-        contract_.file);
+        {contract_.file});
     return scope_.failure(Verdict::refused);
   }
   if (!allocate(contract_.lora_b.buffers, build.b_rows) ||

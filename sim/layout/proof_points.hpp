@@ -8,7 +8,7 @@
 
 #include "sim/base/ensure.hpp"
 #include "sim/layout/analysis.hpp"
-#include "sim/layout/proof_range.hpp"
+#include "sim/layout/proof_point.hpp"
 
 namespace tplora::core {
 

@@ -2,20 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <tuple>
-
 namespace tplora {
 namespace {
 
 constexpr std::size_t kMaxHeadDims = 16;
 constexpr std::int64_t kMaxHeadDim = 4096;
-
-auto order(const ProofPoint& p) {
-  const auto left_out = std::count(p.targets.begin(), p.targets.end(), false);
-  return std::make_tuple(p.size(), p.tp_size, p.H, p.KV, p.D, p.Dv, p.gate, left_out, p.targets,
-                         p.lora_rank, p.config, p.dp_size);
-}
 
 Result<void> within(const char* name, std::int64_t value, std::int64_t most) {
   if (value < 1 || value > most) {
@@ -39,14 +30,6 @@ Result<void> validate(const ProofRange& range) {
     good = good.and_then([&] { return within("head_dim", head_dim, kMaxHeadDim); });
   }
   return good;
-}
-
-std::int64_t head_dim_of_other_adapters(const ProofRange& range) {
-  return range.head_dims.at(range.head_dims.size() / 2);
-}
-
-bool smaller(const ProofPoint& a, const ProofPoint& b) {
-  return order(a) < order(b);
 }
 
 }  // namespace tplora

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "sim/contract/contract.hpp"
-#include "sim/layout/proof_range.hpp"
+#include "sim/layout/proof_point.hpp"
 #include "sim/layout/verdict.hpp"
 
 namespace tplora::core {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "sim/contract/contract.hpp"
-#include "sim/layout/proof_range.hpp"
+#include "sim/layout/proof_point.hpp"
 #include "sim/layout/verdict.hpp"
 
 namespace tplora::core {

@@ -92,7 +92,7 @@ struct PlanFailure {
   Law law = Law::check;
   std::int64_t tp_rank = 0;
   std::string sentence;  ///< what was asserted or failed, with the values of the symbols
-  std::string place;     ///< file and JSON pointer
+  Place place;           ///< of that formula or check
   /// A formula divides by zero or overflows: no engine asserts that, the contract is at fault.
   bool undefined = false;
 };

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <string_view>
 
 #include "sim/base/ensure.hpp"
 
@@ -15,11 +14,6 @@ namespace {
 /// ranks: a contract cannot make the tool loop for ever.
 constexpr std::int64_t kMaxLoopSteps = std::int64_t{1} << 13;
 constexpr std::int64_t kMaxPieces = std::int64_t{1} << 22;
-
-std::string_view file_of(const Formula& formula) {
-  const std::string_view place = formula.place();
-  return place.substr(0, place.find('#'));
-}
 
 }  // namespace
 
@@ -167,13 +161,13 @@ PlanFailure Scope::check_failure(const Check& check) const {
 }
 
 PlanFailure Scope::failure(Verdict verdict) const {
-  ensure(detail_ == Detail::verdicts || !stop_.error.sentence.empty(),
+  ensure(detail_ == Detail::verdicts || !stop_.sentence.empty(),
          "what stops planning leaves behind why");
   return {.verdict = verdict,
           .law = Law::check,
           .tp_rank = values_[symbol::tp_rank],
-          .sentence = stop_.error.sentence,
-          .place = stop_.error.place,
+          .sentence = stop_.sentence,
+          .place = stop_.place,
           .undefined = stop_.undefined};
 }
 
@@ -218,7 +212,7 @@ bool Scope::count_pieces(std::size_t count) {
             "more than {} copies and kernel entries on all ranks, expected at most that many",
             kMaxPieces);
       },
-      contract_.file, true);
+      {contract_.file}, true);
 }
 
 EvaluatedFormula Scope::evaluated(const Formula& formula) const {
@@ -230,12 +224,13 @@ EvaluatedFormula Scope::evaluated(const Formula& formula) const {
                      [symbol = number](const Let& each) { return each.symbol == symbol; });
     const bool has_let = let != contract_.lets.end();
     // Replaced by the extending contract, and that is where to look.
-    const bool replaced =
-        has_let && file_of(let->formula) == contract_.file && file_of(formula) != contract_.file;
-    evaluated.symbols.push_back({.name = name,
-                                 .let = has_let ? let->formula.text() : "",
-                                 .value = value(number),
-                                 .place = replaced ? let->formula.place() : ""});
+    const bool replaced = has_let && let->formula.place().file == contract_.file &&
+                          formula.place().file != contract_.file;
+    evaluated.symbols.push_back(
+        {.name = name,
+         .let = has_let ? let->formula.text() : "",
+         .value = value(number),
+         .place = replaced ? std::optional(let->formula.place()) : std::nullopt});
   }
   return evaluated;
 }

@@ -65,10 +65,11 @@ class Scope {
   /// Leaves behind why planning stops; always false. `sentence` gives a string and is asked only
   /// where it is wanted. `undefined`: the contract's mistake, no assertion of the engine.
   template <class Sentence>
-  bool stop(const Sentence& sentence, const std::string& place, bool undefined = false) {
+  bool stop(const Sentence& sentence, const Place& place, bool undefined = false) {
     stop_.undefined = undefined;
     if (detail_ == Detail::sentences) {
-      stop_.error = {sentence(), place};
+      stop_.sentence = sentence();
+      stop_.place = place;
     }
     return false;
   }

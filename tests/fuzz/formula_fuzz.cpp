@@ -56,7 +56,8 @@ void check_value(const Formula& formula, const std::vector<Result<Formula>>& sam
           "a formula has the same value compiled, as a tree, and printed");
   }
   if (!value) {
-    check_error(formula.explain(values).error, "fuzz.json");
+    const Formula::Stop why = formula.explain(values);
+    check_error({why.sentence, why.place.text()}, "fuzz.json");
   }
 }
 
@@ -64,14 +65,14 @@ void check_value(const Formula& formula, const std::vector<Result<Formula>>& sam
 
 void formula(std::string_view bytes) {
   static const SymbolTable symbols = predefined_symbols();
-  const auto parsed = Formula::parse(std::string(bytes), "fuzz.json#/let/x", symbols);
+  const auto parsed = Formula::parse(std::string(bytes), {"fuzz.json", "/let/x"}, symbols);
   if (!parsed) {
     return check_error(parsed.error(), "fuzz.json");
   }
   // At the limits of nesting and length a longer form may be refused.
   const std::vector<Result<Formula>> same = {
-      Formula::parse(walked(bytes), "", symbols),
-      Formula::parse(printed(*parsed, symbols), "", symbols)};
+      Formula::parse(walked(bytes), {}, symbols),
+      Formula::parse(printed(*parsed, symbols), {}, symbols)};
   for (const auto& values : value_sets()) {
     check_value(*parsed, same, values);
   }

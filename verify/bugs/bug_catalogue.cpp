@@ -19,7 +19,7 @@ struct FailureEffect {
   Verdict verdict = Verdict::refused;
   Law law = Law::check;
   std::int64_t tp_rank = 0;
-  std::string place;  ///< but for law fit: only the very same check is the same fault
+  std::optional<Place> place;  ///< but for law fit: only the very same check is the same fault
   std::vector<std::int64_t> b_rows, a_rows;       ///< with law fit: of the rank's buffers,
   std::vector<std::vector<std::int64_t>> slices;  ///< and of the slices, by pool event
   friend auto operator<=>(const FailureEffect&, const FailureEffect&) = default;
@@ -45,13 +45,14 @@ struct Effects {
 };
 
 FailureEffect effect_of(const PlanFailure& failure, const Analysis& analysis) {
-  FailureEffect effect{.verdict = failure.verdict,
-                       .law = failure.law,
-                       .tp_rank = failure.tp_rank,
-                       .place = failure.law == Law::fit ? "" : failure.place,
-                       .b_rows = {},
-                       .a_rows = {},
-                       .slices = {}};
+  FailureEffect effect{
+      .verdict = failure.verdict,
+      .law = failure.law,
+      .tp_rank = failure.tp_rank,
+      .place = failure.law == Law::fit ? std::nullopt : std::optional(failure.place),
+      .b_rows = {},
+      .a_rows = {},
+      .slices = {}};
   if (failure.law == Law::fit) {
     const RankState& rank = analysis.ranks[static_cast<std::size_t>(failure.tp_rank)];
     effect.b_rows = rank.build.b_rows;

@@ -25,7 +25,8 @@ Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& it
   values[symbol::T] = item.spec.tp_size / item.spec.dp_size;
   const auto value = formula.evaluate(values);
   if (!value) {
-    return fail(formula.explain(values).error);
+    const Formula::Stop why = formula.explain(values);
+    return fail(why.sentence, why.place.text());
   }
   return *value;
 }

@@ -27,7 +27,7 @@ Result<void> check_program(const Contract& contract) {
   return fail(fmt::format("rounding program {} multiplies by the scaling {}, expected {}",
                           contract.program, folds ? "when B is put into a slot" : "in its kernels",
                           folds ? R"("slot" or "cache")" : R"("table")"),
-              contract.place_of("/pool/scale"));
+              contract.place_of("/pool/scale").text());
 }
 
 /// An engine takes adapters in one form only; the case line must say which.

@@ -62,8 +62,9 @@ class Blamer {
       // What fails by itself is itself the first to be asked, unless the contract that is looked at
       // was derived from the one that asserts.
       std::erase_if(found, [&](const Found& one) { return one.suspect.place == failure.place; });
+      const bool of_right = found.empty() && search_.right_alone(Symptoms::of(failure)) != nullptr;
       if (auto itself = search_.failing(failure.place);
-          itself && (found.empty() || itself->file <= found.front().file)) {
+          itself && !of_right && (found.empty() || itself->file <= found.front().file)) {
         found.insert(found.begin(), std::move(*itself));
       }
     } else if (!found.empty() && found.front().suspect.pointer.starts_with("/checks/")) {
@@ -73,7 +74,7 @@ class Blamer {
         found.insert(found.begin(), std::move(*itself));
       }
     }
-    take(found, number, std::nullopt);
+    take(found, Symptoms::of(failure), number, std::nullopt);
   }
 
   void blame_violation(std::size_t number) {
@@ -97,25 +98,29 @@ class Blamer {
         found = search_.all(target, adapter, wide_);
       }
     }
-    take(found, std::nullopt, number);
+    take(found, target, std::nullopt, number);
   }
 
   [[nodiscard]] int first_adapter() const { return input_.adapters.empty() ? -1 : 0; }
 
   /// A new root, or more of a known one, with all that its repair makes vanish.
-  void take(const std::vector<Found>& found, std::optional<std::size_t> failure,
-            std::optional<std::size_t> violation) {
-    std::vector<Suspect> suspects;
+  void take(const std::vector<Found>& found, const Symptoms& target,
+            std::optional<std::size_t> failure, std::optional<std::size_t> violation) {
+    Blame root;
     for (const Found& one : found) {
-      suspects.push_back(one.suspect);
+      root.suspects.push_back(one.suspect);
+    }
+    if (found.empty()) {
+      root.right_alone = search_.right_alone(target);
+      root.wrong_file = search_.wrong_file(target);
     }
     auto blame = std::find_if(blames_.begin(), blames_.end(), [&](const Blame& one) {
-      return suspects.empty()
-                 ? one.suspects.empty()
-                 : !one.suspects.empty() && one.suspects.front().place == suspects.front().place;
+      return root.suspects.empty() ? one.suspects.empty() && one.wrong_file == root.wrong_file
+                                   : !one.suspects.empty() &&
+                                         one.suspects.front().place == root.suspects.front().place;
     });
     if (blame == blames_.end()) {
-      blames_.push_back({.suspects = std::move(suspects), .violations = {}, .failures = {}});
+      blames_.push_back(std::move(root));
       blame = blames_.end() - 1;
     }
     for (std::size_t i = 0; i < failure_blamed_.size(); ++i) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -18,12 +19,12 @@ namespace tplora::core {
 /// A place that may be wrong.
 struct Suspect {
   std::string pointer;  ///< JSON pointer in the merged contract ("/lora_b/copies/1/from")
-  std::string place;    ///< file and JSON pointer at which it was written
+  Place place;          ///< where it was written
   int formula = -1;     ///< place in formulas_of; -1: a word, an entry of a list, or a list
   /// Of one without a formula: what is wrong with it.
   std::variant<WrongWord, WrongEntry> wrong = {};
-  /// Place of another formula of the same file that must be right too before anything is.
-  std::string together_with = {};
+  /// Of another formula or word of the same file that must be right too before anything is.
+  std::optional<Place> together_with = {};
 };
 
 /// One root: what may have caused it, and all that vanishes with it.
@@ -31,6 +32,10 @@ struct Blame {
   /// The likelier first: of the more derived file, then nearest the source of the rows. Empty: no
   /// single place explains it.
   std::vector<Suspect> suspects;
+  /// Where there are none: the nearest contract extended that keeps the law at this case alone, and
+  /// the file that extends it, which is wrong then; nullptr and empty: there is none.
+  const Contract* right_alone = nullptr;
+  std::string wrong_file = {};
   std::vector<std::size_t> violations;  ///< numbers in the analysis, ascending
   std::vector<std::size_t> failures;
 };

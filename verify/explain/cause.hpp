@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "sim/base/place.hpp"
 #include "sim/layout/evaluated_formula.hpp"
 #include "sim/model/geometry.hpp"
 
@@ -41,6 +42,9 @@ using WrongPlace = std::variant<WrongFormula, WrongWord, WrongEntry>;
 
 /// No single place is the cause, nor two of those that are tried together.
 struct NoSinglePlace {
+  /// Name of the contract extended that keeps the law here: what extends it is wrong. Empty: there
+  /// is none.
+  std::string right_alone;
   friend auto operator<=>(const NoSinglePlace&, const NoSinglePlace&) = default;
 };
 /// The engine asserts nothing that would stop it.
@@ -59,7 +63,7 @@ struct WrongFactor {
   std::optional<Part> part;     ///< nothing: all parts alike
   std::vector<Factor> factors;  ///< that are multiplied, the first kMaxFactors
   std::int64_t uses = 0;        ///< how many there are
-  std::string scale_place;      ///< where it says that each use multiplies
+  Place scale_place;            ///< where it says that each use multiplies
   bool rslora = false;
   std::int64_t lora_alpha = 0, alpha_unit = 1, lora_rank = 0;  ///< what is due
   friend auto operator<=>(const WrongFactor&, const WrongFactor&) = default;
@@ -69,7 +73,7 @@ inline constexpr std::size_t kMaxFactors = 8;
 /// A formula or check failed by itself, on account of `to_blame` where that is another.
 struct Failed {
   std::string sentence;
-  std::optional<WrongPlace> to_blame;
+  std::optional<std::variant<WrongPlace, NoSinglePlace>> to_blame;
   friend auto operator<=>(const Failed&, const Failed&) = default;
 };
 /// So many violations were looked at, and there are more.
@@ -86,13 +90,13 @@ struct UnexplainedOutputs {
 /// What happened to an adapter before, where that decides what its slot holds.
 struct CutAgain {
   int adapter = 0;
-  std::string place;
+  Place place;
   friend auto operator<=>(const CutAgain&, const CutAgain&) = default;
 };
 struct ReadsEarlierSlot {
   int adapter = 0;
   std::int64_t slot = 0, slot_read = 0;
-  std::string place;
+  Place place;
   friend auto operator<=>(const ReadsEarlierSlot&, const ReadsEarlierSlot&) = default;
 };
 

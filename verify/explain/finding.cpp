@@ -64,6 +64,10 @@ class Narrator {
   /// Names what is to blame for a formula or check that failed.
   void explain_failure(const Blame& blame, Finding& finding) {
     if (blame.suspects.empty()) {
+      if (blame.right_alone != nullptr) {
+        give_cause(blame, finding);
+        std::get<Failed>(finding.cause.what).to_blame = NoSinglePlace{blame.right_alone->name};
+      }
       return;
     }
     if (blame.suspects.front().place == finding.cause_place) {
@@ -82,7 +86,7 @@ class Narrator {
   /// Names the places that may be wrong; the first of them is the cause.
   void give_cause(const Blame& blame, Finding& finding) const {
     if (blame.suspects.empty()) {
-      finding.cause_place = contract_.file;
+      finding.cause_place = {blame.wrong_file.empty() ? contract_.file : blame.wrong_file};
       return;
     }
     finding.cause_place = blame.suspects.front().place;
@@ -179,6 +183,8 @@ class Narrator {
         formula->cut_off = cut_off(suspect);
       }
       cause.what = std::move(place);
+    } else if (blame.right_alone != nullptr) {
+      cause.what = NoSinglePlace{blame.right_alone->name};
     }
     add_history(violation, cause);
     return cause;
@@ -242,6 +248,30 @@ class Narrator {
   RankLoad load_;
 };
 
+/// Of replicas that disagree, the one is told with which something is wrong by itself.
+Violation on_the_wrong_rank(const std::vector<Violation>& violations, std::size_t number,
+                            const QkvGeometry& geometry) {
+  const Violation& violation = violations[number];
+  const auto* disagree = std::get_if<DisagreeingReplicas>(&violation);
+  if (disagree == nullptr) {
+    return violation;
+  }
+  const std::int64_t head_rows = geometry.rows_per_head(disagree->part);
+  const auto wrong = [&](std::int64_t rank) {
+    return std::any_of(violations.begin(), violations.end(), [&](const Violation& other) {
+      const DueRows* due = due_of(other);
+      return due != nullptr && tp_rank_of(other) == rank && due->part == disagree->part &&
+             due->first_row < (disagree->kv_head + 1) * head_rows &&
+             disagree->kv_head * head_rows < due->first_row + due->rows;
+    });
+  };
+  DisagreeingReplicas turned = *disagree;
+  if (!wrong(turned.tp_rank) && wrong(turned.other_tp_rank)) {
+    std::swap(turned.tp_rank, turned.other_tp_rank);
+  }
+  return turned;
+}
+
 Finding failure_finding(const PlanFailure& failure) {
   Finding finding;
   finding.law = failure.law;
@@ -276,7 +306,8 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
     };
     const bool alone = std::all_of(blame.violations.begin(), blame.violations.end(), disagree);
     for (const std::size_t number : blame.violations) {
-      violations[number] = narrator.tell(analysis.violations[number], blame);
+      violations[number] =
+          narrator.tell(on_the_wrong_rank(analysis.violations, number, input.geometry), blame);
       violations[number].consequence = !alone && disagree(number);
     }
   }
@@ -287,7 +318,7 @@ std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
     rest.law = law_of(analysis.violations.back());
     rest.tp_rank = tp_rank_of(analysis.violations.back());
     rest.cause.what = More{static_cast<std::int64_t>(analysis.violations.size())};
-    rest.cause_place = contract.file;
+    rest.cause_place = {contract.file};
     findings.push_back(std::move(rest));
   }
   std::stable_sort(findings.begin(), findings.end(),

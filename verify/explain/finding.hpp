@@ -34,14 +34,14 @@ struct Finding {
   std::optional<Range> columns;      ///< of the rank's output; nothing: none in particular
   std::optional<Delta> delta;        ///< nothing: the base layer
   Cause cause;
-  std::string cause_place;  ///< file and JSON pointer of it
+  Place cause_place;  ///< of what it says
   /// Whether it holds only because of what else the same cause does: replicas disagree because one
   /// of them is wrong.
   bool consequence = false;
-  /// Place of a second formula that is wrong too; empty: the cause stands alone.
-  std::string together_with;
-  /// Places of formulas and words that may as well be wrong instead, the likelier first.
-  std::vector<std::string> other_places;
+  /// Of a second formula or word that is wrong too; nothing: the cause stands alone.
+  std::optional<Place> together_with;
+  /// Of formulas and words that may as well be wrong instead, the likelier first.
+  std::vector<Place> other_places;
   std::shared_ptr<const FindingContext> context;  ///< set wherever `violation` is
 
   /// Whether rows of the model or columns of a rank are concerned: then something is expected and

@@ -60,17 +60,55 @@ Search::Search(const Contract& contract, const LayoutCase& input, const Analysis
       sites_(formula_sites(contract)),
       before_(analysis) {
   ensure(formulas_.size() == sites_.size(), "each formula of a contract has its site");
+  for (const Contract* base = contract.base.get(); base != nullptr; base = base->base.get()) {
+    const Analysis& alone = analyser_.run(*base, input);
+    const bool fails = alone.bad_contract || !alone.failures.empty();
+    extended_.emplace_back(base, fails ? std::nullopt : std::optional(Symptoms(alone)));
+  }
 }
 
-std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
+void Search::aim(const Symptoms& target, int adapter) {
   found_.clear();
   target_ = target;
   adapter_ = adapter;
+  last_file_ = static_cast<int>(contract_.extends.size());
+  if (const Contract* right = right_alone(target)) {
+    last_file_ = 0;
+    for (const auto& [base, wrong] : extended_) {
+      if (base == right) {
+        break;
+      }
+      ++last_file_;
+    }
+  }
+}
+
+const Contract* Search::right_alone(const Symptoms& target) const {
+  const auto right = std::find_if(extended_.begin(), extended_.end(), [&](const auto& one) {
+    return one.second && !one.second->touch(target);
+  });
+  return right == extended_.end() ? nullptr : right->first;
+}
+
+std::string Search::wrong_file(const Symptoms& target) const {
+  const Contract* right = right_alone(target);
+  std::string file = right == nullptr ? "" : contract_.file;
+  for (const auto& [base, wrong] : extended_) {
+    if (right == nullptr || base == right) {
+      break;
+    }
+    file = base->file;
+  }
+  return file;
+}
+
+std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
+  aim(target, adapter);
   for (std::size_t site = 0; site < sites_.size(); ++site) {
     formula(site);
   }
   words();
-  int file = static_cast<int>(contract_.extends.size());
+  int file = std::min(static_cast<int>(contract_.extends.size()), last_file_ + 1);
   for (const Found& found : found_) {
     file = std::min(file, found.file);
   }
@@ -85,6 +123,12 @@ std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
   if (found_.empty() && wide) {
     lists();
   }
+  // Two changes repair much by chance: only what leaves nothing wrong counts.
+  clears_ = true;
+  for (; file <= last_file_ && found_.empty() && wide; ++file) {
+    pairs(file);
+  }
+  clears_ = false;
   keep_the_best();
   std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) {
     return std::tie(a.file, a.distance, a.order) < std::tie(b.file, b.distance, b.order);
@@ -93,16 +137,14 @@ std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
 }
 
 std::optional<Found> Search::one(const Symptoms& target, int adapter, int number) {
-  found_.clear();
-  target_ = target;
-  adapter_ = adapter;
+  aim(target, adapter);
   if (number >= 0) {
     formula(static_cast<std::size_t>(number));
   }
   return found_.empty() ? std::nullopt : std::optional(std::move(found_.front()));
 }
 
-std::optional<Found> Search::failing(const std::string& place) const {
+std::optional<Found> Search::failing(const Place& place) const {
   for (std::size_t site = 0; site < sites_.size(); ++site) {
     if (formulas_[site]->place() == place) {
       return Found{.file = file_of(place),
@@ -117,12 +159,11 @@ std::optional<Found> Search::failing(const std::string& place) const {
   return std::nullopt;
 }
 
-int Search::file_of(const std::string& place) const {
-  const std::string file = place.substr(0, place.find('#'));
-  if (file == contract_.file || contract_.extends.empty()) {
+int Search::file_of(const Place& place) const {
+  if (place.file == contract_.file || contract_.extends.empty()) {
     return 0;
   }
-  const std::string name = std::filesystem::path(file).stem().string();
+  const std::string name = std::filesystem::path(place.file).stem().string();
   const auto at = std::find(contract_.extends.begin(), contract_.extends.end(), name);
   return 1 + static_cast<int>(at - contract_.extends.begin());
 }
@@ -147,9 +188,16 @@ bool Search::repairs(const std::optional<Symptoms>& all_after) const {
     return false;
   }
   const Symptoms after = adapter_ < 0 ? *all_after : all_after->of_adapter(adapter_);
-  // Behind a failure nothing was looked at: its repair must leave nothing wrong.
-  const bool still_fails = after.fail() && before_.contain(after);
-  if (before_.fail() ? !after.empty() && !still_fails : !before_.contain(after)) {
+  // Behind a failure nothing was looked at: its repair must leave nothing wrong but what is wrong
+  // without the file that fails, or, where that cannot be seen, other failures.
+  const auto known = std::find_if(extended_.begin(), extended_.end(),
+                                  [](const auto& one) { return one.second.has_value(); });
+  const bool rest_is_known = known != extended_.end() ? known->second->contain(after)
+                                                      : after.fail() && before_.contain(after);
+  if (before_.fail() ? !after.empty() && !rest_is_known : !before_.contain(after)) {
+    return false;
+  }
+  if (clears_ && !after.empty()) {
     return false;
   }
   return !after.touch(target_);
@@ -174,9 +222,13 @@ void Search::keep_the_best() {
   std::erase_if(found_, [&](const Found& found) { return left(found) > least; });
 }
 
-void Search::accept(int distance, Suspect suspect, Symptoms after) {
+bool Search::accept(int distance, Suspect suspect, Symptoms after) {
   const int file = file_of(suspect.place);
+  if (file > last_file_) {
+    return false;
+  }
   found_.push_back({file, distance, found_.size(), std::move(suspect), std::move(after)});
+  return true;
 }
 
 // --- formulas --------------------------------------------------------------------------------
@@ -210,7 +262,7 @@ void Search::formula(std::size_t site) {
 }
 
 bool Search::try_text(std::size_t site, const std::string& text) {
-  const std::string place = formulas_[site]->place();
+  const Place place = formulas_[site]->place();
   const std::string change = fmt::format("{}={}\n", site, text);
   auto known = tried_.find(first_ + change);
   if (known == tried_.end()) {
@@ -226,10 +278,10 @@ bool Search::try_text(std::size_t site, const std::string& text) {
   if (!repairs(known->second)) {
     return false;
   }
-  accept(distance_of(sites_[site].role),
-         {.pointer = sites_[site].pointer, .place = place, .formula = static_cast<int>(site)},
-         *known->second);
-  return true;
+  return accept(
+      distance_of(sites_[site].role),
+      {.pointer = sites_[site].pointer, .place = place, .formula = static_cast<int>(site)},
+      *known->second);
 }
 
 /// One more, one less, and each symbol alone: for what cannot be computed back.

@@ -44,9 +44,16 @@ class Search {
   /// Whether formula number `formula` alone can repair the target.
   std::optional<Found> one(const Symptoms& target, int adapter, int formula);
   /// The formula at a place, as one that has failed by itself; nothing if none stands there.
-  [[nodiscard]] std::optional<Found> failing(const std::string& place) const;
+  [[nodiscard]] std::optional<Found> failing(const Place& place) const;
+  /// The nearest contract extended in which, alone, the target is right at this case: what is wrong
+  /// then stands in a file that extends it. nullptr: there is none, or it cannot be seen.
+  [[nodiscard]] const Contract* right_alone(const Symptoms& target) const;
+  /// The most derived file but for those that only extend it further: the one that may be wrong.
+  /// Empty: any may.
+  [[nodiscard]] std::string wrong_file(const Symptoms& target) const;
 
  private:
+  void aim(const Symptoms& target, int adapter);
   /// What is wrong with a changed contract; nothing if it says nothing at all.
   std::optional<Symptoms> symptoms(Contract& changed);
   /// The same, once for each change: `change` names it, on top of `first_`.
@@ -56,8 +63,9 @@ class Search {
   [[nodiscard]] bool repairs(const std::optional<Symptoms>& after) const;
   [[nodiscard]] std::int64_t left(const Found& found) const;
   void keep_the_best();
-  void accept(int distance, Suspect suspect, Symptoms after);
-  [[nodiscard]] int file_of(const std::string& place) const;
+  /// Whether the place is one that may be wrong.
+  bool accept(int distance, Suspect suspect, Symptoms after);
+  [[nodiscard]] int file_of(const Place& place) const;
 
   void formula(std::size_t site);
   bool try_text(std::size_t site, const std::string& text);
@@ -73,7 +81,7 @@ class Search {
   [[nodiscard]] bool has_pair() const;
 
   void lists();
-  [[nodiscard]] std::string place_of_entry(const std::string& pointer) const;
+  [[nodiscard]] Place place_of_entry(const std::string& pointer) const;
   bool try_entry(const std::string& list, std::size_t i, Contract& changed,
                  WrongEntry::Fault fault);
   void missing_entries();
@@ -90,6 +98,9 @@ class Search {
   std::vector<Formula*> formulas_;  ///< of work_
   std::vector<FormulaSite> sites_;
   Symptoms before_;
+  /// What is wrong with the contracts extended, the nearest first, each alone; nothing: its plan
+  /// fails here, so that nothing behind that is known.
+  std::vector<std::pair<const Contract*, std::optional<Symptoms>>> extended_;
   Analyser analyser_{Detail::verdicts};
   std::optional<Corrector> corrector_;  ///< made when it is first asked
   /// The change that work_ has already, where two are tried at once; empty: none.
@@ -99,6 +110,8 @@ class Search {
   std::map<std::string, std::vector<Change>> seconds_;  ///< by first_
   Symptoms target_;
   int adapter_ = -1;
+  bool clears_ = false;  ///< only what leaves nothing wrong repairs it
+  int last_file_ = 0;    ///< the last of the chain that may be wrong with the target
   std::vector<Found> found_;
 };
 

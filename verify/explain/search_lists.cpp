@@ -10,7 +10,7 @@ namespace {
 /// Behind all formulas and words: a list is blamed only where these explain nothing.
 constexpr int kListDistance = 11;
 
-Formula constant(const char* text, const std::string& place) {
+Formula constant(const char* text, const Place& place) {
   auto parsed = Formula::parse(text, place, predefined_symbols());
   return std::move(*parsed);
 }
@@ -65,18 +65,17 @@ bool Search::try_entry(const std::string& list, std::size_t i, Contract& changed
     return false;
   }
   const std::string pointer = fmt::format("{}/{}", list, i);
-  accept(kListDistance,
-         {.pointer = pointer,
-          .place = place_of_entry(pointer),
-          .formula = -1,
-          .wrong = WrongEntry{fault}},
-         *after);
-  return true;
+  return accept(kListDistance,
+                {.pointer = pointer,
+                 .place = place_of_entry(pointer),
+                 .formula = -1,
+                 .wrong = WrongEntry{fault}},
+                *after);
 }
 
 /// Of an entry, or of what a more derived file wrote into it or into the next.
-std::string Search::place_of_entry(const std::string& pointer) const {
-  std::string place = contract_.place_of(pointer);
+Place Search::place_of_entry(const std::string& pointer) const {
+  Place place = contract_.place_of(pointer);
   const auto slash = pointer.rfind('/');
   const std::string next =
       fmt::format("{}/{}", pointer.substr(0, slash), std::stoll(pointer.substr(slash + 1)) + 1);
@@ -118,7 +117,7 @@ void Search::missing_copies(const std::string& section, ListOf list_of, std::siz
   });
   const std::string pointer = fmt::format("/{}/copies", section);
   for (std::size_t i = 0; i <= list.size(); ++i) {
-    const std::string place = fmt::format("{}/{}", pointer, i);
+    const Place place = contract_.place_of(fmt::format("{}/{}", pointer, i));
     for (const Source source : sources) {
       for (std::size_t buffer = 0; buffer < buffers; ++buffer) {
         Contract changed = contract_;
@@ -194,7 +193,7 @@ void Search::missing_launches() {
         }
       }
     }
-    const std::string at = fmt::format("/kernel/{}", place);
+    const Place at = contract_.place_of(fmt::format("/kernel/{}", place));
     for (std::size_t b = 0; b < contract_.lora_b.buffers.size() && !told.empty(); ++b) {
       for (std::size_t a = 0; a < contract_.lora_a.buffers.size(); ++a) {
         Contract changed = contract_;

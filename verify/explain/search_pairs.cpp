@@ -22,7 +22,7 @@ void Search::pairs(int file) {
   };
   const std::vector<WordSite> words = word_sites(contract_);
   for (const WordSite& site : words) {
-    const std::string place = contract_.place_of(site.pointer);
+    const Place place = contract_.place_of(site.pointer);
     for (std::size_t word = 0; word < site.words.size() && file_of(place) == file; ++word) {
       if (word == site.word) {
         continue;
@@ -43,7 +43,7 @@ void Search::pairs(int file) {
     }
   }
   for (std::size_t site = 0; site < sites_.size(); ++site) {
-    const std::string place = formulas_[site]->place();
+    const Place place = formulas_[site]->place();
     if (file_of(place) != file) {
       continue;
     }
@@ -70,18 +70,22 @@ void Search::pairs(int file) {
 }
 
 bool Search::has_pair() const {
-  return !found_.empty() && !found_.back().suspect.together_with.empty();
+  return !found_.empty() && found_.back().suspect.together_with.has_value();
 }
 
 void Search::second_of_pair(const First& first, int file) {
-  const auto found_pair = [&](const std::string& second) {
+  const auto found_pair = [&](const Place& second) {
     Found& found = found_.back();
     found.distance = first.distance;
-    found.suspect = first.suspect;
-    found.suspect.together_with = second;
+    const bool in_order = first.suspect.formula < 0 || found.suspect.formula < 0 ||
+                          first.suspect.formula < found.suspect.formula;
+    if (in_order) {
+      found.suspect = first.suspect;
+    }
+    found.suspect.together_with = in_order ? second : first.suspect.place;
   };
   for (const WordSite& site : word_sites(work_)) {
-    const std::string place = contract_.place_of(site.pointer);
+    const Place place = contract_.place_of(site.pointer);
     for (std::size_t word = 0; word < site.words.size(); ++word) {
       // A pair of words is tried in one order only.
       if (word == site.word || file_of(place) != file || place == first.suspect.place ||
@@ -91,8 +95,9 @@ void Search::second_of_pair(const First& first, int file) {
       site.put(work_, word);
       const auto& after = symptoms(fmt::format("{}={}\n", site.pointer, word), work_);
       site.put(work_, site.word);
-      if (repairs(after)) {
-        accept(first.distance, {.pointer = site.pointer, .place = place, .formula = -1}, *after);
+      if (repairs(after) &&
+          accept(first.distance, {.pointer = site.pointer, .place = place, .formula = -1},
+                 *after)) {
         found_pair(place);
         return;
       }
@@ -100,7 +105,7 @@ void Search::second_of_pair(const First& first, int file) {
   }
   for (const auto& [site, text] : second_changes(file)) {
     if (static_cast<int>(site) != first.suspect.formula && try_text(site, text)) {
-      found_pair(std::string(found_.back().suspect.place));
+      found_pair(Place(found_.back().suspect.place));
       return;
     }
   }

@@ -13,7 +13,7 @@ namespace {
 /// What findings of one cause have in common to be one story: the same kind of thing is wrong with
 /// the same part of the same delta, and the same kind of thing stands there.
 struct StoryKey {
-  std::string cause_place;
+  Place cause_place;
   std::optional<Cause> cause;  ///< where it is all that is told: with the rank's own figures
   std::size_t kind = 0;
   Law law = Law::check;
@@ -93,7 +93,7 @@ void merge(Story& story) {
 
 std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings) {
   std::vector<FindingGroup> groups;
-  std::map<std::string, std::size_t> group_of;
+  std::map<Place, std::size_t> group_of;
   std::map<StoryKey, std::size_t> story_of;
   for (const Finding& finding : findings) {
     const auto [group, is_new] = group_of.emplace(finding.cause_place, groups.size());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,9 +22,9 @@ struct Story {
 /// What one formula or word has done. Its cause, with the values on the first rank concerned, is
 /// the first story's.
 struct FindingGroup {
-  std::string cause_place;
-  std::string together_with;  ///< as in the findings
-  std::vector<std::string> other_places;
+  Place cause_place;
+  std::optional<Place> together_with;  ///< as in the findings
+  std::vector<Place> other_places;
   std::vector<Story> stories;
 };
 

@@ -17,12 +17,12 @@ class CauseWords {
     if (cause.cut_again) {
       text += fmt::format(
           "; the host's copy of adapter {} was cut for this rank before, and is cut again [{}]",
-          name(cause.cut_again->adapter), cause.cut_again->place);
+          name(cause.cut_again->adapter), cause.cut_again->place.text());
     }
     if (const auto& earlier = cause.earlier_slot) {
-      text +=
-          fmt::format("; adapter {} is in slot {} now, and its tokens still read slot {} [{}]",
-                      name(earlier->adapter), earlier->slot, earlier->slot_read, earlier->place);
+      text += fmt::format("; adapter {} is in slot {} now, and its tokens still read slot {} [{}]",
+                          name(earlier->adapter), earlier->slot, earlier->slot_read,
+                          earlier->place.text());
     }
     return text;
   }
@@ -32,8 +32,13 @@ class CauseWords {
     return finding_.context->adapters[static_cast<std::size_t>(adapter)];
   }
 
-  [[nodiscard]] static std::string words(const NoSinglePlace&) {
-    return "no single formula or word explains this: more than one place is wrong";
+  [[nodiscard]] static std::string words(const NoSinglePlace& none) {
+    return none.right_alone.empty()
+               ? "no single formula or word explains this: more than one place is wrong"
+               : fmt::format(
+                     "no single formula or word of this file: what it changes is wrong "
+                     "together, {}, which it extends, is right here",
+                     none.right_alone);
   }
   [[nodiscard]] static std::string words(const NothingAsserted&) {
     return "nothing that the engine asserts stops it";
@@ -62,7 +67,10 @@ class CauseWords {
   }
   [[nodiscard]] static std::string words(const Failed& failed) {
     return failed.sentence +
-           (failed.to_blame ? "; to blame: " + words(*failed.to_blame) : std::string());
+           (failed.to_blame
+                ? "; to blame: " +
+                      std::visit([](const auto& what) { return words(what); }, *failed.to_blame)
+                : std::string());
   }
   [[nodiscard]] static std::string words(const More& more) {
     return fmt::format("laws are broken at {} places and more, which are not looked at",
@@ -86,7 +94,7 @@ class CauseWords {
     factors += wrong.uses > told ? " times ..." : "";
     const std::string again =
         wrong.uses > 1 ? fmt::format(", once for each of its {} uses since it was read [{}]",
-                                     wrong.uses, wrong.scale_place)
+                                     wrong.uses, wrong.scale_place.text())
                        : "";
     return fmt::format(
         "adapter {}{} is scaled by {}{}, expected {} = {} / {}", name(wrong.adapter),

@@ -7,11 +7,6 @@
 namespace tplora::core {
 namespace {
 
-std::string plural_range(const char* noun, std::int64_t first, std::int64_t last) {
-  return first == last ? fmt::format("{} {}", noun, first)
-                       : fmt::format("{}s {}-{}", noun, first, last);
-}
-
 /// Says what a violation's columns hold and what they must hold.
 class Words {
  public:
@@ -21,7 +16,11 @@ class Words {
     return std::visit(
         Overloaded{
             [](const HeadsOutside&) { return std::string("heads that do not exist"); },
-            [](const WrongOwners& v) { return fmt::format("{} owners", v.owners); },
+            [](const WrongOwners& v) {
+              return v.owners == 0   ? std::string("no owner")
+                     : v.owners == 1 ? std::string("1 owner")
+                                     : fmt::format("{} owners", v.owners);
+            },
             [](const UnevenHeads& v) {
               return fmt::format("{} query heads for {} KV heads", v.q_heads, v.kv_heads);
             },
@@ -64,7 +63,10 @@ class Words {
     return std::visit(
         Overloaded{
             [](const HeadsOutside& v) { return owners(v.part); },
-            [](const WrongOwners& v) { return owners(v.part); },
+            [](const WrongOwners& v) {
+              return owners(v.part) +
+                     (v.part == Part::q ? "" : fmt::format(", which is {} here", v.due_owners));
+            },
             [](const UnevenHeads&) {
               return std::string("a KV head for each run of this rank's query heads");
             },
@@ -111,7 +113,7 @@ class Words {
  private:
   [[nodiscard]] std::string a_rows(int adapter, const LoraIndices& indices) const {
     return fmt::format("adapter {}'s {}", name(adapter),
-                       plural_range("A row", indices.first, indices.first + indices.count - 1));
+                       plural_range("A row", {indices.first, indices.first + indices.count - 1}));
   }
 
   [[nodiscard]] const std::string& name(int adapter) const {
@@ -121,8 +123,9 @@ class Words {
 
   [[nodiscard]] std::string rows(Part part, std::int64_t first, std::int64_t count) const {
     const std::int64_t head_rows = context_.geometry.rows_per_head(part);
-    return fmt::format("{} {} ({})", part_name(part), plural_range("row", first, first + count - 1),
-                       plural_range("head", first / head_rows, (first + count - 1) / head_rows));
+    return fmt::format("{} {} ({})", part_name(part),
+                       plural_range("row", {first, first + count - 1}),
+                       plural_range("head", {first / head_rows, (first + count - 1) / head_rows}));
   }
 
   [[nodiscard]] std::string base_rows(const DueRows& due) const {
@@ -156,7 +159,7 @@ class Words {
                      return fmt::format(
                          "adapter {}'s {}{}", name(v.adapter),
                          v.part ? std::string(part_name(*v.part)) + " " : "",
-                         plural_range("A row", v.first_index, v.first_index + indices - 1));
+                         plural_range("A row", {v.first_index, v.first_index + indices - 1}));
                    }},
         found);
   }
@@ -174,6 +177,11 @@ class Words {
 
 }  // namespace
 
+std::string plural_range(const char* noun, const Range& range) {
+  return range.first == range.last ? fmt::format("{} {}", noun, range.first)
+                                   : fmt::format("{}s {}-{}", noun, range.first, range.last);
+}
+
 std::string found_text(const Finding& finding) {
   ensure(finding.violation && finding.context, "a broken law has something to be found");
   return Words(finding).found();
@@ -187,18 +195,17 @@ std::string expected_text(const Finding& finding) {
 std::string message(const Finding& finding) {
   const auto& f = finding;
   if (!f.is_about_rows()) {
-    return fmt::format("tp_rank {}: {} [{}]", f.tp_rank, cause_text(f), f.cause_place);
+    return fmt::format("tp_rank {}: {} [{}]", f.tp_rank, cause_text(f), f.cause_place.text());
   }
   const std::string where =
-      f.part ? fmt::format("{} {}, rows {}-{}", part_name(*f.part),
-                           plural_range("head", f.heads->first, f.heads->last), f.rows->first,
-                           f.rows->last)
-             : fmt::format("output columns {}-{}", f.columns->first, f.columns->last);
+      f.part ? fmt::format("{} {}, {}", part_name(*f.part), plural_range("head", *f.heads),
+                           plural_range("row", *f.rows))
+             : plural_range("output column", *f.columns);
   const std::string whose =
       f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
   return fmt::format("tp_rank {}, {}{}: found {}, expected {}; law {}{}; {} [{}]", f.tp_rank, where,
                      whose, found_text(f), expected_text(f), law_name(f.law),
-                     f.consequence ? ", in consequence" : "", cause_text(f), f.cause_place);
+                     f.consequence ? ", in consequence" : "", cause_text(f), f.cause_place.text());
 }
 
 }  // namespace tplora::core

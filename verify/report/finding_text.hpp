@@ -11,6 +11,8 @@ namespace tplora::core {
 [[nodiscard]] std::string found_text(const Finding& finding);
 /// What is due there. Precondition: a law is broken.
 [[nodiscard]] std::string expected_text(const Finding& finding);
+/// "row 7" or "rows 0-7".
+[[nodiscard]] std::string plural_range(const char* noun, const Range& range);
 /// Why.
 [[nodiscard]] std::string cause_text(const Finding& finding);
 /// One sentence with all of the finding, for one rank.

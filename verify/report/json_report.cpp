@@ -63,12 +63,12 @@ Json finding_json(const Finding& finding, const std::string& case_line) {
     json["found"] = found_text(finding);
   }
   json["cause"] = cause_text(finding);
-  json["place"] = finding.cause_place;
-  if (!finding.together_with.empty()) {
-    json["and"] = finding.together_with;
+  json["place"] = finding.cause_place.text();
+  if (finding.together_with) {
+    json["and"] = finding.together_with->text();
   }
-  if (!finding.other_places.empty()) {
-    json["or"] = finding.other_places;
+  for (const Place& place : finding.other_places) {
+    json["or"].push_back(place.text());
   }
   json["case"] = case_line;
   return json;

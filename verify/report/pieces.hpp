@@ -16,6 +16,7 @@ struct HeldRows {
   std::int64_t head = 0;
   std::int64_t from = 0;
   std::int64_t rows = 0;
+  friend bool operator==(const HeldRows&, const HeldRows&) = default;
 };
 
 /// A piece with what it is for and what it really holds.
@@ -25,6 +26,7 @@ struct DescribedPiece {
   std::int64_t to = 0, from = 0, rows = 0, wanted_rows = 0;
   std::int64_t column = 0;  ///< first output column that it feeds (A: 0)
   std::vector<HeldRows> holds;
+  friend bool operator==(const DescribedPiece&, const DescribedPiece&) = default;
 };
 
 struct DescribedRank {

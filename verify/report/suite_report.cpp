@@ -101,7 +101,7 @@ struct OutcomeKey {
   std::string engine;
   std::optional<Verdict> expected;
   Verdict verdict = Verdict::consistent;
-  std::set<std::pair<Law, std::string>> causes;
+  std::set<std::pair<Law, Place>> causes;
   friend auto operator<=>(const OutcomeKey&, const OutcomeKey&) = default;
 };
 
@@ -210,8 +210,10 @@ constexpr std::size_t kFoundWidth = 110;
 
 /// What a finding says, without the place it was found at and the formula behind it.
 std::string gist(const Finding& finding) {
+  const auto* failed = std::get_if<Failed>(&finding.cause.what);
   std::string text =
-      !finding.is_about_rows()
+      failed != nullptr ? failed->sentence
+      : !finding.is_about_rows()
           ? cause_text(finding)
           : fmt::format("{} of {}: found {}, expected {}",
                         finding.part ? part_name(*finding.part) : "output columns",

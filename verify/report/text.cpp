@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "sim/base/ensure.hpp"
 #include "sim/layout/claims.hpp"
@@ -29,8 +30,8 @@ std::string held_text(const std::vector<HeldRows>& held) {
     const std::string heads = held[i].head == held[end - 1].head
                                   ? fmt::format("head {}", held[i].head)
                                   : fmt::format("heads {}-{}", held[i].head, held[end - 1].head);
-    text += fmt::format("{}{} {} (rows {}-{})", text.empty() ? "" : ", ", held[i].part, heads,
-                        held[i].from, last_row);
+    text += fmt::format("{}{} {} ({})", text.empty() ? "" : ", ", held[i].part, heads,
+                        plural_range("row", {held[i].from, last_row}));
     i = end;
   }
   return text;
@@ -46,11 +47,7 @@ std::string wrong_note(const DescribedPiece& piece, const std::string& adapter,
     if (here) {
       const bool all = f.columns->first <= piece.column &&
                        f.columns->last >= piece.column + piece.wanted_rows - 1;
-      const std::string where =
-          all ? ""
-          : f.columns->first == f.columns->last
-              ? fmt::format("column {}: ", f.columns->first)
-              : fmt::format("columns {}-{}: ", f.columns->first, f.columns->last);
+      const std::string where = all ? "" : plural_range("column", *f.columns) + ": ";
       return where +
              (f.delta ? "the kernel meets " + found_text(f) : "expected " + expected_text(f));
     }
@@ -58,7 +55,23 @@ std::string wrong_note(const DescribedPiece& piece, const std::string& adapter,
   return "";
 }
 
-std::string piece_line(const DescribedPiece& piece, const std::string& wrong, Paint paint) {
+/// A line of a rank's map.
+struct MapLine {
+  DescribedPiece piece;
+  std::string wrong;  ///< what findings say of it; empty: all is right
+  friend bool operator==(const MapLine&, const MapLine&) = default;
+};
+/// What one rank holds, and what is wrong with it.
+struct RankMap {
+  std::int64_t tp_rank = 0;
+  std::int64_t columns = 0, b_buffer_rows = 0, b_slice_rows = 0;
+  std::optional<Law> broken;  ///< a law that concerns the whole rank
+  std::vector<MapLine> lines;
+  friend bool operator==(const RankMap&, const RankMap&) = default;
+};
+
+std::string line_text(const MapLine& line, Paint paint) {
+  const DescribedPiece& piece = line.piece;
   const std::string rows = piece.rows == 0
                                ? std::string("-")
                                : fmt::format("{}-{}", piece.to, piece.to + piece.rows - 1);
@@ -66,48 +79,61 @@ std::string piece_line(const DescribedPiece& piece, const std::string& wrong, Pa
                          ? ""
                          : fmt::format("{} of {} rows, source row {} on", piece.rows,
                                        piece.wanted_rows, piece.from);
-  if (!wrong.empty()) {
-    note += (note.empty() ? "" : ": ") + wrong;
+  if (!line.wrong.empty()) {
+    note += (note.empty() ? "" : ": ") + line.wrong;
   }
-  const std::string line =
+  const std::string text =
       fmt::format("  {} {:<8} {:<3} {:<13} {}{}", note.empty() ? ' ' : '!', piece.buffer,
                   piece.part, rows, held_text(piece.holds), note.empty() ? "" : "   <- " + note);
-  return paint.wrong(line, !note.empty()) + "\n";
+  return paint.wrong(text, !note.empty()) + "\n";
 }
 
-/// What concerns the whole rank: heads that do not belong together, a buffer that does not fit.
-std::string rank_note(std::int64_t tp_rank, const std::vector<Finding>& findings) {
+std::string head_text(const RankMap& map, Paint paint) {
+  const std::string text =
+      fmt::format("  tp_rank {}: output {} columns, LoRA-B buffer {} rows, slice {} rows{}",
+                  map.tp_rank, map.columns, map.b_buffer_rows, map.b_slice_rows,
+                  map.broken ? fmt::format("   <- law {}", law_name(*map.broken)) : "");
+  return paint.wrong(text, map.broken.has_value()) + "\n";
+}
+
+/// Heads that do not belong together, a buffer that does not fit.
+std::optional<Law> broken_on_rank(std::int64_t tp_rank, const std::vector<Finding>& findings) {
   for (const Finding& f : findings) {
     if (f.tp_rank == tp_rank && !f.columns && f.law != Law::agreement) {
-      return fmt::format("   <- law {}", law_name(f.law));
+      return f.law;
     }
   }
-  return "";
+  return std::nullopt;
 }
 
-std::string rank_map(const PreparedCase& item, const RankState& rank,
-                     const std::vector<Finding>& findings, Paint paint) {
+RankMap rank_map(const PreparedCase& item, const RankState& rank,
+                 const std::vector<Finding>& findings) {
   const DescribedRank described = describe_rank(item, rank);
-  const std::string note = rank_note(described.tp_rank, findings);
-  const std::string head = fmt::format(
-      "  tp_rank {}: output {} columns, LoRA-B buffer {} rows, slice {} rows{}", described.tp_rank,
-      rank.build.width, described.b_buffer_rows, described.b_slice_rows, note);
-  std::string text = paint.wrong(head, !note.empty()) + "\n";
+  RankMap map{.tp_rank = described.tp_rank,
+              .columns = rank.build.width,
+              .b_buffer_rows = described.b_buffer_rows,
+              .b_slice_rows = described.b_slice_rows,
+              .broken = broken_on_rank(described.tp_rank, findings),
+              .lines = {}};
   const std::string adapter =
       item.spec.adapters.empty() ? std::string() : item.spec.adapters.front().name;
   for (const DescribedPiece& piece : described.weight) {
-    text += piece_line(piece, wrong_note(piece, "", described.tp_rank, findings), paint);
+    map.lines.push_back({piece, wrong_note(piece, "", map.tp_rank, findings)});
   }
   for (const DescribedPiece& piece : described.b) {
-    text += piece_line(piece, wrong_note(piece, adapter, described.tp_rank, findings), paint);
+    map.lines.push_back({piece, wrong_note(piece, adapter, map.tp_rank, findings)});
   }
-  return text;
+  return map;
 }
 
 std::string rows_text(const std::vector<std::pair<std::int64_t, std::int64_t>>& rows) {
-  std::string text;
+  if (rows.size() == 1) {
+    return plural_range("row", {rows.front().first, rows.front().second});
+  }
+  std::string text = "rows ";
   for (const auto& [first, last] : rows) {
-    text += fmt::format("{}{}-{}", text.empty() ? "" : ", ", first, last);
+    text += fmt::format("{}{}", text.back() == ' ' ? "" : ", ", first);
+    text += first == last ? "" : fmt::format("-{}", last);
   }
   return text;
 }
@@ -124,11 +150,10 @@ std::string story_text(const Story& story) {
       story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
   const std::string whose =
       f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
-  const std::string what =
-      f.part ? fmt::format("{} {} {}, rows {}", part_name(*f.part),
-                           story.heads.size() == 1 ? "head" : "heads", ranges(story.heads),
-                           rows_text(story.rows))
-             : fmt::format("output columns {}-{}", f.columns->first, f.columns->last);
+  const std::string what = f.part ? fmt::format("{} {} {}, {}", part_name(*f.part),
+                                                story.heads.size() == 1 ? "head" : "heads",
+                                                ranges(story.heads), rows_text(story.rows))
+                                  : plural_range("output column", *f.columns);
   return fmt::format("    {}: {}{}: law {}{}\n      {}found {}, expected {}\n", where, what, whose,
                      law_name(f.law), f.consequence ? ", in consequence" : "", example,
                      found_text(f), expected_text(f));
@@ -170,7 +195,11 @@ std::string row_map(const PreparedCase& item, const Analysis& analysis,
                     const std::vector<Finding>& findings, Paint paint) {
   std::string text;
   for (const RankState& rank : analysis.ranks) {
-    text += rank_map(item, rank, findings, paint);
+    const RankMap map = rank_map(item, rank, findings);
+    text += head_text(map, paint);
+    for (const MapLine& line : map.lines) {
+      text += line_text(line, paint);
+    }
   }
   return text;
 }
@@ -182,12 +211,13 @@ std::string findings_text(const std::vector<Finding>& findings, std::size_t most
     const FindingGroup& group = groups[i];
     const Finding& first = group.stories.front().first;
     const bool of_rows = first.is_about_rows();
-    text += fmt::format("  {}{}\n", group.cause_place, of_rows ? ": " + cause_text(first) : "");
-    if (!group.together_with.empty()) {
-      text += fmt::format("  and {}\n", group.together_with);
+    text +=
+        fmt::format("  {}{}\n", group.cause_place.text(), of_rows ? ": " + cause_text(first) : "");
+    if (group.together_with) {
+      text += fmt::format("  and {}\n", group.together_with->text());
     }
-    for (const std::string& place : group.other_places) {
-      text += fmt::format("  or {}\n", place);
+    for (const Place& place : group.other_places) {
+      text += fmt::format("  or {}\n", place.text());
     }
     for (const Story& story : group.stories) {
       text += story_text(story);
@@ -253,32 +283,34 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
 
 namespace {
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
+/// Lines of `map` that `other` lacks, each behind `sign`.
+std::string only_in(const std::optional<RankMap>& map, const std::optional<RankMap>& other,
+                    char sign) {
+  if (!map) {
+    return "";
   }
-  return lines;
-}
-
-/// Lines of `text` that `other` lacks, each behind `sign`.
-std::string only_in(const std::string& text, const std::string& other, char sign) {
-  const auto theirs = lines_of(other);
-  std::string result;
-  for (const std::string& line : lines_of(text)) {
-    if (std::find(theirs.begin(), theirs.end(), line) == theirs.end()) {
-      result += fmt::format("{} {}\n", sign, line);
+  std::string text;
+  for (const MapLine& line : map->lines) {
+    if (!other || std::find(other->lines.begin(), other->lines.end(), line) == other->lines.end()) {
+      text += fmt::format("{} {}", sign, line_text(line, {}));
     }
   }
-  return result;
+  return text;
 }
 
-/// Empty where the engine refuses: then there is no plan.
-std::string plan_text(const LayerReport& layer, std::size_t rank) {
+/// The head that both have in common, or each its own.
+std::string heads_text(const std::optional<RankMap>& a, const std::optional<RankMap>& b) {
+  const std::string first = a ? head_text(*a, {}) : "";
+  const std::string second = b ? head_text(*b, {}) : "";
+  return first == second ? "  " + first
+                         : (a ? "- " + first : "") + (b ? "+ " + second : std::string());
+}
+
+/// Nothing where the engine refuses: then there is no plan.
+std::optional<RankMap> planned_map(const LayerReport& layer, std::size_t rank) {
   const bool planned = layer.item.geometry && layer.analysis.verdict != Verdict::refused;
-  return planned ? rank_map(layer.item, layer.analysis.ranks[rank], layer.findings, {}) : "";
+  return planned ? std::optional(rank_map(layer.item, layer.analysis.ranks[rank], layer.findings))
+                 : std::nullopt;
 }
 
 std::string verdict_line(char sign, const LayerReport& layer) {
@@ -299,14 +331,13 @@ std::string difference_text(const LayerReport& first, const LayerReport& second)
                   one.tp_size, verdict_line('-', first), verdict_line('+', second));
   std::vector<std::int64_t> same;
   for (std::size_t rank = 0; rank < static_cast<std::size_t>(one.tp_size); ++rank) {
-    const std::string a = plan_text(first, rank);
-    const std::string b = plan_text(second, rank);
+    const std::optional<RankMap> a = planned_map(first, rank);
+    const std::optional<RankMap> b = planned_map(second, rank);
     if (a == b) {
       same.push_back(static_cast<std::int64_t>(rank));
+    } else {
+      text += heads_text(a, b) + only_in(a, b, '-') + only_in(b, a, '+');
     }
-    const std::string head = a.substr(0, a.find('\n') + 1);
-    text += a != b && b.starts_with(head) ? "  " + head : "";
-    text += only_in(a, b, '-') + only_in(b, a, '+');
   }
   return same.empty() ? text : text + fmt::format("  the same plan on tp_ranks {}\n", ranges(same));
 }

@@ -73,7 +73,7 @@ void reconcile(const PreparedCase& item, CaseOutcome& outcome) {
   outcome.verdict = Verdict::silent;
   Finding finding;
   finding.cause.what = UnexplainedOutputs{outcome.numbers.wrong, outcome.numbers.compared};
-  finding.cause_place = item.contract->file;
+  finding.cause_place = {item.contract->file};
   outcome.findings.push_back(std::move(finding));
 }
 

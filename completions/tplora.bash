@@ -12,7 +12,7 @@ _tplora() {
     --data) words=(labels integers wide) ;;
     --judge) words=(bits bound exact) ;;
     --only) words=(checkpoint adapters inputs ranks) ;;
-    --tp | --dp | --jobs | --timeout | --slots | --lora-rank | --max-lora-rank | --case) return ;;
+    --tp | --dp | --jobs | --timeout | --slots | --shard | --lora-rank | --max-lora-rank | --case) return ;;
     *)
       if [ "$COMP_CWORD" = 1 ]; then
         mapfile -t words < <(tplora --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
@@ -29,7 +29,7 @@ _tplora() {
     fi
   done
   # A model, an engine and a suite can also be a file.
-  case $before in --model | --engine | --vs | verify | check | --out | --base | --adapter)
+  case $before in --model | --engine | --vs | verify | merge | --report | --resume | check | --out | --base | --adapter)
     mapfile -t found < <(compgen -f -- "$word")
     for one in "${found[@]}"; do
       printf -v one %q "$one"

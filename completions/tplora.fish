@@ -19,9 +19,9 @@ end
 complete -c tplora -l data -x -a 'labels integers wide'
 complete -c tplora -l judge -x -a 'bits bound exact'
 complete -c tplora -l only -x -a 'checkpoint adapters inputs ranks'
-for option in tp dp jobs timeout slots lora-rank max-lora-rank case
+for option in tp dp jobs timeout slots shard lora-rank max-lora-rank case
     complete -c tplora -l $option -x
 end
-for option in base adapter out
+for option in base adapter out report resume
     complete -c tplora -l $option -r
 end

@@ -164,7 +164,11 @@ TEST_CASE("every published bug comes out as published", "[bugs]") {
             missing_finding((*outcomes)[i], read->cases[i].expect));
     CHECK(as_expected((*outcomes)[i], read->cases[i].expect));
   }
-  const std::string table = bugs_text(read->cases, *outcomes);
+  std::vector<CaseRecord> records;
+  for (std::size_t i = 0; i < outcomes->size(); ++i) {
+    records.push_back(record_case(read->cases[i], (*outcomes)[i]));
+  }
+  const std::string table = bugs_text(records);
   for (const std::string& name : test::contracts_in("bugs")) {
     CAPTURE(name);
     CHECK(table.find("\n" + name + " ") != std::string::npos);

@@ -14,6 +14,7 @@
 
 #include "sim/base/ensure.hpp"
 #include "sim/base/printable.hpp"
+#include "sim/base/read_log.hpp"
 
 namespace tplora::core {
 namespace {
@@ -182,6 +183,7 @@ Result<std::string> read_text_file(const std::filesystem::path& file) {
       return fail(kTooLarge, file.string());
     }
   }
+  note_read(file, text);
   return text;
 }
 

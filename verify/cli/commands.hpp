@@ -16,7 +16,17 @@ struct VerifyOptions {
   int jobs = 0;
   std::int64_t timeout = 0;     ///< seconds of the whole run; 0: none
   bool strict = false;          ///< a blind spot is a failure
+  std::string report;           ///< the file to make; empty: none
+  std::string resume;           ///< the report to go on with; empty: none
+  std::string shard;            ///< "2/4"; empty: all
+  std::string version;          ///< of the program
   std::string instruction_set;  ///< use it alone; empty: the machine's best
+};
+
+struct MergeOptions {
+  std::vector<std::string> shards;  ///< reports
+  std::string out;                  ///< the file to make
+  bool strict = false;
 };
 
 struct LayoutOptions {
@@ -87,6 +97,8 @@ struct AdapterCommandOptions {
 };
 
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
+/// Puts the reports of all shards of a run together. Exit codes as of that run.
+int merge_command(const MergeOptions& options);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
 /// The laws over every geometry and tp_size in a range. 0: every contract holds inside its claims;
 /// 1: one is silently wrong there; 3: one is consistent nowhere.

@@ -9,7 +9,9 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <new>
 #include <system_error>
 
@@ -26,6 +28,7 @@ using tplora::core::AdapterCommandOptions;
 using tplora::core::CheckCommandOptions;
 using tplora::core::GoldenCommandOptions;
 using tplora::core::LayoutOptions;
+using tplora::core::MergeOptions;
 using tplora::core::MutantsOptions;
 using tplora::core::ProveOptions;
 using tplora::core::VerifyOptions;
@@ -71,6 +74,14 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
   verify->add_flag("--strict", options.strict,
                    "Fail (exit code 1) where the suite could not have seen a published bug of one "
                    "of its engines");
+  verify->add_option("--report", options.report,
+                     "Also write a new file with a JSON line for each case, as soon as it is done "
+                     "(docs/formats/report.md)");
+  verify->add_option("--resume", options.resume,
+                     "Go on with the report of a run like this that was stopped or killed");
+  verify->add_option("--shard", options.shard,
+                     "Only part I of N (2/4), dealt out so that no weights are made twice; tplora "
+                     "merge puts the reports together");
   verify->add_option("--instruction-set", options.instruction_set,
                      "Compute with this one alone (SSE4, AVX2, AVX3, ...): no bit may change");
   verify->footer(
@@ -79,6 +90,19 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
       "come out otherwise; 4 the output could not be written; 5 stopped (SIGINT, SIGTERM, "
       "--timeout).\n"
       "Example: tplora verify configs/suites/default.json --filter tp=4");
+}
+
+void add_merge(CLI::App& app, MergeOptions& options) {
+  CLI::App* merge =
+      app.add_subcommand("merge", "Put the reports of a run's shards together into one");
+  merge->add_option("shards", options.shards, "Reports of verify --shard, all of one run")
+      ->required();
+  merge->add_option("--out", options.out, "The report to make; it must not exist")->required();
+  merge->add_flag("--strict", options.strict, "As for verify");
+  merge->footer(
+      "Prints what the run would have printed in one piece, with its exit code. Shards of another "
+      "run, missing, doubled or incomplete ones are refused by name.\n"
+      "Example: tplora merge part1.jsonl part2.jsonl --out all.jsonl");
 }
 
 void add_layout(CLI::App& app, LayoutOptions& options) {
@@ -268,6 +292,9 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   VerifyOptions verify;
   add_verify(app, verify);
+  verify.version = TPLORA_VERSION;
+  MergeOptions merge;
+  add_merge(app, merge);
   LayoutOptions layout;
   add_layout(app, layout);
   ProveOptions prove;
@@ -306,31 +333,18 @@ int run(int argc, char** argv) {
          ""});
   }
   const tplora::core::ConfigFolders configs{root};
-  if (app.got_subcommand("verify")) {
-    return tplora::core::verify_command(verify, configs);
-  }
-  if (app.got_subcommand("layout")) {
-    return tplora::core::layout_command(layout, configs);
-  }
-  if (app.got_subcommand("prove")) {
-    return tplora::core::prove_command(prove, configs);
-  }
-  if (app.got_subcommand("mutants")) {
-    return tplora::core::mutants_command(mutants, configs);
-  }
-  if (app.got_subcommand("golden")) {
-    return tplora::core::golden_command(golden, configs, TPLORA_VERSION);
-  }
-  if (app.got_subcommand("check")) {
-    return tplora::core::check_command(check, configs);
-  }
-  if (app.got_subcommand("adapter")) {
-    return tplora::core::adapter_command(adapter, configs);
-  }
-  if (app.got_subcommand("replay")) {
-    return tplora::core::replay_command(line, configs);
-  }
-  return tplora::core::list_command(kind, configs);
+  const std::map<std::string, std::function<int()>> commands = {
+      {"verify", [&] { return tplora::core::verify_command(verify, configs); }},
+      {"merge", [&] { return tplora::core::merge_command(merge); }},
+      {"layout", [&] { return tplora::core::layout_command(layout, configs); }},
+      {"prove", [&] { return tplora::core::prove_command(prove, configs); }},
+      {"mutants", [&] { return tplora::core::mutants_command(mutants, configs); }},
+      {"golden", [&] { return tplora::core::golden_command(golden, configs, TPLORA_VERSION); }},
+      {"check", [&] { return tplora::core::check_command(check, configs); }},
+      {"adapter", [&] { return tplora::core::adapter_command(adapter, configs); }},
+      {"replay", [&] { return tplora::core::replay_command(line, configs); }},
+      {"list", [&] { return tplora::core::list_command(kind, configs); }}};
+  return commands.at(app.get_subcommands().front()->get_name())();
 }
 
 /// A stdout that is closed: no file that is opened later may be taken for it.

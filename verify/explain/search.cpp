@@ -236,10 +236,8 @@ void Search::formula(std::size_t site) {
   if (!corrector_) {
     corrector_.emplace(contract_, input_, analysis_);
   }
-  for (const std::string& text : corrector_->texts(site)) {
-    if (try_text(site, text)) {
-      return;
-    }
+  if (try_texts(site, corrector_->texts(site))) {
+    return;
   }
   for (const std::string& text : corrector_->texts_by_rank(site)) {
     if (try_text(site, text)) {
@@ -259,6 +257,26 @@ void Search::formula(std::size_t site) {
     case kernel_loop: guess(site); break;  // no law counts turns
     default: break;
   }
+}
+
+/// Of all that repair the target, the one that leaves the least wrong; of equals the first.
+bool Search::try_texts(std::size_t site, const std::vector<std::string>& texts) {
+  const std::size_t before = found_.size();
+  for (const std::string& text : texts) {
+    if (!try_text(site, text)) {
+      continue;
+    }
+    if (found_.size() == before + 2) {
+      if (left(found_[before + 1]) < left(found_[before])) {
+        std::swap(found_[before + 1], found_[before]);
+      }
+      found_.pop_back();
+    }
+    if (left(found_[before]) == 0) {
+      break;
+    }
+  }
+  return found_.size() > before;
 }
 
 bool Search::try_text(std::size_t site, const std::string& text) {

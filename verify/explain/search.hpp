@@ -68,6 +68,7 @@ class Search {
   [[nodiscard]] int file_of(const Place& place) const;
 
   void formula(std::size_t site);
+  bool try_texts(std::size_t site, const std::vector<std::string>& texts);
   bool try_text(std::size_t site, const std::string& text);
   void guess(std::size_t site);
   [[nodiscard]] bool may_stop_it(std::size_t site) const;

@@ -1,7 +1,5 @@
 #include "verify/explain/story.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <compare>
 #include <map>
@@ -71,19 +69,19 @@ void add_rows(Story& story, const Finding& finding) {
   for (std::int64_t head = finding.heads->first; head <= finding.heads->last; ++head) {
     story.heads.push_back(head);
   }
-  story.rows.emplace_back(finding.rows->first, finding.rows->last);
+  story.rows.push_back(*finding.rows);
 }
 
 void merge(Story& story) {
   std::sort(story.heads.begin(), story.heads.end());
   story.heads.erase(std::unique(story.heads.begin(), story.heads.end()), story.heads.end());
   std::sort(story.rows.begin(), story.rows.end());
-  std::vector<std::pair<std::int64_t, std::int64_t>> merged;
+  std::vector<Range> merged;
   for (const auto& [first, last] : story.rows) {
-    if (!merged.empty() && first <= merged.back().second + 1) {
-      merged.back().second = std::max(merged.back().second, last);
+    if (!merged.empty() && first <= merged.back().last + 1) {
+      merged.back().last = std::max(merged.back().last, last);
     } else {
-      merged.emplace_back(first, last);
+      merged.push_back({first, last});
     }
   }
   story.rows = std::move(merged);
@@ -117,18 +115,16 @@ std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings) {
   return groups;
 }
 
-std::string ranges(const std::vector<std::int64_t>& numbers) {
-  std::string text;
-  for (std::size_t i = 0; i < numbers.size();) {
-    std::size_t end = i + 1;
-    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) {
-      ++end;
+std::vector<Range> runs_of(const std::vector<std::int64_t>& numbers) {
+  std::vector<Range> runs;
+  for (const std::int64_t number : numbers) {
+    if (!runs.empty() && number == runs.back().last + 1) {
+      runs.back().last = number;
+    } else {
+      runs.push_back({number, number});
     }
-    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", numbers[i],
-                        end - i > 1 ? fmt::format("-{}", numbers[end - 1]) : "");
-    i = end;
   }
-  return text;
+  return runs;
 }
 
 }  // namespace tplora::core

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "verify/explain/finding.hpp"
@@ -13,10 +12,10 @@ namespace tplora::core {
 
 /// Findings that differ only in tp_rank, heads and rows.
 struct Story {
-  Finding first;                                            ///< on the lowest tp_rank that has it
-  std::vector<std::int64_t> ranks;                          ///< ascending
-  std::vector<std::int64_t> heads;                          ///< heads concerned, ascending
-  std::vector<std::pair<std::int64_t, std::int64_t>> rows;  ///< first and last, merged, ascending
+  Finding first;                    ///< on the lowest tp_rank that has it
+  std::vector<std::int64_t> ranks;  ///< ascending
+  std::vector<std::int64_t> heads;  ///< heads concerned, ascending
+  std::vector<Range> rows;          ///< rows concerned, ascending and apart
 };
 
 /// What one formula or word has done. Its cause, with the values on the first rank concerned, is
@@ -31,7 +30,7 @@ struct FindingGroup {
 /// Findings by cause, in order of discovery.
 [[nodiscard]] std::vector<FindingGroup> group_findings(const std::vector<Finding>& findings);
 
-/// "0-3, 5": ascending numbers as ranges.
-[[nodiscard]] std::string ranges(const std::vector<std::int64_t>& numbers);
+/// Ascending numbers as runs.
+[[nodiscard]] std::vector<Range> runs_of(const std::vector<std::int64_t>& numbers);
 
 }  // namespace tplora::core

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "sim/base/printable.hpp"
+#include "verify/report/finding_record.hpp"
 #include "verify/report/text.hpp"
 
 namespace tplora::core {
@@ -70,7 +71,7 @@ std::string verdict_lines(const std::vector<LayerReport>& sizes) {
       text += unclaimed_text(first->item);
       continue;
     }
-    text += unclaimed_text(first->item) + findings_text(first->findings, 4) +
+    text += unclaimed_text(first->item) + findings_text(record_findings(first->findings), 4) +
             same_as_text(first->same_as);
     if (verdict != Verdict::refused) {
       text += fmt::format("      tplora replay \"{}\"\n", print_case(first->item.spec));

@@ -7,6 +7,7 @@
 
 #include "sim/numerics/scalar.hpp"
 #include "verify/explain/story.hpp"
+#include "verify/report/finding_record.hpp"
 
 namespace tplora::core {
 namespace {
@@ -47,20 +48,14 @@ std::vector<std::string> describe_sources(const PreparedCase& item,
 
 }  // namespace
 
-std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers) {
-  using State = NumericOutcome::State;
-  if (numbers.state == State::not_run) {
-    return "";
-  }
-  if (numbers.state == State::equal) {
-    return fmt::format("  numbers: all {} outputs equal the unsharded reference bit for bit\n",
-                       numbers.compared);
-  }
-  if (numbers.state == State::vacuous) {
-    return fmt::format("  numbers: vacuous: {}\n", numbers.why_vacuous);
-  }
-  std::string text = fmt::format("  numbers: {} of {} outputs differ from the reference\n",
-                                 numbers.wrong, numbers.compared);
+NumbersRecord record_numbers(const PreparedCase& item, const NumericOutcome& numbers, bool shared) {
+  NumbersRecord record{.state = numbers.state,
+                       .compared = numbers.compared,
+                       .wrong = numbers.wrong,
+                       .why_vacuous = numbers.why_vacuous,
+                       .digest = numbers.digest,
+                       .shared = shared,
+                       .differences = {}};
   // Ranks told together where part and tokens agree.
   struct Told {
     const NumericDifference* first;
@@ -78,23 +73,55 @@ std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers
   }
   for (const auto& [key, story] : stories) {
     const NumericDifference& d = *story.first;
-    const std::int64_t row = d.first_row - d.bits.first_row + d.bits.example_row;
     // A program may leave its outputs in fp32, whatever the model's dtype.
     const ScalarType dtype = item.spec.dtype;
     const bool fits = same_bits(round_to(dtype, d.bits.got), d.bits.got) &&
                       same_bits(round_to(dtype, d.bits.expected), d.bits.expected);
     const ScalarType shown = fits ? dtype : ScalarType::fp32;
+    record.differences.push_back({.part = std::string(part_name(d.part)),
+                                  .tp_ranks = runs_of(story.ranks),
+                                  .wrong = story.wrong,
+                                  .tokens = runs_of(d.bits.tokens),
+                                  .tp_rank = d.tp_rank,
+                                  .rows = {d.first_row, d.last_row},
+                                  .token = d.bits.example_token,
+                                  .row = d.first_row - d.bits.first_row + d.bits.example_row,
+                                  .got = encode(shown, d.bits.got),
+                                  .expected = encode(shown, d.bits.expected),
+                                  .sources = describe_sources(item, d)});
+  }
+  return record;
+}
+
+std::string numbers_text(const NumbersRecord& numbers) {
+  using State = NumericOutcome::State;
+  if (numbers.state == State::not_run) {
+    return "";
+  }
+  if (numbers.state == State::equal) {
+    return fmt::format("  numbers: all {} outputs equal the unsharded reference bit for bit\n",
+                       numbers.compared);
+  }
+  if (numbers.state == State::vacuous) {
+    return fmt::format("  numbers: vacuous: {}\n", numbers.why_vacuous);
+  }
+  std::string text = fmt::format("  numbers: {} of {} outputs differ from the reference\n",
+                                 numbers.wrong, numbers.compared);
+  for (const DifferenceRecord& d : numbers.differences) {
     text += fmt::format(
         "    {} on tp_ranks {}: {} outputs, tokens {}; first on tp_rank {}: rows {}-{}, token {} "
         "row {} is {:#x}, expected {:#x}\n",
-        part_name(d.part), ranges(story.ranks), story.wrong, ranges(d.bits.tokens), d.tp_rank,
-        d.first_row, d.last_row, d.bits.example_token, row, encode(shown, d.bits.got),
-        encode(shown, d.bits.expected));
-    for (const std::string& line : describe_sources(item, d)) {
+        d.part, ranges_text(d.tp_ranks), d.wrong, ranges_text(d.tokens), d.tp_rank, d.rows.first,
+        d.rows.last, d.token, d.row, d.got, d.expected);
+    for (const std::string& line : d.sources) {
       text += fmt::format("      tp_rank {}: {}\n", d.tp_rank, line);
     }
   }
   return text;
+}
+
+std::string numbers_text(const PreparedCase& item, const NumericOutcome& numbers) {
+  return numbers_text(record_numbers(item, numbers, false));
 }
 
 }  // namespace tplora::core

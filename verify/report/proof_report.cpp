@@ -7,6 +7,7 @@
 #include "sim/base/json.hpp"
 #include "sim/layout/proof_points.hpp"
 #include "verify/explain/story.hpp"
+#include "verify/report/finding_record.hpp"
 #include "verify/report/finding_text.hpp"
 #include "verify/report/text.hpp"
 
@@ -14,7 +15,7 @@ namespace tplora::core {
 namespace {
 
 std::string list(const std::set<std::int64_t>& numbers) {
-  return ranges(std::vector<std::int64_t>(numbers.begin(), numbers.end()));
+  return ranges_text(runs_of({numbers.begin(), numbers.end()}));
 }
 
 std::string counts(const Tally& tally) {

@@ -1,27 +1,23 @@
 #include "verify/report/suite_report.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "verify/compare/digest.hpp"
-#include "verify/report/expectation.hpp"
-#include "verify/report/finding_text.hpp"
-#include "verify/report/numbers_text.hpp"
 #include "verify/report/text.hpp"
 
 namespace tplora::core {
 namespace {
 
-constexpr std::size_t kFindingsShown = 6;
-
 /// One character a case: small where nothing is wrong.
-char mark(const CaseOutcome& outcome) {
-  switch (outcome.verdict) {
+char mark(const CaseRecord& one) {
+  switch (one.verdict) {
     case Verdict::consistent:
-      return outcome.numbers.state == NumericOutcome::State::vacuous ? 'v' : '=';
+      return one.numbers.state == NumericOutcome::State::vacuous ? 'v' : '=';
     case Verdict::refused: return 'r';
     case Verdict::not_applicable: return '.';
     case Verdict::silent: return 'S';
@@ -30,47 +26,38 @@ char mark(const CaseOutcome& outcome) {
   return '?';
 }
 
-std::string case_text(const PreparedCase& item, const CaseOutcome& outcome) {
-  std::string text = fmt::format("{}{}\n", verdict_name(outcome.verdict),
-                                 item.geometry ? "" : ": " + item.why_no_qkv);
-  text += unclaimed_text(item);
-  text += findings_text(outcome.findings, kFindingsShown);
-  text += numbers_text(item, outcome.numbers);
-  text += same_as_text(outcome.same_as);
-  text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(item.spec));
-  return text;
-}
-
 /// Rows of the table: a model's layer kind under one engine.
 struct Row {
-  const PreparedCase* first = nullptr;
+  const CaseRecord* first = nullptr;
   std::map<std::int64_t, char> marks;
 };
 
-std::string table_text(const std::vector<PreparedCase>& cases,
-                       const std::vector<CaseOutcome>& outcomes) {
+std::string layer_name(const CaseRecord& one) {
+  return one.layer.empty() ? one.model : one.model + " " + one.layer;
+}
+
+std::string table_text(const std::vector<CaseRecord>& cases) {
   std::vector<Row> rows;
   std::map<std::string, std::size_t> row_of;
   std::set<std::int64_t> sizes;
   std::size_t width = 10;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    const Case& one = cases[i].spec;
-    if ((!cases[i].geometry && !one.layer.empty()) || cases[i].bug) {
+  for (const CaseRecord& one : cases) {
+    if ((!one.heads && !one.layer.empty()) || one.bug) {
       continue;  // linear-attention layers say nothing here, and bugs have a table of their own
     }
     const auto key = fmt::format("{}|{}|{}", one.engine, one.model, one.layer);
     const auto [entry, is_new] = row_of.emplace(key, rows.size());
     if (is_new) {
-      rows.push_back({&cases[i], {}});
-      width = std::max(width, one.model.size() + (one.layer.empty() ? 0 : one.layer.size() + 1));
+      rows.push_back({&one, {}});
+      width = std::max(width, layer_name(one).size());
     }
-    rows[entry->second].marks[one.tp_size] = mark(outcomes[i]);
+    rows[entry->second].marks[one.tp_size] = mark(one);
     sizes.insert(one.tp_size);
   }
   std::string text;
   std::string engine;
   for (const Row& row : rows) {
-    const Case& one = row.first->spec;
+    const CaseRecord& one = *row.first;
     if (one.engine != engine) {
       engine = one.engine;
       text += fmt::format("{:<{}}  {:>14}  tp", engine, width, "H/KV/D");
@@ -79,13 +66,9 @@ std::string table_text(const std::vector<PreparedCase>& cases,
       }
       text += "\n";
     }
-    std::string geometry = "-";
-    if (row.first->geometry) {
-      const QkvGeometry& g = *row.first->geometry;
-      geometry = fmt::format("{}/{}/{}", g.num_attention_heads, g.num_key_value_heads, g.head_dim);
-    }
-    text += fmt::format("{:<{}}  {:>14}    ",
-                        one.model + (one.layer.empty() ? "" : " " + one.layer), width, geometry);
+    const std::string geometry =
+        one.heads ? fmt::format("{}/{}/{}", one.heads->q, one.heads->kv, one.heads->head_dim) : "-";
+    text += fmt::format("{:<{}}  {:>14}    ", layer_name(one), width, geometry);
     for (const std::int64_t size : sizes) {
       const auto found = row.marks.find(size);
       text += fmt::format("{:>4}", found == row.marks.end() ? ' ' : found->second);
@@ -99,34 +82,30 @@ std::string table_text(const std::vector<PreparedCase>& cases,
 /// What makes two unexpected outcomes one story: the same formulas break the same laws.
 struct OutcomeKey {
   std::string engine;
-  std::optional<Verdict> expected;
+  Verdict expected = Verdict::consistent;
   Verdict verdict = Verdict::consistent;
-  std::set<std::pair<Law, Place>> causes;
+  std::set<std::pair<Law, std::string>> causes;
   friend auto operator<=>(const OutcomeKey&, const OutcomeKey&) = default;
 };
 
-OutcomeKey story_of(const PreparedCase& item, const CaseOutcome& outcome) {
-  OutcomeKey key{.engine = item.spec.engine,
-                 .expected = item.expect.verdict,
-                 .verdict = outcome.verdict,
-                 .causes = {}};
-  for (const Finding& finding : outcome.findings) {
-    key.causes.emplace(finding.law, finding.cause_place);
+OutcomeKey story_of(const CaseRecord& one) {
+  OutcomeKey key{
+      .engine = one.engine, .expected = one.expected, .verdict = one.verdict, .causes = {}};
+  for (const FindingRecord& finding : one.findings) {
+    for (const StoryRecord& story : finding.stories) {
+      key.causes.emplace(story.law, finding.place);
+    }
   }
   return key;
 }
 
-std::string layer_name(const Case& one) {
-  return one.layer.empty() ? one.model : one.model + " " + one.layer;
-}
-
 /// "org/model tp 4, 8; org/other tp 2"
-std::string where_text(const std::vector<PreparedCase>& cases,
+std::string where_text(const std::vector<CaseRecord>& cases,
                        const std::vector<std::size_t>& numbers) {
   std::vector<std::pair<std::string, std::string>> models;
   for (const std::size_t i : numbers) {
-    const std::string name = layer_name(cases[i].spec);
-    const std::string size = std::to_string(cases[i].spec.tp_size);
+    const std::string name = layer_name(cases[i]);
+    const std::string size = std::to_string(cases[i].tp_size);
     if (models.empty() || models.back().first != name) {
       models.emplace_back(name, size);
     } else {
@@ -141,15 +120,14 @@ std::string where_text(const std::vector<PreparedCase>& cases,
 }
 
 /// Each story once: the first case in full, then where else it happens.
-std::string unexpected_text(const std::vector<PreparedCase>& cases,
-                            const std::vector<CaseOutcome>& outcomes) {
+std::string unexpected_text(const std::vector<CaseRecord>& cases) {
   std::vector<std::vector<std::size_t>> stories;
   std::map<OutcomeKey, std::size_t> place;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (as_expected(outcomes[i], cases[i].expect)) {
+    if (!cases[i].unexpected) {
       continue;
     }
-    const auto [entry, is_new] = place.emplace(story_of(cases[i], outcomes[i]), stories.size());
+    const auto [entry, is_new] = place.emplace(story_of(cases[i]), stories.size());
     if (is_new) {
       stories.emplace_back();
     }
@@ -157,15 +135,15 @@ std::string unexpected_text(const std::vector<PreparedCase>& cases,
   }
   std::string text;
   for (const std::vector<std::size_t>& story : stories) {
-    const PreparedCase& item = cases[story.front()];
-    const Expectation& expect = item.expect;
-    text += fmt::format("\nunexpected: {} engine {} tp {}: expected {}{}, found {}",
-                        layer_name(item.spec), item.spec.engine, item.spec.tp_size,
-                        verdict_name(expect.verdict),
-                        expect.shape_check.empty() ? "" : ", shape check " + expect.shape_check,
-                        case_text(item, outcomes[story.front()]));
-    const std::string missing = missing_finding(outcomes[story.front()], expect);
-    text += missing.empty() ? "" : fmt::format("  no finding says \"{}\"\n", missing);
+    const CaseRecord& one = cases[story.front()];
+    text += fmt::format(
+        "\nunexpected: {} engine {} tp {}: expected {}{}, found {}", layer_name(one), one.engine,
+        one.tp_size, verdict_name(one.expected),
+        one.expected_shape_check.empty() ? "" : ", shape check " + one.expected_shape_check,
+        case_text(one));
+    text += one.missing_finding.empty()
+                ? ""
+                : fmt::format("  no finding says \"{}\"\n", one.missing_finding);
     if (story.size() > 1) {
       text += fmt::format("  likewise: {}\n", where_text(cases, {story.begin() + 1, story.end()}));
     }
@@ -175,20 +153,18 @@ std::string unexpected_text(const std::vector<PreparedCase>& cases,
 
 }  // namespace
 
-std::string suite_text(const std::string& name, const std::vector<PreparedCase>& cases,
-                       const std::vector<CaseOutcome>& outcomes) {
-  std::string text = table_text(cases, outcomes);
+std::string suite_text(const std::string& name, const std::vector<CaseRecord>& cases) {
+  std::string text = table_text(cases);
   std::map<Verdict, std::int64_t> counts;
-  std::map<std::string, std::int64_t> numbers;
+  std::map<NumericOutcome::State, std::int64_t> numbers;
   std::int64_t pinned = 0;
   std::int64_t unexpected = 0;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    ++counts[outcomes[i].verdict];
-    const bool exception = !cases[i].expect.link.empty();
-    pinned += exception && as_expected(outcomes[i], cases[i].expect) ? 1 : 0;
-    unexpected += as_expected(outcomes[i], cases[i].expect) ? 0 : 1;
-    if (!outcomes[i].numbers_shared) {
-      ++numbers[std::to_string(static_cast<int>(outcomes[i].numbers.state))];
+  for (const CaseRecord& one : cases) {
+    ++counts[one.verdict];
+    pinned += one.pinned && !one.unexpected ? 1 : 0;
+    unexpected += one.unexpected ? 1 : 0;
+    if (!one.numbers.shared) {
+      ++numbers[one.numbers.state];
     }
   }
   text += fmt::format("{}{}: {} cases:", text.empty() ? "" : "\n", name, cases.size());
@@ -196,12 +172,13 @@ std::string suite_text(const std::string& name, const std::vector<PreparedCase>&
     text += fmt::format(" {} {},", count, verdict_name(verdict));
   }
   text.back() = '\n';
+  using State = NumericOutcome::State;
   text += fmt::format("numbers: {} equal, {} different, {} vacuous (each geometry once)\n",
-                      numbers["1"], numbers["2"], numbers["3"]);
+                      numbers[State::equal], numbers[State::different], numbers[State::vacuous]);
   text += fmt::format("{} exceptions came out as pinned, {} cases are unexpected\n", pinned,
                       unexpected);
-  text += fmt::format("digest {:016x} of all verdicts and output bits\n", suite_digest(outcomes));
-  return text + unexpected_text(cases, outcomes);
+  text += fmt::format("digest {:016x} of all verdicts and output bits\n", suite_digest(cases));
+  return text + unexpected_text(cases);
 }
 
 namespace {
@@ -209,16 +186,14 @@ namespace {
 constexpr std::size_t kFoundWidth = 110;
 
 /// What a finding says, without the place it was found at and the formula behind it.
-std::string gist(const Finding& finding) {
-  const auto* failed = std::get_if<Failed>(&finding.cause.what);
-  std::string text =
-      failed != nullptr ? failed->sentence
-      : !finding.is_about_rows()
-          ? cause_text(finding)
-          : fmt::format("{} of {}: found {}, expected {}",
-                        finding.part ? part_name(*finding.part) : "output columns",
-                        finding.delta ? "adapter " + finding.adapter() : "the base weight",
-                        found_text(finding), expected_text(finding));
+std::string gist(const StoryRecord& story) {
+  std::string text = !story.failed.empty() ? story.failed
+                     : story.found.empty()
+                         ? story.cause
+                         : fmt::format("{} of {}: found {}, expected {}",
+                                       story.part.empty() ? "output columns" : story.part,
+                                       story.slot ? "adapter " + story.adapter : "the base weight",
+                                       story.found, story.expected);
   if (text.size() > kFoundWidth) {
     text = text.substr(0, text.rfind(' ', kFoundWidth)) + " ...";
   }
@@ -227,8 +202,7 @@ std::string gist(const Finding& finding) {
 
 }  // namespace
 
-std::string bugs_text(const std::vector<PreparedCase>& cases,
-                      const std::vector<CaseOutcome>& outcomes) {
+std::string bugs_text(const std::vector<CaseRecord>& cases) {
   struct Row {
     std::string engine, found;
     bool silent = false, crash = false;
@@ -237,23 +211,23 @@ std::string bugs_text(const std::vector<PreparedCase>& cases,
   std::vector<std::pair<std::string, Row>> rows;  // a suite has a bug's cases together
   std::size_t width = 3;
   std::size_t engine_width = 6;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (!cases[i].bug) {
+  for (const CaseRecord& one : cases) {
+    if (!one.bug) {
       continue;
     }
-    const std::string& name = cases[i].contract->name;
+    const auto& [name, engine, role] = *one.bug;
     if (rows.empty() || rows.back().first != name) {
-      rows.push_back({name, {.engine = cases[i].contract->engine, .found = {}}});
+      rows.push_back({name, {.engine = engine, .found = {}}});
     }
     Row& row = rows.back().second;
     width = std::max(width, name.size());
     engine_width = std::max(engine_width, row.engine.size());
-    row.silent = row.silent || outcomes[i].verdict == Verdict::silent;
-    row.crash = row.crash || outcomes[i].verdict == Verdict::crash;
-    row.caught = row.caught && as_expected(outcomes[i], cases[i].expect);
-    const bool tells = outcomes[i].verdict == Verdict::silent || row.found.empty();
-    if (cases[i].role == "smallest" && tells && !outcomes[i].findings.empty()) {
-      row.found = gist(outcomes[i].findings.front());
+    row.silent = row.silent || one.verdict == Verdict::silent;
+    row.crash = row.crash || one.verdict == Verdict::crash;
+    row.caught = row.caught && !one.unexpected;
+    const bool tells = one.verdict == Verdict::silent || row.found.empty();
+    if (role == "smallest" && tells && !one.findings.empty()) {
+      row.found = gist(one.findings.front().stories.front());
     }
   }
   if (rows.empty()) {
@@ -286,40 +260,70 @@ std::string blind_spots_text(const std::vector<BugCatalogue::BlindSpot>& spots) 
   return text;
 }
 
-std::uint64_t suite_digest(const std::vector<CaseOutcome>& outcomes) {
+std::uint64_t suite_digest(const std::vector<CaseRecord>& cases) {
   Digest digest;
-  for (const CaseOutcome& outcome : outcomes) {
-    digest.add_word(static_cast<std::uint64_t>(outcome.verdict));
-    digest.add_word(outcome.numbers.digest);
+  for (const CaseRecord& one : cases) {
+    digest.add_word(static_cast<std::uint64_t>(one.verdict));
+    digest.add_word(one.numbers.digest);
   }
   return digest.value();
 }
 
-std::string digest_mismatch(const Suite& suite, const std::vector<CaseOutcome>& outcomes) {
-  const std::string found = fmt::format("{:016x}", suite_digest(outcomes));
-  return suite.digest.empty() || suite.digest == found
+namespace {
+
+/// Where the digest is not the pinned one, that; else empty.
+std::string digest_mismatch(const ReportHeader& header, const std::vector<CaseRecord>& cases) {
+  const std::string found = fmt::format("{:016x}", suite_digest(cases));
+  return header.shard || header.pinned.empty() || header.pinned == found
              ? ""
              : fmt::format("unexpected: the digest is {}, expected {}: bits or verdicts changed\n",
-                           found, suite.digest);
+                           found, header.pinned);
+}
+
+/// "read 273 models, 3 engines, 44 bugs and 1 other file: ..."
+std::string files_text(const ReportHeader& header) {
+  std::map<std::string, std::int64_t> counts;
+  for (const auto& [file, digest] : header.files) {
+    const std::string folder = file.substr(0, file.find('/'));
+    const bool own = folder == "models" || folder == "engines" || folder == "bugs";
+    ++counts[own ? folder.substr(0, folder.size() - 1) : "other file"];
+  }
+  std::vector<std::string> words;
+  for (const auto& [what, count] : counts) {
+    words.push_back(fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"));
+  }
+  return fmt::format("read {}; sha256 {} of all\n", fmt::join(words, ", "),
+                     files_digest(header).substr(0, 16));
+}
+
+}  // namespace
+
+std::string run_text(const ReportHeader& header, const std::vector<CaseRecord>& cases,
+                     const std::vector<BugCatalogue::BlindSpot>& spots) {
+  const std::string name = header.shard ? fmt::format("{}, shard {} of {}", header.suite,
+                                                      header.shard->number, header.shard->count)
+                                        : header.suite;
+  return fmt::format("{}{}{}{}{}", suite_text(name, cases), files_text(header), bugs_text(cases),
+                     blind_spots_text(spots), digest_mismatch(header, cases));
+}
+
+int run_exit_code(const ReportHeader& header, const std::vector<CaseRecord>& cases,
+                  const std::vector<BugCatalogue::BlindSpot>& spots, bool strict) {
+  const auto meaningful = [](const CaseRecord& one) {
+    return one.verdict != Verdict::not_applicable &&
+           one.numbers.state != NumericOutcome::State::vacuous;
+  };
+  const bool wrong =
+      std::any_of(cases.begin(), cases.end(), [](const CaseRecord& one) { return one.unexpected; });
+  if (wrong || (strict && !spots.empty()) || !digest_mismatch(header, cases).empty()) {
+    return 1;
+  }
+  return std::any_of(cases.begin(), cases.end(), meaningful) ? 0 : 3;
 }
 
 std::string replay_text(const PreparedCase& item, const CaseOutcome& outcome) {
   std::string text = item.geometry ? geometry_text(*item.geometry) + "\n" : "";
-  return text + case_text(item, outcome);
-}
-
-int suite_exit_code(const std::vector<PreparedCase>& cases,
-                    const std::vector<CaseOutcome>& outcomes) {
-  bool meaningful = false;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    const CaseOutcome& outcome = outcomes[i];
-    if (!as_expected(outcome, cases[i].expect)) {
-      return 1;
-    }
-    meaningful = meaningful || (outcome.verdict != Verdict::not_applicable &&
-                                outcome.numbers.state != NumericOutcome::State::vacuous);
-  }
-  return meaningful ? 0 : 3;
+  return text + case_text(record_case(item, outcome));
 }
 
 }  // namespace tplora::core

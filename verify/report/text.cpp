@@ -8,6 +8,7 @@
 #include "sim/base/ensure.hpp"
 #include "sim/layout/claims.hpp"
 #include "verify/explain/story.hpp"
+#include "verify/report/finding_record.hpp"
 #include "verify/report/finding_text.hpp"
 #include "verify/report/pieces.hpp"
 
@@ -126,39 +127,6 @@ RankMap rank_map(const PreparedCase& item, const RankState& rank,
   return map;
 }
 
-std::string rows_text(const std::vector<std::pair<std::int64_t, std::int64_t>>& rows) {
-  if (rows.size() == 1) {
-    return plural_range("row", {rows.front().first, rows.front().second});
-  }
-  std::string text = "rows ";
-  for (const auto& [first, last] : rows) {
-    text += fmt::format("{}{}", text.back() == ' ' ? "" : ", ", first);
-    text += first == last ? "" : fmt::format("-{}", last);
-  }
-  return text;
-}
-
-std::string story_text(const Story& story) {
-  const Finding& f = story.first;
-  const std::string where = story.ranks.size() == 1
-                                ? fmt::format("tp_rank {}", ranges(story.ranks))
-                                : fmt::format("tp_ranks {}", ranges(story.ranks));
-  if (!f.is_about_rows()) {
-    return fmt::format("    {}: {}\n", where, cause_text(f));
-  }
-  const std::string example =
-      story.ranks.size() == 1 ? "" : fmt::format("on tp_rank {}: ", f.tp_rank);
-  const std::string whose =
-      f.delta ? fmt::format(" of adapter {} (slot {})", f.adapter(), f.delta->slot) : "";
-  const std::string what = f.part ? fmt::format("{} {} {}, {}", part_name(*f.part),
-                                                story.heads.size() == 1 ? "head" : "heads",
-                                                ranges(story.heads), rows_text(story.rows))
-                                  : plural_range("output column", *f.columns);
-  return fmt::format("    {}: {}{}: law {}{}\n      {}found {}, expected {}\n", where, what, whose,
-                     law_name(f.law), f.consequence ? ", in consequence" : "", example,
-                     found_text(f), expected_text(f));
-}
-
 constexpr std::size_t kFindingsShown = 20;
 
 std::string other_layer_line(const LayerReport& layer) {
@@ -204,46 +172,26 @@ std::string row_map(const PreparedCase& item, const Analysis& analysis,
   return text;
 }
 
-std::string findings_text(const std::vector<Finding>& findings, std::size_t most) {
-  std::string text;
-  const auto groups = group_findings(findings);
-  for (std::size_t i = 0; i < std::min(most, groups.size()); ++i) {
-    const FindingGroup& group = groups[i];
-    const Finding& first = group.stories.front().first;
-    const bool of_rows = first.is_about_rows();
-    text +=
-        fmt::format("  {}{}\n", group.cause_place.text(), of_rows ? ": " + cause_text(first) : "");
-    if (group.together_with) {
-      text += fmt::format("  and {}\n", group.together_with->text());
-    }
-    for (const Place& place : group.other_places) {
-      text += fmt::format("  or {}\n", place.text());
-    }
-    for (const Story& story : group.stories) {
-      text += story_text(story);
-    }
-  }
-  if (groups.size() > most) {
-    text += fmt::format("  and {} more formulas with findings\n", groups.size() - most);
-  }
-  return text;
-}
-
 std::string same_as_text(const std::vector<std::string>& bugs) {
   return bugs.empty() ? "" : fmt::format("  same fault as {}\n", fmt::join(bugs, ", "));
 }
 
-std::string unclaimed_text(const PreparedCase& item) {
+std::string unclaimed(const PreparedCase& item) {
   if (!item.geometry) {
     return "";
   }
   const auto unmet = unmet_claim(*item.contract, *item.geometry,
                                  layout_case(item.spec, *item.geometry).deployment);
-  return unmet ? fmt::format("  outside what contract {} claims: {} {} ({})\n", item.contract->name,
+  return unmet ? fmt::format("outside what contract {} claims: {} {} ({})", item.contract->name,
                              unmet->claim->that.text(),
                              unmet->undefined ? "has no value here" : "does not hold",
                              unmet->claim->say)
                : "";
+}
+
+std::string unclaimed_text(const PreparedCase& item) {
+  const std::string sentence = unclaimed(item);
+  return sentence.empty() ? "" : fmt::format("  {}\n", sentence);
 }
 
 std::string layout_text(const std::vector<LayerReport>& layers, std::size_t shown, Paint paint) {
@@ -274,7 +222,7 @@ std::string layout_text(const std::vector<LayerReport>& layers, std::size_t show
     text += row_map(item, analysis, findings, paint);
   }
   if (!findings.empty()) {
-    text += "findings:\n" + findings_text(findings, kFindingsShown);
+    text += "findings:\n" + findings_text(record_findings(findings), kFindingsShown);
     text += same_as_text(same_as);
     text += fmt::format("  replay: tplora replay \"{}\"\n", print_case(one));
   }
@@ -339,7 +287,9 @@ std::string difference_text(const LayerReport& first, const LayerReport& second)
       text += heads_text(a, b) + only_in(a, b, '-') + only_in(b, a, '+');
     }
   }
-  return same.empty() ? text : text + fmt::format("  the same plan on tp_ranks {}\n", ranges(same));
+  return same.empty()
+             ? text
+             : text + fmt::format("  the same plan on tp_ranks {}\n", ranges_text(runs_of(same)));
 }
 
 }  // namespace tplora::core

@@ -31,15 +31,13 @@ struct Paint {
 /// same model, layer kind and tp_size.
 [[nodiscard]] std::string difference_text(const LayerReport& first, const LayerReport& second);
 
-/// One line where the case lies outside the contract's claims; else empty.
+/// Where the case lies outside the contract's claims: which does not hold; else empty.
+[[nodiscard]] std::string unclaimed(const PreparedCase& item);
+/// The same as a line.
 [[nodiscard]] std::string unclaimed_text(const PreparedCase& item);
 
 /// One line with the names of published bugs; empty where there are none.
 [[nodiscard]] std::string same_as_text(const std::vector<std::string>& bugs);
-
-/// Findings under the formula that caused them, told once for all ranks, heads and rows they
-/// concern, indented; at most `most` formulas.
-[[nodiscard]] std::string findings_text(const std::vector<Finding>& findings, std::size_t most);
 
 /// "16 q heads, 2 kv heads, head_dim 256, hidden_size 2048, gated q".
 [[nodiscard]] std::string geometry_text(const QkvGeometry& geometry);

@@ -14,17 +14,13 @@
 namespace tplora::core {
 namespace {
 
-/// Cases that may share one pass of the weights, by number, ascending.
-struct Pass {
-  std::vector<std::size_t> cases;
-  double cost = 0;  ///< multiplications a token, to start the longest first
-};
-
 double cost_of(const PreparedCase& item) {
   return item.geometry && item.numbers ? static_cast<double>(item.geometry->total_rows()) *
                                              static_cast<double>(item.geometry->hidden_size)
                                        : 0;
 }
+
+}  // namespace
 
 std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases) {
   std::map<std::string, Pass> passes;
@@ -42,8 +38,6 @@ std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases) {
                    [](const Pass& a, const Pass& b) { return a.cost > b.cost; });
   return list;
 }
-
-}  // namespace
 
 CaseOutcome outcome_of(const LayerReport& laws) {
   CaseOutcome outcome;
@@ -84,15 +78,24 @@ namespace {
 class Run {
  public:
   Run(const std::vector<PreparedCase>& cases, const RunOptions& options)
-      : cases_(cases), options_(options), outcomes_(cases.size()), errors_(cases.size()) {}
+      : cases_(cases), options_(options), outcomes_(cases.size()), errors_(cases.size()) {
+    std::vector<Pass> plan = plan_passes(cases);
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+      if (options.wanted(i)) {
+        total_ += plan[i].cost;
+        numbers_.push_back(i);
+        passes_.push_back(std::move(plan[i]));
+      }
+    }
+    done_passes_.assign(passes_.size(), false);
+  }
 
   Result<std::vector<CaseOutcome>> finish() {
-    const std::vector<Pass> passes = plan_passes(cases_);
-    for (const Pass& pass : passes) {
-      total_ += pass.cost;
+    parallel_for(static_cast<std::int64_t>(passes_.size()), options_.jobs,
+                 [&](std::int64_t i) { run_pass(static_cast<std::size_t>(i)); });
+    if (told_ && !*told_) {
+      return fail(told_->error());
     }
-    parallel_for(static_cast<std::int64_t>(passes.size()), options_.jobs,
-                 [&](std::int64_t i) { run_pass(passes[static_cast<std::size_t>(i)]); });
     for (const auto& error : errors_) {
       if (error) {
         return fail(*error);
@@ -101,15 +104,13 @@ class Run {
     if (left_ > 0) {
       return fail(fmt::format("stopped: {} of {} cases were not run", left_.load(), cases_.size()));
     }
-    for (std::size_t i = 0; i < cases_.size(); ++i) {
-      reconcile(cases_[i], outcomes_[i]);
-    }
     return std::move(outcomes_);
   }
 
  private:
-  void run_pass(const Pass& pass) {
-    if (options_.stop()) {
+  void run_pass(std::size_t number) {
+    const Pass& pass = passes_[number];
+    if (options_.stop() || untold_) {
       left_ += pass.cases.size();
       return;
     }
@@ -144,7 +145,13 @@ class Run {
         outcomes_[numbers[k]].numbers = std::move(results[k]);
       }
     }
-    tell(pass);
+    for (const std::size_t i : pass.cases) {
+      reconcile(cases_[i], outcomes_[i]);
+      if (!errors_[i]) {
+        options_.complete(cases_[i], outcomes_[i]);
+      }
+    }
+    tell(number);
   }
 
   /// The laws of case number i. Nothing where it is refused.
@@ -165,11 +172,17 @@ class Run {
     return *std::move(laws);
   }
 
-  void tell(const Pass& pass) {
+  /// How far the run is, and all passes that are told next.
+  void tell(std::size_t number) {
+    const std::scoped_lock lock(mutex_);
     if (total_ > 0) {
-      const std::scoped_lock lock(mutex_);
-      done_ += pass.cost;
+      done_ += passes_[number].cost;
       options_.progress(fmt::format("numbers: {:3.0f} % of the weights", 100 * done_ / total_));
+    }
+    done_passes_[number] = true;
+    for (; next_ < passes_.size() && done_passes_[next_] && !refused_ && !untold_; ++next_) {
+      told_ = options_.each(numbers_[next_], outcomes_);
+      untold_ = !*told_;
     }
   }
 
@@ -179,8 +192,15 @@ class Run {
   std::vector<std::optional<Error>> errors_;
   std::atomic<std::size_t> left_ = 0;  ///< cases that were not begun
   std::atomic<bool> refused_ = false;  ///< no outcome will be told: only errors are looked for
-  std::mutex mutex_;
-  double done_ = 0, total_ = 0;
+  std::vector<Pass> passes_;           ///< that are wanted
+  std::vector<std::size_t> numbers_;   ///< of these in the plan
+  double total_ = 0;
+  std::mutex mutex_;  ///< of all that follows
+  double done_ = 0;
+  std::vector<bool> done_passes_;
+  std::size_t next_ = 0;              ///< pass to be told
+  std::optional<Result<void>> told_;  ///< what came of telling the last one
+  std::atomic<bool> untold_ = false;  ///< a pass could not be told
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 import unittest
+import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else str(ROOT / "build" / "tplora")
@@ -34,7 +36,7 @@ def suite(models=None, tokens="a,-,a,a"):
                       {"bugs": ["sglang-24420", "vllm-47724"], "case": line, "numbers": True}]}
 
 
-class Reports(unittest.TestCase):
+class Runs(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
@@ -64,6 +66,8 @@ class Reports(unittest.TestCase):
         for word in words:
             self.assertIn(word, done.stderr)
 
+
+class Reports(Runs):
     def test_lines_say_what_was_run_and_what_came_of_it(self):
         report, text = self.whole()
         lines = [json.loads(line) for line in report.splitlines()]
@@ -85,7 +89,8 @@ class Reports(unittest.TestCase):
             self.assertTrue(one["findings"][0]["stories"][0]["tp_ranks"])
             replayed = self.run_program("replay", one["case"])
             self.assertEqual(replayed.returncode, 1)
-            self.assertIn(one["findings"][0]["place"], replayed.stdout)
+            place = one["findings"][0]["place"]
+            self.assertIn(f"{place['file']}#{place['pointer']}", replayed.stdout)
 
     def test_neither_threads_nor_time_change_a_byte(self):
         report, text = self.whole()
@@ -243,6 +248,121 @@ class Reports(unittest.TestCase):
             done = self.verify("--resume", broken)
             self.refused(done, 2, f"broken.jsonl:{len(lines) + 1 if what == 'behind the footer' else ''}")
             self.assertEqual(broken.read_bytes(), b"".join(changed), what)
+
+
+class Pages(Runs):
+    @unittest.skipUnless(importlib.util.find_spec("duckdb"), "DuckDB is not installed")
+    def test_the_query_of_the_page_reads_a_report(self):
+        import duckdb
+        self.whole()
+        page = (ROOT / "docs" / "ci.md").read_text()
+        query = page.split("```sql")[1].split("```")[0].strip().rstrip(";").replace("all.jsonl", str(self.folder / "whole.jsonl"))
+        rows = duckdb.sql(query).fetchall()
+        cases = [json.loads(line) for line in (self.folder / "whole.jsonl").read_text().splitlines()[1:-1]]
+        self.assertEqual(sum(row[2] for row in rows), len(cases))
+        self.assertEqual(sum(row[3] for row in rows), sum(one["verdict"] == "silent" for one in cases))
+
+
+class Forms(Runs):
+    """The forms that CI systems read. Held against the schemas of windyroad and Jenkins and SARIF 2.1.0's by hand; here
+    against what they ask for."""
+
+    def setUp(self):
+        super().setUp()
+        # Two contracts of one's own: one wrong in a word, in many cases; one that refuses.
+        engine = {"extends": "sglang", "replace": {"/let/g0": "(KV - n) * ((t + 1) % 2)"}}
+        self.wrong = self.write("wr<o>ng & \u00e4, 100%.json", engine)
+        self.strict = self.write("strict.json", {"extends": "vllm", "replace": {
+            "/checks/0": {"that": "tp_size < 4", "else": "refused", "say": "no more | than `three`"}}})
+        self.count = 300
+        models = [f"H=8,KV=4,D=4,hidden={hidden}" for hidden in range(16, 16 + 2 * self.count, 2)]
+        line = "R=8 adapters=a:r4:alpha8:qkv tokens=a,-"
+        self.suite = self.write("broken.json", {"format": "tplora-suite/1", "name": "broken <suite> & co", "cases": [
+            {"models": models, "engines": [str(self.wrong)], "tp": [2], "case": line},
+            {"models": models[:2], "engines": [str(self.strict)], "tp": [2, 4], "case": line}]})
+        self.files = {kind: self.folder / f"out.{kind}" for kind in ("junit", "sarif", "markdown")}
+        self.report = self.folder / "r.jsonl"
+        self.done = self.verify("--report", self.report, "--github",
+                                *(word for kind, file in self.files.items() for word in (f"--{kind}", file)))
+        self.assertEqual(self.done.returncode, 1, self.done.stderr)
+        self.records = [json.loads(line) for line in self.report.read_text().splitlines()]
+        self.unexpected = [one for one in self.records if one["type"] == "case" and one.get("unexpected")]
+        self.assertEqual(len(self.unexpected), self.count + 2)
+
+    def test_junit_has_a_testcase_for_each_case_and_nothing_that_a_schema_forbids(self):
+        root = xml.etree.ElementTree.parse(self.files["junit"]).getroot()
+        (tests,) = root
+        self.assertEqual((root.tag, root.attrib, tests.tag), ("testsuites", {}, "testsuite"))
+        self.assertEqual(set(tests.attrib), {"name", "package", "id", "timestamp", "hostname", "tests", "failures",
+                                             "errors", "time"})
+        self.assertEqual(tests.get("name"), "broken <suite> & co")
+        self.assertRegex(tests.get("timestamp"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$")
+        self.assertEqual((int(tests.get("tests")), int(tests.get("failures"))), (self.count + 4, self.count + 2))
+        tags = [child.tag for child in tests]
+        self.assertEqual(tags, ["properties"] + ["testcase"] * (self.count + 4) + ["system-out", "system-err"])
+        names = set()
+        for test in tests.findall("testcase"):
+            self.assertEqual(set(test.attrib), {"name", "classname", "time"})
+            self.assertIn([child.tag for child in test], ([], ["failure"]))
+            names.add((test.get("classname"), test.get("name")))
+            for failure in test:
+                self.assertEqual(set(failure.attrib), {"message", "type"})
+                self.assertIn("replay: tplora replay", failure.text)
+        self.assertEqual(len(names), self.count + 4)
+
+    def test_sarif_has_one_result_for_each_root_cause_at_the_very_formula(self):
+        sarif = json.loads(self.files["sarif"].read_text())
+        (run,) = sarif["runs"]
+        self.assertEqual((sarif["version"], run["tool"]["driver"]["name"]), ("2.1.0", "tplora"))
+        rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+        self.assertEqual(len(run["results"]), 2)
+        self.assertEqual([one["properties"]["cases"] for one in run["results"]], [self.count, 2])
+        for result, file, text in zip(run["results"], (self.wrong, self.strict), ("(KV - n) * ((t + 1) % 2)", "tp_size < 4")):
+            self.assertIn(result["ruleId"], rules)
+            place = result["locations"][0]["physicalLocation"]
+            self.assertEqual(place["artifactLocation"]["uri"], file.as_uri())
+            line = file.read_text().splitlines()[place["region"]["startLine"] - 1]
+            self.assertTrue(line[place["region"]["startColumn"] - 1:].startswith(json.dumps(text)), line)
+        fingerprints = {one["partialFingerprints"]["rootCause/v1"] for one in run["results"]}
+        self.assertEqual(len(fingerprints), 2)
+
+    def test_annotations_are_a_line_each_and_a_report_says_the_same_again(self):
+        def annotations(text):
+            return [line for line in text.splitlines() if line.startswith("::")]
+        lines = annotations(self.done.stdout)
+        self.assertEqual(len(lines), 2)
+        for line in lines:
+            self.assertRegex(line, r"^::error file=[^,]*,line=\d+,col=\d+,title=[^:,]*::.")
+        self.assertIn("100%25.json", lines[0])
+        self.assertIn(f"and {self.count - 1} more cases", lines[0])
+        again = {kind: self.folder / f"again.{kind}" for kind in self.files}
+        done = self.run_program("merge", self.report, "--github",
+                                *(word for kind, file in again.items() for word in (f"--{kind}", file)))
+        self.assertEqual((done.returncode, done.stdout), (1, self.done.stdout))
+        for kind in ("sarif", "markdown"):
+            self.assertEqual(again[kind].read_bytes(), self.files[kind].read_bytes())
+
+    def test_at_most_ten_annotations(self):
+        engines = [str(self.write(f"e{i}.json", {"extends": "sglang", "replace": {"/let/g0": f"(KV - n) * ((t + 1) % 2) + 0*{i}"}}))
+                   for i in range(12)]
+        suite_file = self.write("many.json", {"format": "tplora-suite/1", "name": "many", "cases": [
+            {"models": ["H=8,KV=4,D=4,hidden=16"], "engines": engines, "tp": [2],
+             "case": "R=8 adapters=a:r4:alpha8:qkv tokens=a,-"}]})
+        done = self.verify("--github", suite_file=suite_file)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("::")]
+        self.assertEqual(len(lines), 10)
+        self.assertIn("and 3 more root causes", lines[-1])
+
+    def test_the_summary_is_a_table_of_root_causes(self):
+        text = self.files["markdown"].read_text()
+        rows = [line for line in text.splitlines() if line.startswith("| ") and ".json" in line]
+        self.assertEqual(len(rows), 2)
+        self.assertTrue(rows[0].endswith(f"| {self.count} |"), rows[0])
+        self.assertIn("no more \\| than \\`three\\`", rows[1])
+
+    def test_a_form_that_cannot_be_written_is_exit_code_4(self):
+        for kind in self.files:
+            self.refused(self.verify(f"--{kind}", self.folder / "none" / "x"), 4, "none/x")
 
 
 if __name__ == "__main__":

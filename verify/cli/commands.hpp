@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "verify/case/prepared_case.hpp"
+#include "verify/cli/ci_files.hpp"
 
 namespace tplora::core {
 
@@ -14,19 +15,21 @@ struct VerifyOptions {
   std::vector<std::string> suites;
   std::string filter;  ///< words that must all stand in a case's line
   int jobs = 0;
-  std::int64_t timeout = 0;     ///< seconds of the whole run; 0: none
-  bool strict = false;          ///< a blind spot is a failure
-  std::string report;           ///< the file to make; empty: none
-  std::string resume;           ///< the report to go on with; empty: none
-  std::string shard;            ///< "2/4"; empty: all
-  std::string version;          ///< of the program
+  std::int64_t timeout = 0;  ///< seconds of the whole run; 0: none
+  bool strict = false;       ///< a blind spot is a failure
+  std::string report;        ///< the file to make; empty: none
+  std::string resume;        ///< the report to go on with; empty: none
+  std::string shard;         ///< "2/4"; empty: all
+  std::string version;       ///< of the program
+  CiFiles ci;
   std::string instruction_set;  ///< use it alone; empty: the machine's best
 };
 
 struct MergeOptions {
   std::vector<std::string> shards;  ///< reports
-  std::string out;                  ///< the file to make
+  std::string out;                  ///< the file to make; empty: none
   bool strict = false;
+  CiFiles ci;
 };
 
 struct LayoutOptions {

@@ -26,6 +26,7 @@ namespace {
 
 using tplora::core::AdapterCommandOptions;
 using tplora::core::CheckCommandOptions;
+using tplora::core::CiFiles;
 using tplora::core::GoldenCommandOptions;
 using tplora::core::LayoutOptions;
 using tplora::core::MergeOptions;
@@ -40,8 +41,8 @@ constexpr const char* kDescription =
 constexpr const char* kExitCodes =
     "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent; prove: silent inside "
     "the claims, --vs: anything worse); 2 bad input; 3 nothing was run or all of it vacuous "
-    "(layout: refused or not "
-    "applicable; prove: consistent nowhere); 4 output could not be written.\n"
+    "(layout: refused or not applicable; prove: consistent nowhere); 4 output could not be "
+    "written.\n"
     "Example: tplora verify configs/suites/default.json\n"
     "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
 
@@ -58,6 +59,13 @@ CLI::Option* add_number(CLI::App* app, const char* name, Integer& value, const c
     return true;
   };
   return app->add_option(name, read, about)->type_name("INT");
+}
+
+void add_ci_files(CLI::App* app, CiFiles& files) {
+  app->add_option("--junit", files.junit, "Write JUnit XML (docs/ci.md)");
+  app->add_option("--sarif", files.sarif, "Write SARIF 2.1.0: a result for each root cause");
+  app->add_option("--markdown", files.markdown, "Write a summary in Markdown");
+  app->add_flag("--github", files.github, "Also print root causes as GitHub annotations");
 }
 
 void add_verify(CLI::App& app, VerifyOptions& options) {
@@ -82,13 +90,13 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
   verify->add_option("--shard", options.shard,
                      "Only part I of N (2/4), dealt out so that no weights are made twice; tplora "
                      "merge puts the reports together");
+  add_ci_files(verify, options.ci);
   verify->add_option("--instruction-set", options.instruction_set,
                      "Compute with this one alone (SSE4, AVX2, AVX3, ...): no bit may change");
   verify->footer(
       "Exit codes: 0 as expected; 1 a mismatch; 2 bad input; 3 nothing was run, or it could not "
       "have "
-      "come out otherwise; 4 the output could not be written; 5 stopped (SIGINT, SIGTERM, "
-      "--timeout).\n"
+      "come out otherwise; 4 output could not be written; 5 stopped (SIGINT, SIGTERM, --timeout).\n"
       "Example: tplora verify configs/suites/default.json --filter tp=4");
 }
 
@@ -97,7 +105,9 @@ void add_merge(CLI::App& app, MergeOptions& options) {
       app.add_subcommand("merge", "Put the reports of a run's shards together into one");
   merge->add_option("shards", options.shards, "Reports of verify --shard, all of one run")
       ->required();
-  merge->add_option("--out", options.out, "The report to make; it must not exist")->required();
+  merge->add_option("--out", options.out,
+                    "The report to make; it must not exist (default: only print what it says)");
+  add_ci_files(merge, options.ci);
   merge->add_flag("--strict", options.strict, "As for verify");
   merge->footer(
       "Prints what the run would have printed in one piece, with its exit code. Shards of another "

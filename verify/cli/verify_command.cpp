@@ -134,6 +134,9 @@ class SuiteRun {
   [[nodiscard]] int exit_code() const {
     return run_exit_code(header_, cases_, spots_, options_.strict);
   }
+  [[nodiscard]] Result<void> write(const CiFiles& files) const {
+    return write_ci_files(files, header_, cases_, spots_);
+  }
   [[nodiscard]] std::size_t count() const { return cases_.size(); }
 
  private:
@@ -214,7 +217,9 @@ Result<void> check_options(const VerifyOptions& options) {
   if (!options.report.empty() && !options.resume.empty()) {
     return fail("--report and --resume: expected one of the two, --resume goes on with its report");
   }
-  const bool written = !options.report.empty() || !options.resume.empty();
+  const bool written = !options.report.empty() || !options.resume.empty() ||
+                       !options.ci.junit.empty() || !options.ci.sarif.empty() ||
+                       !options.ci.markdown.empty();
   if (written && options.suites.size() != 1) {
     return fail(fmt::format("a report is of one suite, found {}", options.suites.size()));
   }
@@ -260,6 +265,9 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
       return bad_input(ran.error());
     }
     fmt::print("{}", suite.text());
+    if (auto written = suite.write(options.ci); !written) {
+      return bad_input(written.error());
+    }
     count += suite.count();
     const int code = suite.exit_code();
     // With a filter, or as a shard, a suite may well have nothing to show beside one that has.
@@ -272,19 +280,26 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs) {
 
 int merge_command(const MergeOptions& options) {
   std::error_code unreadable;
-  if (std::filesystem::exists(options.out, unreadable)) {
+  if (!options.out.empty() && std::filesystem::exists(options.out, unreadable)) {
     return bad_input({"the file exists already, expected a new one", options.out});
   }
   auto report = merge_reports({options.shards.begin(), options.shards.end()});
   if (!report) {
     return bad_input(report.error());
   }
-  if (const auto written = write_text_file(options.out, report_text(*report)); !written) {
-    return bad_input(written.error());
+  if (!options.out.empty()) {
+    if (const auto written = write_text_file(options.out, report_text(*report)); !written) {
+      return bad_input(written.error());
+    }
   }
   std::sort(report->cases.begin(), report->cases.end(),
             [](const CaseRecord& a, const CaseRecord& b) { return a.number < b.number; });
   fmt::print("{}", run_text(report->header, report->cases, *report->blind_spots));
+  if (auto written =
+          write_ci_files(options.ci, report->header, report->cases, *report->blind_spots);
+      !written) {
+    return bad_input(written.error());
+  }
   return run_exit_code(report->header, report->cases, *report->blind_spots, options.strict);
 }
 

@@ -46,6 +46,17 @@ std::string plural(const char* noun, const std::vector<Range>& runs) {
                           : fmt::format("{}s {}", noun, ranges_text(runs));
 }
 
+/// "v head 0, rows 0-3 of adapter a (slot 0)".
+std::string subject_of(const StoryRecord& story) {
+  const std::string whose =
+      story.slot ? fmt::format(" of adapter {} (slot {})", story.adapter, *story.slot) : "";
+  const std::string what = !story.part.empty()
+                               ? fmt::format("{} {}, {}", story.part, plural("head", story.heads),
+                                             plural("row", story.rows))
+                               : plural_range("output column", story.columns.value_or(Range{}));
+  return what + whose;
+}
+
 std::string text_of(const StoryRecord& story) {
   const std::string where = plural("tp_rank", story.tp_ranks);
   if (story.found.empty()) {
@@ -55,15 +66,10 @@ std::string text_of(const StoryRecord& story) {
       story.tp_ranks.size() == 1 && story.tp_ranks.front().first == story.tp_ranks.front().last;
   const std::string example =
       one_rank ? "" : fmt::format("on tp_rank {}: ", story.tp_ranks.front().first);
-  const std::string whose =
-      story.slot ? fmt::format(" of adapter {} (slot {})", story.adapter, *story.slot) : "";
-  const std::string what = !story.part.empty()
-                               ? fmt::format("{} {}, {}", story.part, plural("head", story.heads),
-                                             plural("row", story.rows))
-                               : plural_range("output column", story.columns.value_or(Range{}));
-  return fmt::format("    {}: {}{}: law {}{}\n      {}found {}, expected {}\n", where, what, whose,
-                     law_name(story.law), story.consequence ? ", in consequence" : "", example,
-                     story.found, story.expected);
+  return fmt::format("    {}: {}: law {}{}\n      {}found {}, expected {}\n", where,
+                     subject_of(story), law_name(story.law),
+                     story.consequence ? ", in consequence" : "", example, story.found,
+                     story.expected);
 }
 
 }  // namespace
@@ -77,15 +83,22 @@ std::string ranges_text(const std::vector<Range>& ranges) {
   return text;
 }
 
+std::string sentence_of(const FindingRecord& finding) {
+  const StoryRecord& story = finding.stories.front();
+  const std::string where = plural("tp_rank", story.tp_ranks);
+  return story.found.empty()
+             ? fmt::format("{}: {}", where, story.cause)
+             : fmt::format("{}: {}: found {}, expected {}; law {}; {}", where, subject_of(story),
+                           story.found, story.expected, law_name(story.law), story.cause);
+}
+
 std::vector<FindingRecord> record_findings(const std::vector<Finding>& findings) {
   std::vector<FindingRecord> records;
   for (const FindingGroup& group : group_findings(findings)) {
-    FindingRecord record;
-    record.place = group.cause_place.text();
-    record.together_with = group.together_with ? group.together_with->text() : "";
-    for (const Place& place : group.other_places) {
-      record.other_places.push_back(place.text());
-    }
+    FindingRecord record{.place = group.cause_place,
+                         .together_with = group.together_with,
+                         .other_places = group.other_places,
+                         .stories = {}};
     for (const Story& story : group.stories) {
       record.stories.push_back(record_of(story));
     }
@@ -98,12 +111,13 @@ std::string findings_text(const std::vector<FindingRecord>& findings, std::size_
   std::string text;
   for (const FindingRecord& finding : std::span(findings).first(std::min(most, findings.size()))) {
     const StoryRecord& first = finding.stories.front();
-    text += fmt::format("  {}{}\n", finding.place, first.found.empty() ? "" : ": " + first.cause);
-    if (!finding.together_with.empty()) {
-      text += fmt::format("  and {}\n", finding.together_with);
+    text += fmt::format("  {}{}\n", finding.place.text(),
+                        first.found.empty() ? "" : ": " + first.cause);
+    if (finding.together_with) {
+      text += fmt::format("  and {}\n", finding.together_with->text());
     }
-    for (const std::string& place : finding.other_places) {
-      text += fmt::format("  or {}\n", place);
+    for (const Place& place : finding.other_places) {
+      text += fmt::format("  or {}\n", place.text());
     }
     for (const StoryRecord& story : finding.stories) {
       text += text_of(story);

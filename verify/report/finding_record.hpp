@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/place.hpp"
 #include "sim/base/range.hpp"
 #include "sim/layout/verdict.hpp"
 #include "verify/explain/finding.hpp"
@@ -32,10 +33,10 @@ struct StoryRecord {
 
 /// What one formula or word has done.
 struct FindingRecord {
-  std::string place;                      ///< "file#pointer" of that formula or word
-  std::string together_with;              ///< of a second one that is wrong too; empty: none
-  std::vector<std::string> other_places;  ///< of those that may be wrong instead
-  std::vector<StoryRecord> stories;       ///< at least one
+  Place place;                         ///< of that formula or word
+  std::optional<Place> together_with;  ///< of a second one that is wrong too
+  std::vector<Place> other_places;     ///< of those that may be wrong instead
+  std::vector<StoryRecord> stories;    ///< at least one
   friend bool operator==(const FindingRecord&, const FindingRecord&) = default;
 };
 
@@ -45,6 +46,9 @@ struct FindingRecord {
 /// Each formula or word with what it has done, indented; at most `most` of them.
 [[nodiscard]] std::string findings_text(const std::vector<FindingRecord>& findings,
                                         std::size_t most);
+
+/// One sentence: what is wrong in the first story, and why.
+[[nodiscard]] std::string sentence_of(const FindingRecord& finding);
 
 /// "0-3, 5".
 [[nodiscard]] std::string ranges_text(const std::vector<Range>& ranges);

@@ -84,12 +84,23 @@ StoryRecord read_story(const JsonView& view, FirstError& errors) {
   return story;
 }
 
+Place read_place(const JsonView& view, FirstError& errors) {
+  const Fields fields(view, errors, {"file", "pointer"});
+  return {fields.text("file"), fields.text("pointer")};
+}
+
 FindingRecord read_finding(const JsonView& view, FirstError& errors) {
   const Fields fields(view, errors, {"place", "and", "or", "stories"});
-  FindingRecord finding{.place = fields.text("place"),
-                        .together_with = fields.text("and", Need::optional),
-                        .other_places = fields.texts("or", Need::optional),
-                        .stories = {}};
+  FindingRecord finding;
+  if (const auto place = fields.find("place")) {
+    finding.place = read_place(*place, errors);
+  }
+  if (const auto second = fields.find("and", Need::optional)) {
+    finding.together_with = read_place(*second, errors);
+  }
+  for (const JsonView& place : fields.entries("or", Need::optional)) {
+    finding.other_places.push_back(read_place(place, errors));
+  }
   for (const JsonView& story : fields.entries("stories")) {
     finding.stories.push_back(read_story(story, errors));
   }

@@ -64,10 +64,18 @@ Json story_json(const StoryRecord& story) {
   return json;
 }
 
+Json place_json(const Place& place) {
+  return {{"file", place.file}, {"pointer", place.pointer}};
+}
+
 Json finding_json(const FindingRecord& finding) {
-  Json json = {{"place", finding.place}};
-  put(json, "and", finding.together_with);
-  put(json, "or", finding.other_places);
+  Json json = {{"place", place_json(finding.place)}};
+  if (finding.together_with) {
+    json["and"] = place_json(*finding.together_with);
+  }
+  for (const Place& place : finding.other_places) {
+    json["or"].push_back(place_json(place));
+  }
   for (const StoryRecord& story : finding.stories) {
     json["stories"].push_back(story_json(story));
   }

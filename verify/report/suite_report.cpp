@@ -84,7 +84,7 @@ struct OutcomeKey {
   std::string engine;
   Verdict expected = Verdict::consistent;
   Verdict verdict = Verdict::consistent;
-  std::set<std::pair<Law, std::string>> causes;
+  std::set<std::pair<Law, Place>> causes;
   friend auto operator<=>(const OutcomeKey&, const OutcomeKey&) = default;
 };
 

@@ -1,0 +1,35 @@
+#include "verify/cli/ci_files.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "verify/report/ci_forms.hpp"
+#include "verify/safetensors/output_file.hpp"
+
+namespace tplora::core {
+
+Result<void> write_ci_files(const CiFiles& files, const ReportHeader& header,
+                            const std::vector<CaseRecord>& cases,
+                            const std::vector<BugCatalogue::BlindSpot>& spots) {
+  const auto write = [](const std::string& file, const auto& text) -> Result<void> {
+    return file.empty() ? Result<void>() : write_text_file(file, text()).map([](const auto&) {});
+  };
+  const std::string now =
+      fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(std::chrono::system_clock::now()));
+  const auto written =
+      write(files.junit, [&] {
+        return junit_xml(header, cases, now.substr(0, 19));
+      }).and_then([&] {
+          return write(files.sarif, [&] { return sarif_json(header, cases); });
+        }).and_then([&] {
+        return write(files.markdown, [&] { return markdown_text(header, cases, spots); });
+      });
+  if (files.github) {
+    fmt::print("{}", github_annotations(cases));
+  }
+  return written;
+}
+
+}  // namespace tplora::core

@@ -28,6 +28,7 @@ std::string_view text_at(std::string_view text, TextPosition position) {
 /// Whether each value below `json` is found where it stands.
 void check_all(std::string_view text, const Json& json, const std::string& pointer,
                std::int64_t& found) {
+  CAPTURE(pointer);
   const auto position = position_of(text, pointer);
   REQUIRE(position);
   const std::string_view at = text_at(text, *position);
@@ -42,6 +43,9 @@ void check_all(std::string_view text, const Json& json, const std::string& point
     CHECK(at.substr(0, json.dump().size()) == json.dump());
   }
   ++found;
+  if (!json.is_structured()) {
+    return;
+  }
   std::size_t i = 0;
   for (const auto& [key, value] : json.items()) {
     check_all(text, value,
@@ -70,7 +74,7 @@ TEST_CASE("each value of a file is found at its line and column", "[json]") {
 TEST_CASE("what a text does not have is found nowhere", "[json]") {
   const std::string text = "{\"a\": [1, {\"\\u00e4/~\": \"\xc3\xa4\"}, []],\n \"b\": {}}";
   CHECK(position_of(text, "") == TextPosition{1, 1});
-  CHECK(position_of(text, "/a/1/\xc3\xa4~1~0") == TextPosition{1, 26});
+  CHECK(position_of(text, "/a/1/\xc3\xa4~1~0") == TextPosition{1, 24});
   CHECK(position_of(text, "/b") == TextPosition{2, 7});
   for (const char* nowhere : {"/c", "/a/3", "/a/2/0", "/b/x", "/a/0/x", "/a/-1", "/"}) {
     CAPTURE(nowhere);

@@ -146,8 +146,9 @@ class Reports(Runs):
             torn.write_bytes(report[:end])
             done = self.verify("--resume", torn)
             self.assertEqual((done.returncode, torn.read_bytes(), done.stdout), (0, report, text), end)
-        torn.write_bytes(report[:header - 5])
-        self.refused(self.verify("--resume", torn), 2, "torn.jsonl", "header")
+        for end in (0, 5, header - 1):  # killed before it had a header
+            torn.write_bytes(report[:end])
+            self.assertEqual((self.verify("--resume", torn).returncode, torn.read_bytes()), (0, report), end)
 
     def test_a_run_killed_at_any_moment_is_gone_on_with(self):
         report, text = self.whole()
@@ -234,6 +235,58 @@ class Reports(Runs):
             self.refused(self.verify("--resume", whole, *arguments), 2, "whole.jsonl", word)
         other = self.write("suite2.json", suite(tokens="a,a"))
         self.refused(self.verify("--resume", whole, suite_file=other), 2, "suite")
+
+    def test_a_report_that_contradicts_itself_is_refused(self):
+        report, _ = self.whole()
+        part = self.folder / "part.jsonl"
+        self.assertEqual(self.verify("--shard", "1/1", "--report", part).returncode, 0)
+        shard = part.read_bytes().splitlines(keepends=True)
+        lines = report.splitlines(keepends=True)
+        footer = json.loads(lines[-1])
+        case = next(i for i, line in enumerate(lines) if b'"verdict":"consistent","shape_check"' in line)
+
+        def with_footer(**changed):
+            return lambda all_lines: all_lines[:-1] + [
+                json.dumps({**footer, **changed}, separators=(",", ":")).encode() + b"\n"]
+
+        def with_case(old, new):
+            return lambda all_lines: all_lines[:case] + [all_lines[case].replace(old, new)] + all_lines[case + 1:]
+        changes = {"a footer behind some of the cases": lambda all_lines: all_lines[:8] + all_lines[-1:],
+                   "another digest": with_footer(digest="0" * 16), "another count": with_footer(unexpected=3),
+                   "no blind spots": with_footer(blind_spots=[]),
+                   "a verdict": with_case(b'"verdict":"consistent","shape_check"', b'"verdict":"silent","shape_check"'),
+                   "an output digest": with_case(b'"digest":"', b'"digest":"0'),
+                   "an expectation": with_case(b'"expected":{"verdict":"consistent"', b'"expected":{"verdict":"silent"'),
+                   "a torn line behind the footer": lambda all_lines: all_lines + [b"{"]}
+        self.assertTrue(footer["blind_spots"])
+        broken = self.folder / "broken.jsonl"
+        for what, change in changes.items():
+            self.assertNotEqual(change(lines), lines)
+            broken.write_bytes(b"".join(change(lines)))
+            self.refused(self.verify("--resume", broken), 2, "broken.jsonl")
+            if what != "no blind spots":  # of which one shard alone may say anything
+                broken.write_bytes(b"".join(change(shard)))
+                self.refused(self.run_program("merge", broken, "--out", self.folder / "out.jsonl"), 2)
+        # Without a footer lines are held against the suite.
+        for old, new in ((b'"model":"', b'"model":"x'), (b'"tp_size":', b'"tp_size":1'), (b'"case":"', b'"case":"x')):
+            broken.write_bytes(b"".join(with_case(old, new)(lines)[:-1]))
+            self.refused(self.verify("--resume", broken), 2, "broken.jsonl", "not the suite's")
+
+    def test_what_is_no_file_is_refused_at_once(self):
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        for option in ("--report", "--resume"):
+            self.refused(self.verify(option, pipe), 2, "pipe")
+        self.refused(self.verify("--resume", "/dev/full"), 2, "/dev/full")
+        self.refused(self.verify("--resume", self.folder), 2, str(self.folder))
+
+    def test_names_that_are_no_text_are_told_as_such(self):
+        odd = pathlib.Path(os.fsdecode(bytes(self.folder) + b"/\xff\xfe.json"))
+        shutil.copy(self.suite, odd)
+        report = self.folder / "odd.jsonl"
+        for option in ("--report", "--resume"):
+            self.assertEqual(self.verify(option, report, suite_file=odd).returncode, 0)
+        json.loads(report.read_text().splitlines()[0])
 
     def test_lines_that_were_changed_are_refused_by_number(self):
         report, _ = self.whole()

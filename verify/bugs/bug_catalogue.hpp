@@ -40,6 +40,7 @@ class BugCatalogue {
     /// The nearest case that shows it: one of the suite with another tp_size or lora_rank, else
     /// the smallest geometry of the bug's record.
     std::string nearest;
+    friend bool operator==(const BlindSpot&, const BlindSpot&) = default;
   };
   [[nodiscard]] std::vector<BlindSpot> blind_spots(const std::vector<PreparedCase>& cases) const;
 

@@ -68,11 +68,14 @@ Result<std::optional<Shard>> parse_shard(const std::string& text) {
 
 /// Paths below the configs from there: the same on every machine.
 Files from_configs(const Files& files, const ConfigFolders& configs) {
+  constexpr std::size_t kLongest = 4096;
+  std::error_code unknown;
+  const auto root = std::filesystem::weakly_canonical(configs.root, unknown);
   Files all;
   for (const auto& [file, digest] : files) {
-    const auto below =
-        std::filesystem::path(file).lexically_relative(configs.root.lexically_normal());
-    all[below.empty() || below.string().starts_with("..") ? file : below.string()] = digest;
+    const std::string below =
+        std::filesystem::weakly_canonical(file, unknown).lexically_relative(root).string();
+    all[printable(below.empty() || below.starts_with("..") ? file : below, kLongest)] = digest;
   }
   return all;
 }
@@ -125,6 +128,9 @@ class SuiteRun {
       }
     }
     spots_ = catalogue_.blind_spots(suite_.cases);
+    if (file_ && file_->is_complete() && file_->blind_spots() != spots_) {
+      return fail("the footer names other blind spots than the suite has", options_.resume);
+    }
     return file_ && !file_->is_complete() ? file_->finish(footer_of(cases_, spots_))
                                           : Result<void>();
   }
@@ -154,7 +160,12 @@ class SuiteRun {
     }
     file_.emplace(*std::move(file));
     for (const CaseRecord& one : file_->cases()) {
-      records_[static_cast<std::size_t>(one.number)] = one;
+      const auto number = static_cast<std::size_t>(one.number);
+      if (!same_case(one, record_case(suite_.cases[number], {}))) {
+        return fail(fmt::format("case {} is not the suite's: {}", one.number, one.case_line),
+                    options_.resume);
+      }
+      records_[number] = one;
     }
     for (const std::size_t pass : file_->passes()) {
       done_[pass] = true;

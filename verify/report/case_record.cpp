@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <tuple>
+
 #include "verify/report/expectation.hpp"
 #include "verify/report/text.hpp"
 
@@ -40,6 +42,15 @@ CaseRecord record_case(const PreparedCase& item, const CaseOutcome& outcome) {
   record.same_as = outcome.same_as;
   record.numbers = record_numbers(item, outcome.numbers, outcome.numbers_shared);
   return record;
+}
+
+bool same_case(const CaseRecord& a, const CaseRecord& b) {
+  const auto identity = [](const CaseRecord& one) {
+    return std::tie(one.case_line, one.model, one.layer, one.engine, one.tp_size, one.heads,
+                    one.why_no_qkv, one.unclaimed, one.bug, one.expected, one.expected_shape_check,
+                    one.pinned);
+  };
+  return identity(a) == identity(b);
 }
 
 std::string case_text(const CaseRecord& one) {

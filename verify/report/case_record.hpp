@@ -50,6 +50,9 @@ struct CaseRecord {
 /// `outcome`: with the names of published bugs where it is not as expected.
 [[nodiscard]] CaseRecord record_case(const PreparedCase& item, const CaseOutcome& outcome);
 
+/// Whether two records are of one case, whatever came of it.
+[[nodiscard]] bool same_case(const CaseRecord& a, const CaseRecord& b);
+
 /// Verdict, numbers and findings of a case in full, indented.
 [[nodiscard]] std::string case_text(const CaseRecord& one);
 

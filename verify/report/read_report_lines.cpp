@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <array>
 #include <charconv>
 
@@ -239,6 +241,15 @@ Result<CaseRecord> read_case_record(std::string_view line, const std::string& pl
     read_expectation(*expected, errors, record);
   }
   read_outcome(fields, errors, record);
+  const bool as_expected = record.verdict == record.expected && record.missing_finding.empty() &&
+                           (record.expected_shape_check.empty() ||
+                            (record.expected_shape_check == "pass") == record.shape_check);
+  if (as_expected == record.unexpected) {
+    errors.refuse(JsonView(*json, place)
+                      .error(fmt::format("a case that is {} and has {} unexpected",
+                                         as_expected ? "as expected" : "not as expected",
+                                         record.unexpected ? "a key" : "no key")));
+  }
   return errors.result(std::move(record));
 }
 

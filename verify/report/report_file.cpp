@@ -22,7 +22,14 @@ tl::unexpected<Error> output_error(const std::filesystem::path& file, const char
 
 /// Opens a report for one writer.
 Result<int> open_alone(const std::filesystem::path& file, int flags) {
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | flags, 0666);
+  std::error_code unreadable;
+  const auto kind = std::filesystem::status(file, unreadable).type();
+  if (kind != std::filesystem::file_type::not_found &&
+      kind != std::filesystem::file_type::regular && (flags & O_CREAT) == 0) {
+    return fail("found a folder, a device or a pipe, expected a report", file.string());
+  }
+  const int descriptor =
+      ::open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | flags, 0666);
   if (descriptor < 0) {
     return errno == EEXIST
                ? fail("the file exists already, expected a new one, or --resume", file.string())
@@ -56,6 +63,18 @@ std::string differing_file(const std::map<std::string, std::string>& a,
   return "";
 }
 
+std::vector<CaseRecord> in_order(std::vector<CaseRecord> cases) {
+  std::sort(cases.begin(), cases.end(),
+            [](const CaseRecord& a, const CaseRecord& b) { return a.number < b.number; });
+  return cases;
+}
+
+bool has_whole_line(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string line;
+  return std::getline(stream, line) && !stream.eof();
+}
+
 }  // namespace
 
 // --- reading ---------------------------------------------------------------------------------
@@ -71,7 +90,7 @@ Result<StoredReport> read_report(const std::filesystem::path& file) {
   }
   StoredReport report;
   std::string line;
-  for (std::size_t i = 0; std::getline(stream, line) && !stream.eof(); ++i) {
+  for (std::size_t i = 0; std::getline(stream, line) && !stream.eof(); ++i, line.clear()) {
     const std::string place = place_of(file, i);
     if (report.blind_spots) {
       return fail("a line behind the footer, expected none", place);
@@ -93,6 +112,9 @@ Result<StoredReport> read_report(const std::filesystem::path& file) {
         if (!spots) {
           return fail(spots.error());
         }
+        if (line != line_of(footer_of(in_order(report.cases), *spots))) {
+          return fail("the footer does not say what the lines before it say", place);
+        }
         report.blind_spots = *std::move(spots);
       } else {
         auto one = read_case_record(line, place);
@@ -103,6 +125,9 @@ Result<StoredReport> read_report(const std::filesystem::path& file) {
         report.lines.push_back(line);
       }
     }
+  }
+  if (report.blind_spots && !line.empty()) {
+    return fail("a torn line behind the footer, expected none", file.string());
   }
   if (report.header_bytes == 0) {
     return fail("there is no whole line in it, expected a report with its header", file.string());
@@ -127,9 +152,12 @@ std::string difference_of(const ReportHeader& found, const ReportHeader& expecte
   if (const std::string file = differing_file(found.files, expected.files); !file.empty()) {
     return fmt::format("in which {} is another file, or was not read", file);
   }
-  if (found.cases != expected.cases || found.passes != expected.passes ||
-      found.pinned != expected.pinned) {
-    return differs("of cases", found.cases, expected.cases);
+  if (found.cases != expected.cases || found.passes != expected.passes) {
+    return fmt::format("of {} cases in {} passes, expected {} in {}", found.cases, found.passes,
+                       expected.cases, expected.passes);
+  }
+  if (found.pinned != expected.pinned) {
+    return differs("of a suite with pinned digest", found.pinned, expected.pinned);
   }
   return "";
 }
@@ -154,6 +182,15 @@ Result<ReportFile> ReportFile::resume(const std::filesystem::path& file, const R
     return fail(descriptor.error());
   }
   ReportFile resumed(file, *descriptor);
+  if (!has_whole_line(file)) {  // killed before its header was written
+    if (::ftruncate(*descriptor, 0) != 0) {
+      return output_error(file, "cannot be emptied", errno);
+    }
+    if (auto written = resumed.write(line_of(header) + "\n"); !written) {
+      return fail(written.error());
+    }
+    return resumed;
+  }
   auto read = read_report(file);
   if (!read) {
     return fail(read.error());
@@ -194,7 +231,17 @@ Result<ReportFile> ReportFile::resume(const std::filesystem::path& file, const R
   if (at < read->cases.size()) {
     return fail("more cases than the run has", file.string());
   }
+  std::int64_t wanted = 0;
+  for (std::size_t pass = 0; pass < plan.size(); ++pass) {
+    const bool own = !header.shard || header.shard->has(static_cast<std::int64_t>(pass));
+    wanted += own ? static_cast<std::int64_t>(plan[pass].cases.size()) : 0;
+  }
+  if (read->blind_spots && static_cast<std::int64_t>(read->cases.size()) != wanted) {
+    return fail(fmt::format("{} cases before the footer, expected {}", read->cases.size(), wanted),
+                file.string());
+  }
   resumed.complete_ = read->blind_spots.has_value();
+  resumed.blind_spots_ = read->blind_spots.value_or(std::vector<BugCatalogue::BlindSpot>{});
   resumed.cases_ = std::move(read->cases);
   if (!resumed.complete_ && ::ftruncate(*descriptor, bytes) != 0) {
     return output_error(file, "cannot be cut off behind its last whole pass", errno);
@@ -207,6 +254,7 @@ ReportFile::ReportFile(ReportFile&& other) noexcept
       descriptor_(std::exchange(other.descriptor_, -1)),
       cases_(std::move(other.cases_)),
       passes_(std::move(other.passes_)),
+      blind_spots_(std::move(other.blind_spots_)),
       complete_(other.complete_) {}
 
 ReportFile::~ReportFile() {
@@ -264,6 +312,10 @@ Result<StoredReport> merge_reports(const std::vector<std::filesystem::path>& fil
       all.blind_spots = part->blind_spots;
       count = shard.count;
     }
+    if (*part->blind_spots != *all.blind_spots) {
+      return fail(fmt::format("other blind spots than in {}", files.front().string()),
+                  file.string());
+    }
     if (const std::string why = difference_of(part->header, all.header); !why.empty()) {
       return fail(
           fmt::format("a report {}: not of the same run as {}", why, files.front().string()),
@@ -311,10 +363,7 @@ std::string report_text(const StoredReport& report) {
   for (const std::string& line : report.lines) {
     text += line + "\n";
   }
-  std::vector<CaseRecord> cases = report.cases;
-  std::sort(cases.begin(), cases.end(),
-            [](const CaseRecord& a, const CaseRecord& b) { return a.number < b.number; });
-  return text + line_of(footer_of(cases, *report.blind_spots)) + "\n";
+  return text + line_of(footer_of(in_order(report.cases), *report.blind_spots)) + "\n";
 }
 
 }  // namespace tplora::core

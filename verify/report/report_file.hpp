@@ -23,7 +23,8 @@ struct StoredReport {
 };
 
 /// Reads a report; a last line without its end is what a killed run leaves, and not looked at.
-/// Refused, with file and line: what is no report, a line that cannot be read, one behind a footer.
+/// Refused, with file and line: what is no report, a line that cannot be read or contradicts
+/// itself, a footer that says something else than the lines before it, a line behind a footer.
 [[nodiscard]] Result<StoredReport> read_report(const std::filesystem::path& file);
 
 /// A report that is being written. Each pass is appended with one write; nothing but what is whole
@@ -50,6 +51,10 @@ class ReportFile {
   [[nodiscard]] const std::vector<std::size_t>& passes() const { return passes_; }
   /// Whether the footer is there too.
   [[nodiscard]] bool is_complete() const { return complete_; }
+  /// That the footer names.
+  [[nodiscard]] const std::vector<BugCatalogue::BlindSpot>& blind_spots() const {
+    return blind_spots_;
+  }
 
   /// Every Error is one of output.
   [[nodiscard]] Result<void> append(const std::vector<CaseRecord>& pass);
@@ -65,6 +70,7 @@ class ReportFile {
   int descriptor_ = -1;
   std::vector<CaseRecord> cases_;
   std::vector<std::size_t> passes_;
+  std::vector<BugCatalogue::BlindSpot> blind_spots_;
   bool complete_ = false;
 };
 

@@ -303,8 +303,11 @@ std::string run_text(const ReportHeader& header, const std::vector<CaseRecord>& 
   const std::string name = header.shard ? fmt::format("{}, shard {} of {}", header.suite,
                                                       header.shard->number, header.shard->count)
                                         : header.suite;
-  return fmt::format("{}{}{}{}{}", suite_text(name, cases), files_text(header), bugs_text(cases),
-                     blind_spots_text(spots), digest_mismatch(header, cases));
+  const std::string text = suite_text(name, cases) + files_text(header);
+  // Of bugs and blind spots a part alone says nothing: merge does.
+  return header.shard
+             ? text
+             : text + bugs_text(cases) + blind_spots_text(spots) + digest_mismatch(header, cases);
 }
 
 int run_exit_code(const ReportHeader& header, const std::vector<CaseRecord>& cases,

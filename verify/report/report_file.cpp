@@ -11,14 +11,10 @@
 #include <system_error>
 #include <utility>
 
+#include "verify/safetensors/output_file.hpp"
+
 namespace tplora::core {
 namespace {
-
-tl::unexpected<Error> output_error(const std::filesystem::path& file, const char* what, int code) {
-  Error error{fmt::format("{}: {}", what, std::generic_category().message(code)), file.string()};
-  error.is_output = true;
-  return fail(std::move(error));
-}
 
 /// Opens a report for one writer.
 Result<int> open_alone(const std::filesystem::path& file, int flags) {

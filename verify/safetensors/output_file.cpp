@@ -11,15 +11,12 @@
 #include "sim/base/printable.hpp"
 
 namespace tplora::core {
-namespace {
 
 tl::unexpected<Error> output_error(const std::filesystem::path& file, const char* what, int code) {
   Error error{fmt::format("{}: {}", what, std::generic_category().message(code)), file.string()};
   error.is_output = true;
   return fail(std::move(error));
 }
-
-}  // namespace
 
 tl::unexpected<Error> OutputFile::failed(const char* what, int code) const {
   return output_error(file_, what, code);

@@ -18,6 +18,10 @@ struct WrittenFile {
   std::string sha256;  ///< 64 hexadecimal digits
 };
 
+/// What a system call left behind in errno, as an Error of output.
+[[nodiscard]] tl::unexpected<Error> output_error(const std::filesystem::path& file,
+                                                 const char* what, int code);
+
 /// A file under a temporary name beside its own until `finish` has brought it to the disk and given
 /// it its name; whatever stood there before is replaced. One that is not finished is removed.
 /// Every Error is one of output (Error::is_output).

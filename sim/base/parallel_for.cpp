@@ -6,18 +6,19 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <thread>
+
+#include "sim/base/machine.hpp"
 
 namespace tplora::core {
 
 void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body) {
-  if (threads == 1) {
+  if (threads == 1 || count <= 1) {
     for (std::int64_t i = 0; i < count; ++i) {
       body(i);
     }
     return;
   }
-  const int count_of_cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  static const int count_of_cores = usable_cores();
   const int workers = threads == 0 ? count_of_cores : threads;
   // More threads than cores are asked for by tests; oneTBB wants to be told, or it prints.
   const tbb::global_control most(tbb::global_control::max_allowed_parallelism,

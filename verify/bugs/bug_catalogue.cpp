@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "sim/base/parallel_for.hpp"
 #include "sim/layout/claims.hpp"
 
 namespace tplora::core {
@@ -314,45 +315,59 @@ std::vector<PreparedCase> BugCatalogue::under_bugs(const PreparedCase& item) con
 }
 
 std::vector<BugCatalogue::BlindSpot> BugCatalogue::blind_spots(
-    const std::vector<PreparedCase>& cases) const {
+    const std::vector<PreparedCase>& cases, int jobs) const {
   std::map<std::string, std::vector<const PreparedCase*>> by_engine;
   for (const PreparedCase& item : cases) {
     if (item.geometry && item.bug == nullptr) {
       by_engine[item.contract->name].push_back(&item);
     }
   }
-  std::vector<BlindSpot> spots;
-  Analyser analyser;
+  std::vector<std::pair<const Entry*, const std::vector<const PreparedCase*>*>> asked;
   for (const auto& [engine, items] : by_engine) {
     for (const Entry& entry : entries_) {
       const Contract& bug = *entry.bug->base();
       const auto& below = bug.extends;
-      if (std::find(below.begin(), below.end(), engine) == below.end() ||
-          bug.takes_fused_adapters() != items.front()->contract->takes_fused_adapters()) {
-        continue;
-      }
-      const bool seen = std::any_of(items.begin(), items.end(), [&](const PreparedCase* item) {
-        return shows(*entry.bug->of(item->traits), *item, item->spec, analyser);
-      });
-      if (seen) {
-        continue;
-      }
-      BlindSpot spot{engine, bug.name, entry.record.title, smallest_case(entry, engine)};
-      for (std::size_t i = 0; i < std::min(items.size(), kNeighbourhoods); ++i) {
-        // Spread over the suite, whose neighbours are often one model at several tp_sizes.
-        const PreparedCase& item =
-            *items[i * items.size() / std::min(items.size(), kNeighbourhoods)];
-        if (const auto near = near_case(*entry.bug->of(item.traits), item, analyser)) {
-          spot.nearest = print_case(*near);
-          break;
-        }
-      }
-      if (!spot.nearest.empty()) {  // else the engine has the bug
-        spots.push_back(std::move(spot));
+      if (std::find(below.begin(), below.end(), engine) != below.end() &&
+          bug.takes_fused_adapters() == items.front()->contract->takes_fused_adapters()) {
+        asked.emplace_back(&entry, &items);
       }
     }
   }
+  std::vector<std::optional<BlindSpot>> found(asked.size());
+  parallel_for(static_cast<std::int64_t>(asked.size()), jobs, [&](std::int64_t i) {
+    const auto& [entry, items] = asked[static_cast<std::size_t>(i)];
+    found[static_cast<std::size_t>(i)] = blind_spot(*entry, *items);
+  });
+  std::vector<BlindSpot> spots;
+  for (std::optional<BlindSpot>& spot : found) {
+    if (spot) {
+      spots.push_back(*std::move(spot));
+    }
+  }
   return spots;
+}
+
+// Nothing where one of the cases shows the bug, or where the engine itself has it.
+std::optional<BugCatalogue::BlindSpot> BugCatalogue::blind_spot(
+    const Entry& entry, const std::vector<const PreparedCase*>& items) const {
+  Analyser analyser;
+  const bool seen = std::any_of(items.begin(), items.end(), [&](const PreparedCase* item) {
+    return shows(*entry.bug->of(item->traits), *item, item->spec, analyser);
+  });
+  if (seen) {
+    return std::nullopt;
+  }
+  const std::string& engine = items.front()->contract->name;
+  BlindSpot spot{engine, entry.bug->base()->name, entry.record.title, smallest_case(entry, engine)};
+  for (std::size_t i = 0; i < std::min(items.size(), kNeighbourhoods); ++i) {
+    // Spread over the suite, whose neighbours are often one model at several tp_sizes.
+    const PreparedCase& item = *items[i * items.size() / std::min(items.size(), kNeighbourhoods)];
+    if (const auto near = near_case(*entry.bug->of(item.traits), item, analyser)) {
+      spot.nearest = print_case(*near);
+      break;
+    }
+  }
+  return spot.nearest.empty() ? std::nullopt : std::optional(std::move(spot));
 }
 
 Result<std::vector<std::string>> FaultNames::of(const PreparedCase& item, Verdict verdict) const {

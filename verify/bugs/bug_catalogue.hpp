@@ -42,7 +42,9 @@ class BugCatalogue {
     std::string nearest;
     friend bool operator==(const BlindSpot&, const BlindSpot&) = default;
   };
-  [[nodiscard]] std::vector<BlindSpot> blind_spots(const std::vector<PreparedCase>& cases) const;
+  /// On `jobs` threads (0: one for each core).
+  [[nodiscard]] std::vector<BlindSpot> blind_spots(const std::vector<PreparedCase>& cases,
+                                                   int jobs = 1) const;
 
  private:
   struct Entry {
@@ -55,6 +57,8 @@ class BugCatalogue {
                                                          const BugRecord::BugCase& published,
                                                          const std::string& engine) const;
   [[nodiscard]] std::string smallest_case(const Entry& entry, const std::string& engine) const;
+  [[nodiscard]] std::optional<BlindSpot> blind_spot(
+      const Entry& entry, const std::vector<const PreparedCase*>& items) const;
   [[nodiscard]] std::set<std::size_t> kinds_of_report(const Entry& entry, Analyser& analyser) const;
 
   ConfigFolders configs_;

@@ -74,15 +74,14 @@ ModelTraits traits_of(const Model& model, const LayerKind& kind) {
 }  // namespace
 
 Result<std::shared_ptr<const Model>> Library::model(const std::string& argument) {
-  auto& entry = models_[argument];
-  if (!entry) {
-    auto model = load_model(argument, configs_.models());
-    if (!model) {
-      return fail(model.error());
-    }
-    entry = std::make_shared<const Model>(std::move(*model));
+  const auto known = models_.find(argument);
+  if (known != models_.end()) {
+    return known->second;
   }
-  return entry;
+  auto model = load_model(argument, configs_.models()).map([](Model&& one) {
+    return std::make_shared<const Model>(std::move(one));
+  });
+  return models_.emplace(argument, std::move(model)).first->second;
 }
 
 Result<std::vector<std::string>> Library::all_models() {
@@ -129,23 +128,25 @@ Result<std::shared_ptr<const BugRecord>> Library::bug_record(const std::string& 
 }
 
 Result<std::vector<PreparedCase>> Library::prepare(const Case& one) {
-  const auto contract = this->contract(one.engine);
-  const auto bug = bug_record(one.engine);
+  const auto engine = this->engine(one.engine);
   const auto model = this->model(one.model);
-  if (const auto error = first_error(contract, bug, model)) {
+  if (const auto error = first_error(engine, model)) {
     return fail(*error);
   }
-  return prepare_layers(one, **model, {one.engine, *contract, *bug});
+  return prepare_layers(one, **model, *engine);
 }
 
-Result<LoadedEngine> load_engine(const std::string& argument, const ConfigFolders& configs) {
-  Library library(configs);
-  auto contracts = library.contract(argument);
-  auto bug = library.bug_record(argument);
+Result<LoadedEngine> Library::engine(const std::string& argument) {
+  auto contracts = contract(argument);
+  auto bug = bug_record(argument);
   if (const auto error = first_error(contracts, bug)) {
     return fail(*error);
   }
   return LoadedEngine{argument, *std::move(contracts), *std::move(bug)};
+}
+
+Result<LoadedEngine> load_engine(const std::string& argument, const ConfigFolders& configs) {
+  return Library(configs).engine(argument);
 }
 
 Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,
@@ -224,6 +225,20 @@ Result<PreparedCase> prepare(Case one, const ConfigFolders& configs) {
                     one.model, kinds));
   }
   return *only;
+}
+
+void fit_to_engine(Case& one, const Contract& contract) {
+  for (AdapterSpec& adapter : one.adapters) {
+    adapter.shared_a = contract.takes_fused_adapters();
+    if (adapter.shared_a) {
+      adapter.targets = {true, true, true};
+    }
+  }
+  const std::vector<int> tokens = one.tokens;
+  while (contract.mentions(symbol::tokens) &&
+         static_cast<std::int64_t>(one.tokens.size()) % one.tp_size != 0) {
+    one.tokens.push_back(tokens[one.tokens.size() % tokens.size()]);
+  }
 }
 
 }  // namespace tplora::core

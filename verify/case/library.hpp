@@ -13,6 +13,15 @@
 
 namespace tplora::core {
 
+/// An engine's contract, read.
+struct LoadedEngine {
+  std::string argument;  ///< what the user called it
+  std::shared_ptr<const ContractSet> contracts;
+  std::shared_ptr<const BugRecord> bug;  ///< the published bug that the contract is, if it is one
+  /// For a layer of no model in particular.
+  [[nodiscard]] const Contract& contract() const { return *contracts->base(); }
+};
+
 /// Models and contracts, each read once.
 class Library {
  public:
@@ -32,6 +41,9 @@ class Library {
   /// Names of all collected models.
   [[nodiscard]] Result<std::vector<std::string>> all_models();
 
+  /// As load_engine.
+  [[nodiscard]] Result<LoadedEngine> engine(const std::string& argument);
+
   /// As prepare_layers, of what the case names. Refused: also what a model or contract is refused
   /// for.
   [[nodiscard]] Result<std::vector<PreparedCase>> prepare(const Case& one);
@@ -39,18 +51,9 @@ class Library {
  private:
   const ConfigFolders& configs_;
   std::optional<std::vector<std::string>> all_models_;
-  std::map<std::string, std::shared_ptr<const Model>> models_;
+  std::map<std::string, Result<std::shared_ptr<const Model>>> models_;
   std::map<std::string, std::shared_ptr<const ContractSet>> contracts_;
   std::map<std::string, std::shared_ptr<const BugRecord>> bug_records_;
-};
-
-/// An engine's contract, read.
-struct LoadedEngine {
-  std::string argument;  ///< what the user called it
-  std::shared_ptr<const ContractSet> contracts;
-  std::shared_ptr<const BugRecord> bug;  ///< the published bug that the contract is, if it is one
-  /// For a layer of no model in particular.
-  [[nodiscard]] const Contract& contract() const { return *contracts->base(); }
 };
 
 /// Refused: as by Library::contract and Library::bug_record.
@@ -63,5 +66,10 @@ struct LoadedEngine {
 /// not take, a matrix unit that its rounding program has no use for, steps that its pool cannot do.
 [[nodiscard]] Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& model,
                                                                const LoadedEngine& engine);
+
+/// Makes a scenario one that the engine takes: adapters in its form, and a token for each tp_rank
+/// where it cuts the batch over the ranks. What an adapter says of single parts stays, and is
+/// refused later where the form has no words for it.
+void fit_to_engine(Case& one, const Contract& contract);
 
 }  // namespace tplora::core

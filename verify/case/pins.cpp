@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "verify/case/case_lines.hpp"
+#include "verify/case/case_values.hpp"
 #include "verify/case/condition.hpp"
 #include "verify/case/verdict_words.hpp"
 
@@ -14,22 +16,26 @@ namespace {
 constexpr std::size_t kMaxComparisons = std::size_t{1} << 26;
 
 struct Pin {
-  std::vector<std::string> models;
-  std::string layer, engine;
+  std::vector<std::string> models;  ///< as written
+  std::string layer;
+  std::vector<std::string> engines;    ///< that the one which is written stands for
   std::vector<std::int64_t> tp_sizes;  ///< empty: any
   std::optional<Formula> when;
   Expectation expect;
 };
 
-Pin read_pin(const JsonView& view, FirstError& errors) {
+Pin read_pin(const JsonView& view, SuiteNames& names, FirstError& errors) {
   const Fields fields(view, errors,
                       {"models", "layer", "engine", "tp", "when", "verdict", "reason", "link"});
   Pin pin{.models = fields.texts("models"),
           .layer = fields.text("layer", Need::optional),
-          .engine = fields.text("engine"),
-          .tp_sizes = fields.positive_integers("tp", Need::optional),
+          .engines = errors.take(names.engines(fields.text("engine"))),
+          .tp_sizes = {},
           .when = read_condition(fields, "when", errors),
           .expect = {}};
+  if (const auto tp = fields.find("tp", Need::optional)) {
+    pin.tp_sizes = errors.take(number_list(*tp, kMaxRanks));
+  }
   if (pin.tp_sizes.empty() && !pin.when) {
     errors.refuse(view.error(R"(a pin says nothing of where it holds, expected "tp" or "when")"));
   }
@@ -39,12 +45,22 @@ Pin read_pin(const JsonView& view, FirstError& errors) {
   return pin;
 }
 
-Result<bool> matches(const Pin& pin, const std::string& model, const PreparedCase& item) {
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// `models`: what one of those written stands for. A case that cannot be judged is one that the pin
+/// may be about.
+Result<bool> matches(const Pin& pin, const std::vector<std::string>& models,
+                     const PreparedCase& item) {
   const Case& one = item.spec;
-  const bool named = one.model == model && one.engine == pin.engine &&
-                     (pin.layer.empty() || one.layer == pin.layer) &&
+  const bool named = has(models, one.model) && has(pin.engines, one.engine) &&
+                     (pin.layer.empty() || item.unreadable || one.layer == pin.layer) &&
                      (pin.tp_sizes.empty() || std::find(pin.tp_sizes.begin(), pin.tp_sizes.end(),
                                                         one.tp_size) != pin.tp_sizes.end());
+  if (named && item.unreadable) {
+    return true;
+  }
   if (!named || !item.geometry || item.expect.verdict == Verdict::refused) {
     return false;
   }
@@ -55,9 +71,9 @@ Result<bool> matches(const Pin& pin, const std::string& model, const PreparedCas
 }
 
 /// Each model of each pin is held against each case.
-Result<void> check_work(const Pin& pin, const JsonView& view, const Suite& suite,
-                        std::size_t& comparisons) {
-  comparisons += pin.models.size() * suite.cases.size();
+Result<void> check_work(const std::vector<std::string>& models, const JsonView& view,
+                        const Suite& suite, std::size_t& comparisons) {
+  comparisons += models.size() * suite.cases.size();
   return comparisons <= kMaxComparisons
              ? Result<void>()
              : view.error(
@@ -66,23 +82,31 @@ Result<void> check_work(const Pin& pin, const JsonView& view, const Suite& suite
                                suite.cases.size(), kMaxComparisons));
 }
 
-Result<void> apply(const Pin& pin, const JsonView& view, Suite& suite) {
+Result<void> apply(const Pin& pin, const JsonView& view, SuiteNames& names, Suite& suite,
+                   std::size_t& comparisons) {
   for (const std::string& model : pin.models) {
+    const auto models = names.models(model);
+    if (!models) {
+      return fail(models.error());
+    }
+    if (auto little = check_work(*models, view, suite, comparisons); !little) {
+      return little;
+    }
     bool used = false;
     for (PreparedCase& item : suite.cases) {
-      const auto hit = matches(pin, model, item);
+      const auto hit = matches(pin, *models, item);
       if (!hit) {
         return fail(hit.error());
       }
-      if (*hit) {
+      used = used || *hit;
+      if (*hit && !item.unreadable) {
         if (!item.expect.link.empty() && item.expect.verdict != pin.expect.verdict) {
           return view.error(fmt::format(
               "model {} at tp_size {}: {}, and {} by an earlier pin, expected the two to agree",
-              model, item.spec.tp_size, verdict_name(pin.expect.verdict),
-              verdict_name(item.expect.verdict)));
+              item.spec.model, item.spec.tp_size, verdict_name(*pin.expect.verdict),
+              verdict_name(*item.expect.verdict)));
         }
         item.expect = pin.expect;
-        used = true;
       }
     }
     if (!used) {
@@ -95,14 +119,12 @@ Result<void> apply(const Pin& pin, const JsonView& view, Suite& suite) {
 
 }  // namespace
 
-void apply_pins(const Fields& fields, FirstError& errors, Suite& suite) {
+void apply_pins(const Fields& fields, SuiteNames& names, FirstError& errors, Suite& suite) {
   std::size_t comparisons = 0;
   for (const JsonView& view : fields.entries("pins", Need::optional)) {
-    const Pin pin = read_pin(view, errors);
+    const Pin pin = read_pin(view, names, errors);
     if (errors.none()) {
-      errors.take(check_work(pin, view, suite, comparisons).and_then([&] {
-        return apply(pin, view, suite);
-      }));
+      errors.take(apply(pin, view, names, suite, comparisons));
     }
     if (!errors.none()) {
       return;

@@ -3,6 +3,7 @@
 
 #include "sim/base/fields.hpp"
 #include "verify/case/suite.hpp"
+#include "verify/case/suite_names.hpp"
 
 namespace tplora::core {
 
@@ -10,6 +11,6 @@ namespace tplora::core {
 /// (docs/formats/suite.md). A pin names models, an engine, and tp sizes or a formula `when` or
 /// both; cases that the suite expects to be refused keep that. Refused by `errors`: a pin of a
 /// model that matches no case, so that a stale pin does not linger.
-void apply_pins(const Fields& fields, FirstError& errors, Suite& suite);
+void apply_pins(const Fields& fields, SuiteNames& names, FirstError& errors, Suite& suite);
 
 }  // namespace tplora::core

@@ -24,7 +24,7 @@ struct ConfigFolders {
 
 /// What a case must come out as, and who says so.
 struct Expectation {
-  Verdict verdict = Verdict::consistent;
+  std::optional<Verdict> verdict = Verdict::consistent;  ///< nothing: whatever comes is told
   std::string shape_check;           ///< "pass", "fail", or empty: not looked at
   std::vector<std::string> finding;  ///< each must stand in the message of some finding
   std::string reason;                ///< for an exception: why
@@ -32,7 +32,8 @@ struct Expectation {
 };
 
 /// A case with everything it names resolved. A layer without qkv projection has no geometry; its
-/// verdict is not_applicable.
+/// verdict is not_applicable. A suite's case whose model cannot be read has none either, and
+/// nothing but `spec`, `numbers`, `expect` and `unreadable`.
 struct PreparedCase {
   Case spec;                                 ///< what was asked
   std::shared_ptr<const Contract> contract;  ///< the variant that is for `traits`
@@ -45,8 +46,10 @@ struct PreparedCase {
   CheckpointForm checkpoint;
   std::shared_ptr<const BugRecord> bug;  ///< the published bug that the contract is, if it is one
   bool numbers = false;                  ///< run the numbers too, not only the laws
+  bool explain = true;                   ///< look for the causes of what is wrong
   Expectation expect;
   std::string role;  ///< of a bug's case: published, smallest or invisible; else empty
+  std::optional<Error> unreadable = {};  ///< why there is no verdict on it
 };
 
 /// Resolves one case for `replay` and `layout`: its engine, its model, its layer kind. With an

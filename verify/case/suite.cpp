@@ -2,10 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <set>
+
 #include "sim/base/fields.hpp"
+#include "verify/case/case_lines.hpp"
+#include "verify/case/case_values.hpp"
 #include "verify/case/condition.hpp"
+#include "verify/case/exclusions.hpp"
 #include "verify/case/library.hpp"
 #include "verify/case/pins.hpp"
+#include "verify/case/suite_names.hpp"
 
 namespace tplora::core {
 namespace {
@@ -19,28 +27,39 @@ bool is_digest(const std::string& text) {
 constexpr std::size_t kMaxCases = 100'000;
 constexpr std::size_t kMaxLineBytes = std::size_t{64} << 20;
 
+constexpr std::array<Word<SuiteMode>, 2> kModeWords = {
+    {{"check", SuiteMode::check}, {"report", SuiteMode::report}}};
+
 /// Pins and cases of one file.
 class SuiteReader {
  public:
   SuiteReader(const Json& json, const std::filesystem::path& file, const ConfigFolders& configs)
-      : root_(json, file.string()), configs_(configs), library_(configs) {}
+      : root_(json, file.string()),
+        configs_(configs),
+        library_(configs),
+        names_(library_, configs, file.parent_path()) {}
 
   Result<Suite> read() {
-    const Fields fields(root_, errors_, {"format", "name", "about", "cases", "pins", "digest"});
+    const Fields fields(root_, errors_,
+                        {"format", "name", "about", "mode", "explain", "cases", "pins", "digest"});
     fields.format("tplora-suite/1");
     suite_.name = fields.text("name");
+    suite_.mode = fields.word("mode", kModeWords, SuiteMode::check);
     suite_.digest = fields.text("digest", Need::optional);
     if (const auto digest = fields.find("digest", Need::optional);
         digest && !is_digest(suite_.digest)) {
       errors_.refuse(digest->expected("16 hexadecimal digits, as the run prints them"));
     }
+    const auto explain = fields.find("explain", Need::optional);
+    explain_ = explain ? errors_.take(explain->boolean()) : suite_.mode == SuiteMode::check;
+    refuse_in_report_mode(fields, "pins");
     for (const JsonView& entry : fields.entries("cases")) {
       if (errors_.none()) {
         add_entry(entry);
       }
     }
     if (errors_.none()) {
-      apply_pins(fields, errors_, suite_);
+      apply_pins(fields, names_, errors_, suite_);
     }
     return errors_.result(std::move(suite_));
   }
@@ -49,55 +68,103 @@ class SuiteReader {
   struct Entry {
     std::vector<std::string> models, engines;
     std::vector<std::int64_t> tp_sizes;
-    Case scenario;  ///< on no model yet
-    std::size_t line_bytes = 0;
-    bool numbers = false;
+    std::vector<Case> scenarios;  ///< on no model yet
+    std::size_t line_bytes = 0;   ///< of the longest
+    bool fit = false;             ///< scenarios to what each engine takes
+    std::int64_t numbers = 0;     ///< of each n-th case; 0: of none
     std::optional<Formula> refused_when;
   };
 
-  void add_entry(const JsonView& view) {
-    const Fields fields(view, errors_,
-                        {"models", "engines", "bugs", "tp", "case", "numbers", "refused_when"});
-    Entry entry;
-    if (const auto line = fields.find("case")) {
-      set_line(*line, fields.text("case"), entry);
-    }
-    entry.numbers = fields.flag("numbers", Need::optional);
-    entry.refused_when = read_condition(fields, "refused_when", errors_);
-    if (const auto bugs = fields.find("bugs", Need::optional)) {
-      add_bugs(*bugs, fields.texts("bugs"), entry);
-    } else {
-      read_grid(fields, entry);
-      add_grid(view, entry);
+  void refuse_in_report_mode(const Fields& fields, const char* key) {
+    if (const auto field = fields.find(key, Need::optional);
+        field && suite_.mode == SuiteMode::report) {
+      errors_.refuse(field->error("in mode report nothing is expected of a case, expected none"));
     }
   }
 
-  void set_line(const JsonView& where, const std::string& line, Entry& entry) {
+  void add_entry(const JsonView& view) {
+    const Fields fields(view, errors_,
+                        {"about", "models", "engines", "bugs", "tp", "case", "vary", "fit",
+                         "numbers", "exclude", "refused_when"});
+    refuse_in_report_mode(fields, "refused_when");
+    refuse_in_report_mode(fields, "bugs");
+    Entry entry;
+    if (const auto line = fields.find("case")) {
+      for (const std::string& one : errors_.take(
+               case_lines(*line, fields.find("vary", Need::optional), kMaxCases, kMaxLineBytes))) {
+        add_line(*line, one, entry);
+      }
+    }
+    entry.fit = fields.flag("fit", Need::optional);
+    entry.numbers = read_numbers(fields);
+    entry.refused_when = read_condition(fields, "refused_when", errors_);
+    if (const auto bugs = fields.find("bugs", Need::optional)) {
+      for (const char* key : {"models", "engines", "tp", "vary", "fit", "exclude"}) {
+        if (const auto field = fields.find(key, Need::optional)) {
+          errors_.refuse(field->error("cases of \"bugs\" are those of their files, expected none"));
+        }
+      }
+      add_bugs(*bugs, fields.texts("bugs"), entry);
+    } else {
+      read_grid(fields, entry);
+      Exclusions exclusions(fields, names_, errors_);
+      add_grid(view, entry, exclusions);
+    }
+  }
+
+  /// true, false, or {"every": 50}.
+  std::int64_t read_numbers(const Fields& fields) {
+    const auto field = fields.find("numbers", Need::optional);
+    if (!field || !field->json().is_object()) {
+      return fields.flag("numbers", Need::optional) ? 1 : 0;
+    }
+    return Fields(*field, errors_, {"every"}).positive_integer("every");
+  }
+
+  void add_line(const JsonView& where, const std::string& line, Entry& entry) {
     auto scenario = parse_scenario(line);
     if (!scenario) {
       errors_.refuse(where.error(scenario.error().text()));
       return;
     }
-    entry.scenario = *std::move(scenario);
-    entry.line_bytes = line.size();
+    entry.scenarios.push_back(*std::move(scenario));
+    entry.line_bytes = std::max(entry.line_bytes, line.size());
   }
 
   void read_grid(const Fields& fields, Entry& entry) {
-    const auto models = fields.texts("models");
-    entry.engines = fields.texts("engines");
-    entry.tp_sizes = fields.positive_integers("tp");
-    for (const std::string& model : models) {
-      if (model == "*") {
-        const auto all = errors_.take(library_.all_models());
-        entry.models.insert(entry.models.end(), all.begin(), all.end());
-      } else {
-        entry.models.push_back(model);
+    entry.models =
+        names_in(fields, "models", [&](const std::string& one) { return names_.models(one); });
+    entry.engines =
+        names_in(fields, "engines", [&](const std::string& one) { return names_.engines(one); });
+    if (const auto tp = fields.find("tp")) {
+      entry.tp_sizes = errors_.take(number_list(*tp, kMaxRanks));
+    }
+  }
+
+  /// Each once, in the order in which they are named.
+  template <class Names>
+  std::vector<std::string> names_in(const Fields& fields, const char* key, const Names& names) {
+    std::vector<std::string> all;
+    std::set<std::string> seen;
+    const auto list = fields.find(key);
+    for (const std::string& text : fields.texts(key)) {
+      auto some = names(text);
+      if (!some) {
+        errors_.refuse(some.error().place.empty() ? list->error(some.error().sentence).value()
+                                                  : std::move(some.error()));
+        return {};
       }
-      if (entry.models.size() > kMaxCases) {
+      for (std::string& name : *some) {
+        if (seen.insert(name).second) {
+          all.push_back(std::move(name));
+        }
+      }
+      if (all.size() > kMaxCases) {
         errors_.refuse(too_many_cases(fields.view()));
-        return;
+        return {};
       }
     }
+    return all;
   }
 
   static tl::unexpected<Error> too_many_cases(const JsonView& where) {
@@ -122,43 +189,67 @@ class SuiteReader {
     return errors_.none();
   }
 
+  /// A case for each layer kind; one where the model cannot be read, or its engine be asked.
   std::vector<PreparedCase> cases_of(const JsonView& where, const Entry& entry,
-                                     const std::string& model, const std::string& engine,
-                                     std::int64_t tp_size) {
-    auto prepared =
-        with_deployment(entry.scenario, model, engine, tp_size).and_then([&](const Case& one) {
-          return library_.prepare(one);
-        });
-    if (!prepared) {
-      errors_.refuse(where.error(prepared.error().text()));
+                                     const Case& scenario, const std::string& model,
+                                     const std::string& engine, std::int64_t tp_size) {
+    const auto loaded = library_.engine(engine);
+    auto one = with_deployment(scenario, model, engine, tp_size);
+    if (const auto error = first_error(loaded, one)) {
+      errors_.refuse(where.error(error->text()));
       return {};
     }
+    if (entry.fit) {
+      fit_to_engine(*one, loaded->contract());
+    }
+    auto prepared = library_.model(model).and_then([&](const std::shared_ptr<const Model>& read) {
+      return prepare_layers(*one, *read, *loaded);
+    });
+    if (!prepared) {
+      const Error why = prepared.error();
+      prepared = std::vector<PreparedCase>(1);
+      prepared->front().spec = *std::move(one);
+      prepared->front().unreadable = why.place.empty() ? where.error(why.sentence).value() : why;
+    }
     for (PreparedCase& item : *prepared) {
-      item.numbers = entry.numbers;
+      item.explain = explain_;
+      item.numbers = entry.numbers > 0 && counted_++ % entry.numbers == 0;
       item.expect.verdict = item.geometry ? Verdict::consistent : Verdict::not_applicable;
+      if (suite_.mode == SuiteMode::report) {
+        item.expect.verdict.reset();
+      }
     }
     return *std::move(prepared);
   }
 
-  void add_grid(const JsonView& view, const Entry& entry) {
-    // Each factor is below 2^20, a file's limit, so the product fits.
-    const std::size_t count = entry.models.size() * entry.engines.size() * entry.tp_sizes.size();
-    if (!make_room(view, count, entry.line_bytes)) {
+  void add_grid(const JsonView& view, const Entry& entry, Exclusions& exclusions) {
+    // Each factor is at most 2^20, so that the product may be larger than 64 bits count.
+    const double count =
+        static_cast<double>(entry.models.size()) * static_cast<double>(entry.engines.size()) *
+        static_cast<double>(entry.tp_sizes.size()) * static_cast<double>(entry.scenarios.size());
+    constexpr double kMost = 1e9;
+    if (!make_room(view, static_cast<std::size_t>(std::min(count, kMost)), entry.line_bytes)) {
       return;
     }
+    counted_ = 0;
     for (const std::string& engine : entry.engines) {
       for (const std::string& model : entry.models) {
-        for (const std::int64_t tp_size : entry.tp_sizes) {
-          for (PreparedCase& item : cases_of(view, entry, model, engine, tp_size)) {
-            expect_refusal(entry, item);
-            suite_.cases.push_back(std::move(item));
-          }
-          if (!errors_.none()) {
-            return;
+        for (const Case& scenario : entry.scenarios) {
+          for (const std::int64_t tp_size : entry.tp_sizes) {
+            for (PreparedCase& item : cases_of(view, entry, scenario, model, engine, tp_size)) {
+              expect_refusal(entry, item);
+              if (!errors_.take(exclusions.leaves_out(item))) {
+                suite_.cases.push_back(std::move(item));
+              }
+            }
+            if (!errors_.none()) {
+              return;
+            }
           }
         }
       }
     }
+    errors_.take(exclusions.all_used());
   }
 
   /// A contract that refuses everything keeps every law, so a suite says which refusals are right.
@@ -194,13 +285,16 @@ class SuiteReader {
                     const BugRecord& bug, const BugRecord::BugCase& published) {
     Entry own = entry;
     if (!published.case_line.empty()) {
-      set_line(view, published.case_line, own);
+      own.scenarios.clear();
+      add_line(view, published.case_line, own);
     }
-    if (!make_room(view, 1, own.line_bytes)) {
+    if (!errors_.none() || !make_room(view, 1, own.line_bytes)) {
       return;
     }
-    for (PreparedCase& item : cases_of(view, own, published.model, name, published.tp_size)) {
-      if (!item.geometry || (!published.layer.empty() && item.spec.layer != published.layer)) {
+    for (PreparedCase& item :
+         cases_of(view, own, own.scenarios.front(), published.model, name, published.tp_size)) {
+      if (!item.unreadable &&
+          (!item.geometry || (!published.layer.empty() && item.spec.layer != published.layer))) {
         continue;
       }
       item.expect = {.verdict = published.verdict,
@@ -216,9 +310,12 @@ class SuiteReader {
   JsonView root_;
   const ConfigFolders& configs_;
   Library library_;
+  SuiteNames names_;
   FirstError errors_;
   Suite suite_;
+  bool explain_ = true;
   std::size_t line_bytes_ = 0;
+  std::int64_t counted_ = 0;  ///< cases of the entry, for those whose numbers are run
 };
 
 }  // namespace

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <set>
 
+#include "sim/base/number_list.hpp"
 #include "verify/case/library.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
-#include "verify/cli/number_list.hpp"
 #include "verify/report/adapter_text.hpp"
 
 namespace tplora::core {

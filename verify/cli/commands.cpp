@@ -34,6 +34,9 @@ int replay_command(const std::string& line, const ConfigFolders& configs) {
     return bad_input(outcomes.error());
   }
   CaseOutcome& outcome = outcomes->front();
+  if (outcome.error) {
+    return bad_input(*outcome.error);
+  }
   auto same_as = FaultNames(configs).of(*item, outcome.verdict);
   if (!same_as) {
     return bad_input(same_as.error());

@@ -11,18 +11,43 @@
 
 namespace tplora::core {
 
-struct VerifyOptions {
-  std::vector<std::string> suites;
+/// How suites are run, whatever is in them.
+struct RunSettings {
   std::string filter;  ///< words that must all stand in a case's line
   int jobs = 0;
-  std::int64_t timeout = 0;  ///< seconds of the whole run; 0: none
-  bool strict = false;       ///< a blind spot is a failure
-  std::string report;        ///< the file to make; empty: none
-  std::string resume;        ///< the report to go on with; empty: none
-  std::string shard;         ///< "2/4"; empty: all
-  std::string version;       ///< of the program
+  std::int64_t timeout = 0;       ///< seconds of the whole run; 0: none
+  std::int64_t case_timeout = 0;  ///< seconds of a case; 0: none
+  std::string memory;             ///< "8G", for numbers at the same time; empty: what there is
+  bool fail_fast = false;         ///< begin nothing new behind a case that is not as expected
+  bool dry_run = false;           ///< only tell what would be run
+  bool strict = false;            ///< a blind spot is a failure
+  std::string report;             ///< the file to make; empty: none
+  std::string resume;             ///< the report to go on with; empty: none
+  std::string shard;              ///< "2/4"; empty: all
+  std::string version;            ///< of the program
   CiFiles ci;
   std::string instruction_set;  ///< use it alone; empty: the machine's best
+};
+
+struct VerifyOptions {
+  std::vector<std::string> suites;
+  RunSettings run;
+};
+
+/// A suite of one entry, in the words of the command line.
+struct SweepOptions {
+  std::vector<std::string> models;
+  std::vector<std::string> engines;
+  std::string tp_sizes = "1-8";
+  std::string lora_ranks = "16";
+  std::string max_lora_ranks;  ///< empty: each as the lora_rank
+  std::vector<std::string> targets = {"qkv"};
+  std::vector<std::string> dtypes = {"bf16"};
+  std::string case_line;     ///< in place of adapters, steps and tokens; empty: the usual ones
+  std::string numbers;       ///< "all", or a number n: of each n-th case; empty: laws only
+  bool explain = false;      ///< causes of what is wrong
+  bool print_suite = false;  ///< only that
+  RunSettings run;
 };
 
 struct MergeOptions {
@@ -100,6 +125,8 @@ struct AdapterCommandOptions {
 };
 
 int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
+/// Runs a suite that is made of the options; nothing is expected of its cases.
+int sweep_command(const SweepOptions& options, const ConfigFolders& configs);
 /// Puts the reports of all shards of a run together. Exit codes as of that run.
 int merge_command(const MergeOptions& options);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
+#include "sim/base/number_list.hpp"
 #include "sim/base/printable.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
-#include "verify/cli/number_list.hpp"
 #include "verify/golden/golden.hpp"
 #include "verify/golden/own_tensors.hpp"
 #include "verify/report/check_text.hpp"

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "verify/case/library.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
 #include "verify/report/json_report.hpp"

@@ -19,20 +19,19 @@
 #include "sim/base/printable.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/suite_options.hpp"
 
 // The command line: options in, one command called, its exit code out.
 
 namespace {
 
 using tplora::core::AdapterCommandOptions;
+using tplora::core::add_number;
 using tplora::core::CheckCommandOptions;
-using tplora::core::CiFiles;
 using tplora::core::GoldenCommandOptions;
 using tplora::core::LayoutOptions;
-using tplora::core::MergeOptions;
 using tplora::core::MutantsOptions;
 using tplora::core::ProveOptions;
-using tplora::core::VerifyOptions;
 
 constexpr const char* kDescription =
     "tplora checks tensor-parallel QKV + LoRA layouts: it simulates every tp_rank on the CPU, "
@@ -45,75 +44,6 @@ constexpr const char* kExitCodes =
     "written.\n"
     "Example: tplora verify configs/suites/default.json\n"
     "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
-
-/// A number, read as in case lines: CLI11's own reader takes 010 for 8 and 0x10 for 16.
-template <class Integer>
-CLI::Option* add_number(CLI::App* app, const char* name, Integer& value, const char* about) {
-  const auto read = [name, &value](const CLI::results_t& texts) {
-    const auto number = tplora::core::parse_decimal<Integer>(texts.front());
-    if (!number) {
-      throw CLI::ValidationError(name + (" " + tplora::core::excerpt(texts.front())),
-                                 "expected a decimal integer");
-    }
-    value = *number;
-    return true;
-  };
-  return app->add_option(name, read, about)->type_name("INT");
-}
-
-void add_ci_files(CLI::App* app, CiFiles& files) {
-  app->add_option("--junit", files.junit, "Write JUnit XML (docs/ci.md)");
-  app->add_option("--sarif", files.sarif, "Write SARIF 2.1.0: a result for each root cause");
-  app->add_option("--markdown", files.markdown, "Write a summary in Markdown");
-  app->add_flag("--github", files.github, "Also print root causes as GitHub annotations");
-}
-
-void add_verify(CLI::App& app, VerifyOptions& options) {
-  CLI::App* verify = app.add_subcommand("verify", "Run suites: laws and numbers of every case");
-  verify->add_option("suites", options.suites, "Suite files")->required();
-  verify->add_option("--filter", options.filter,
-                     "Only cases whose line contains each of these words, for example "
-                     "\"model=Qwen/Qwen3.5-35B-A3B tp=4\"");
-  add_number(verify, "--jobs", options.jobs, "Threads (0: one for each core)")
-      ->check(CLI::Range(0, 1024));
-  add_number(verify, "--timeout", options.timeout,
-             "Seconds after which nothing new is begun: no result, exit code 5 (0: none)")
-      ->check(CLI::Range(0, 1000000));
-  verify->add_flag("--strict", options.strict,
-                   "Fail (exit code 1) where the suite could not have seen a published bug of one "
-                   "of its engines");
-  verify->add_option("--report", options.report,
-                     "Also write a new file with a JSON line for each case, as soon as it is done "
-                     "(docs/formats/report.md)");
-  verify->add_option("--resume", options.resume,
-                     "Go on with the report of a run like this that was stopped or killed");
-  verify->add_option("--shard", options.shard,
-                     "Only part I of N (2/4), dealt out so that no weights are made twice; tplora "
-                     "merge puts the reports together");
-  add_ci_files(verify, options.ci);
-  verify->add_option("--instruction-set", options.instruction_set,
-                     "Compute with this one alone (SSE4, AVX2, AVX3, ...): no bit may change");
-  verify->footer(
-      "Exit codes: 0 as expected; 1 a mismatch; 2 bad input; 3 nothing was run, or it could not "
-      "have "
-      "come out otherwise; 4 output could not be written; 5 stopped (SIGINT, SIGTERM, --timeout).\n"
-      "Example: tplora verify configs/suites/default.json --filter tp=4");
-}
-
-void add_merge(CLI::App& app, MergeOptions& options) {
-  CLI::App* merge =
-      app.add_subcommand("merge", "Put the reports of a run's shards together into one");
-  merge->add_option("shards", options.shards, "Reports of verify --shard, all of one run")
-      ->required();
-  merge->add_option("--out", options.out,
-                    "The report to make; it must not exist (default: only print what it says)");
-  add_ci_files(merge, options.ci);
-  merge->add_flag("--strict", options.strict, "As for verify");
-  merge->footer(
-      "Prints what the run would have printed in one piece, with its exit code. Shards of another "
-      "run, missing, doubled or incomplete ones are refused by name.\n"
-      "Example: tplora merge part1.jsonl part2.jsonl --out all.jsonl");
-}
 
 void add_layout(CLI::App& app, LayoutOptions& options) {
   CLI::App* layout = app.add_subcommand("layout", "The plan of each rank and the verdict on it");
@@ -300,11 +230,14 @@ int run(int argc, char** argv) {
   std::string root = default_configs();
   app.add_option("--configs", root, "Folder with models, engines, bugs and suites")
       ->capture_default_str();
-  VerifyOptions verify;
-  add_verify(app, verify);
-  verify.version = TPLORA_VERSION;
-  MergeOptions merge;
-  add_merge(app, merge);
+  tplora::core::VerifyOptions verify;
+  tplora::core::add_verify(app, verify);
+  verify.run.version = TPLORA_VERSION;
+  tplora::core::SweepOptions sweep;
+  tplora::core::add_sweep(app, sweep);
+  sweep.run.version = TPLORA_VERSION;
+  tplora::core::MergeOptions merge;
+  tplora::core::add_merge(app, merge);
   LayoutOptions layout;
   add_layout(app, layout);
   ProveOptions prove;
@@ -345,6 +278,7 @@ int run(int argc, char** argv) {
   const tplora::core::ConfigFolders configs{root};
   const std::map<std::string, std::function<int()>> commands = {
       {"verify", [&] { return tplora::core::verify_command(verify, configs); }},
+      {"sweep", [&] { return tplora::core::sweep_command(sweep, configs); }},
       {"merge", [&] { return tplora::core::merge_command(merge); }},
       {"layout", [&] { return tplora::core::layout_command(layout, configs); }},
       {"prove", [&] { return tplora::core::prove_command(prove, configs); }},

@@ -16,11 +16,12 @@ constexpr std::size_t kMostRoots = 12;
 /// Gives every violation and failure to a root.
 class Blamer {
  public:
-  Blamer(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
+  Blamer(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+         const std::function<bool()>& over)
       : analysis_(analysis),
         input_(input),
         wide_(inside_claims(contract, input.geometry, input.deployment).value_or(true)),
-        search_(contract, input, analysis) {}
+        search_(contract, input, analysis, over) {}
 
   std::vector<Blame> run() {
     for (std::size_t i = 0; i < analysis_.failures.size(); ++i) {
@@ -181,11 +182,11 @@ class Blamer {
 }  // namespace
 
 std::vector<Blame> blame(const Contract& contract, const LayoutCase& input,
-                         const Analysis& analysis) {
+                         const Analysis& analysis, const std::function<bool()>& over) {
   ensure(static_cast<std::int64_t>(analysis.ranks.size()) == input.deployment.tp_size &&
              !analysis.bad_contract,
          "what is explained is the analysis of this case");
-  return Blamer(contract, input, analysis).run();
+  return Blamer(contract, input, analysis, over).run();
 }
 
 }  // namespace tplora::core

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -41,8 +42,10 @@ struct Blame {
 };
 
 /// Every violation, and every failure of law 1 or of verdict crash, in exactly one of them; in
-/// order of their first. Precondition: the analysis is of this contract and input.
-[[nodiscard]] std::vector<Blame> blame(const Contract& contract, const LayoutCase& input,
-                                       const Analysis& analysis);
+/// order of their first. Once `over` says true it returns soon, and what it returns means nothing.
+/// Precondition: the analysis is of this contract and input.
+[[nodiscard]] std::vector<Blame> blame(
+    const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+    const std::function<bool()>& over = [] { return false; });
 
 }  // namespace tplora::core

@@ -47,6 +47,10 @@ struct NoSinglePlace {
   std::string right_alone;
   friend auto operator<=>(const NoSinglePlace&, const NoSinglePlace&) = default;
 };
+/// Nobody asked for the cause.
+struct NotAsked {
+  friend auto operator<=>(const NotAsked&, const NotAsked&) = default;
+};
 /// The engine asserts nothing that would stop it.
 struct NothingAsserted {
   friend auto operator<=>(const NothingAsserted&, const NothingAsserted&) = default;
@@ -102,7 +106,7 @@ struct ReadsEarlierSlot {
 
 struct Cause {
   std::variant<NoSinglePlace, WrongPlace, NothingAsserted, WrongFactor, Failed, More,
-               UnexplainedOutputs>
+               UnexplainedOutputs, NotAsked>
       what;
   std::optional<CutAgain> cut_again;
   std::optional<ReadsEarlierSlot> earlier_slot;

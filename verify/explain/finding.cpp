@@ -22,8 +22,9 @@ Part first_target(const AdapterShape& shape) {
 class Narrator {
  public:
   Narrator(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
-           const std::vector<std::string>& names)
-      : contract_(contract),
+           const std::vector<std::string>& names, bool asked)
+      : asked_(asked),
+        contract_(contract),
         copy_(contract),
         formulas_(formulas_of(copy_)),
         input_(input),
@@ -183,6 +184,8 @@ class Narrator {
         formula->cut_off = cut_off(suspect);
       }
       cause.what = std::move(place);
+    } else if (!asked_) {
+      cause.what = NotAsked{};
     } else if (blame.right_alone != nullptr) {
       cause.what = NoSinglePlace{blame.right_alone->name};
     }
@@ -235,6 +238,7 @@ class Narrator {
     }
   }
 
+  bool asked_;  ///< for causes
   const Contract& contract_;
   Contract copy_;  // formulas_of gives formulas to change
   std::vector<Formula*> formulas_;
@@ -272,6 +276,15 @@ Violation on_the_wrong_rank(const std::vector<Violation>& violations, std::size_
   return turned;
 }
 
+/// All of it, of which the cause is not asked.
+Blame nobody_to_blame(const Analysis& analysis) {
+  Blame none;
+  for (std::size_t i = 0; i < analysis.violations.size(); ++i) {
+    none.violations.push_back(i);
+  }
+  return none;
+}
+
 Finding failure_finding(const PlanFailure& failure) {
   Finding finding;
   finding.law = failure.law;
@@ -289,14 +302,16 @@ std::string Finding::adapter() const {
 }
 
 std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
-                             const Analysis& analysis, const std::vector<std::string>& names) {
+                             const Analysis& analysis, const std::vector<std::string>& names,
+                             const ExplainOptions& options) {
   std::vector<Finding> failures;
   for (const PlanFailure& failure : analysis.failures) {
     failures.push_back(failure_finding(failure));
   }
   std::vector<Finding> violations(analysis.violations.size());
-  Narrator narrator(contract, input, analysis, names);
-  const std::vector<Blame> roots = blame(contract, input, analysis);
+  Narrator narrator(contract, input, analysis, names, options.causes);
+  const std::vector<Blame> roots = options.causes ? blame(contract, input, analysis, options.over)
+                                                  : std::vector<Blame>{nobody_to_blame(analysis)};
   for (const Blame& blame : roots) {
     for (const std::size_t number : blame.failures) {
       narrator.explain_failure(blame, failures[number]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,10 +52,16 @@ struct Finding {
   [[nodiscard]] std::string adapter() const;
 };
 
+struct ExplainOptions {
+  bool causes = true;  ///< else what is wrong is told, and not why: that takes much longer
+  std::function<bool()> over = [] { return false; };  ///< as of blame
+};
+
 /// All findings of an analysis, by tp_rank in order of discovery. `names` are the adapters' names
 /// by adapter number.
 [[nodiscard]] std::vector<Finding> explain(const Contract& contract, const LayoutCase& input,
                                            const Analysis& analysis,
-                                           const std::vector<std::string>& names);
+                                           const std::vector<std::string>& names,
+                                           const ExplainOptions& options = {});
 
 }  // namespace tplora::core

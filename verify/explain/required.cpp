@@ -103,6 +103,15 @@ std::vector<std::int64_t> likely_values(std::int64_t now, std::int64_t here, std
   return values;
 }
 
+/// Whether a formula mentions one of the symbols.
+bool looks_at(const Formula& formula, const std::vector<bool>& symbols) {
+  const auto& used = formula.used_symbols();
+  return std::any_of(used.begin(), used.end(), [&](const Formula::Used& one) {
+    const auto number = static_cast<std::size_t>(one.symbol);
+    return number < symbols.size() && symbols[number];
+  });
+}
+
 /// By how much let number `let` must grow for a formula to grow by what is required of it.
 std::optional<std::int64_t> solve(const Contract& contract, const RankTrace& trace, std::size_t let,
                                   const Formula& formula, const Correction& one,
@@ -129,17 +138,39 @@ std::optional<std::int64_t> solve(const Contract& contract, const RankTrace& tra
   return std::nullopt;
 }
 
+/// By symbol: whether its value depends on let number `let`.
+std::vector<bool> dependents_of(const Contract& contract, std::size_t let) {
+  std::vector<bool> depends;
+  const auto mark = [&](int symbol) {
+    const auto number = static_cast<std::size_t>(symbol);
+    depends.resize(std::max(depends.size(), number + 1), false);
+    depends[number] = true;
+  };
+  mark(contract.lets[let].symbol);
+  for (std::size_t later = let + 1; later < contract.lets.size(); ++later) {
+    if (looks_at(contract.lets[later].formula, depends)) {
+      mark(contract.lets[later].symbol);
+    }
+  }
+  return depends;
+}
+
 /// What a let would have to be for the formulas that look at it to come to what is required, each
 /// alone; or what ranks own, all of it.
 void require_of_let(Ways& ways, std::size_t site, const std::vector<Formula*>& formulas) {
   const GroupFacts& facts = ways.facts();
+  const std::vector<bool> depends = dependents_of(facts.contract, ways.site(site).entry);
   for (std::size_t user = 0; user < ways.sites(); ++user) {
     if (ways.site(user).role == FormulaRole::let) {
       continue;
     }
+    const bool looks = looks_at(*formulas[user], depends);
     for (const Way& way : ways.of(user)) {
       Corrections corrections;
       for (const Correction& one : way.corrections) {
+        if (!looks && one.delta != 0) {
+          continue;  // no value of the let changes it
+        }
         if (!corrections.empty() && corrections.back().tp_rank == one.tp_rank) {
           continue;  // told by an earlier turn of the rank
         }

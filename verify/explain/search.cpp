@@ -51,10 +51,12 @@ int distance_of_word(const std::string& pointer) {
   return order ? 3 : names ? 8 : 10;
 }
 
-Search::Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis)
+Search::Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+               std::function<bool()> over)
     : contract_(contract),
       input_(input),
       analysis_(analysis),
+      over_(std::move(over)),
       work_(contract),
       formulas_(formulas_of(work_)),
       sites_(formula_sites(contract)),
@@ -123,10 +125,16 @@ std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
   if (found_.empty() && wide) {
     lists();
   }
-  // Two changes repair much by chance: only what leaves nothing wrong counts.
+  // Two changes repair much by chance: only what leaves nothing wrong counts. That is the same for
+  // every target.
   clears_ = true;
   for (; file <= last_file_ && found_.empty() && wide; ++file) {
-    pairs(file);
+    if (!hopeless_.contains({adapter_, file})) {
+      pairs(file);
+    }
+    if (found_.empty()) {
+      hopeless_.emplace(adapter_, file);
+    }
   }
   clears_ = false;
   keep_the_best();
@@ -170,6 +178,9 @@ int Search::file_of(const Place& place) const {
 
 // --- trials --------------------------------------------------------------------------------
 std::optional<Symptoms> Search::symptoms(Contract& changed) {
+  if (over_()) {
+    return std::nullopt;
+  }
   index_formulas(changed);
   const Analysis& analysis = analyser_.run(changed, input_);
   return analysis.bad_contract ? std::nullopt : std::optional(Symptoms(analysis));
@@ -184,8 +195,12 @@ const std::optional<Symptoms>& Search::symptoms(const std::string& change, Contr
 }
 
 bool Search::repairs(const std::optional<Symptoms>& all_after) const {
-  if (!all_after) {
+  // What is asked most comes first; of other adapters the target has no cell.
+  if (!all_after || all_after->touch(target_)) {
     return false;
+  }
+  if (clears_) {
+    return adapter_ < 0 ? all_after->empty() : !all_after->concern(adapter_);
   }
   const Symptoms after = adapter_ < 0 ? *all_after : all_after->of_adapter(adapter_);
   // Behind a failure nothing was looked at: its repair must leave nothing wrong but what is wrong
@@ -194,13 +209,7 @@ bool Search::repairs(const std::optional<Symptoms>& all_after) const {
                                   [](const auto& one) { return one.second.has_value(); });
   const bool rest_is_known = known != extended_.end() ? known->second->contain(after)
                                                       : after.fail() && before_.contain(after);
-  if (before_.fail() ? !after.empty() && !rest_is_known : !before_.contain(after)) {
-    return false;
-  }
-  if (clears_ && !after.empty()) {
-    return false;
-  }
-  return !after.touch(target_);
+  return before_.fail() ? after.empty() || rest_is_known : before_.contain(after);
 }
 
 std::int64_t Search::left(const Found& found) const {

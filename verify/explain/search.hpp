@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,7 +36,9 @@ struct Found {
 /// Not for use from two threads at once. What it is made of must outlive it.
 class Search {
  public:
-  Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis);
+  /// `over`: once true, nothing more is tried, and what is found means nothing.
+  Search(const Contract& contract, const LayoutCase& input, const Analysis& analysis,
+         std::function<bool()> over);
 
   /// All places at which a change repairs the target, the likeliest first. `adapter` is the number
   /// of the one whose delta is wrong, -1 where it is not about one: what becomes of others is then
@@ -95,6 +99,7 @@ class Search {
   const Contract& contract_;
   const LayoutCase& input_;
   const Analysis& analysis_;
+  std::function<bool()> over_;
   Contract work_;
   std::vector<Formula*> formulas_;  ///< of work_
   std::vector<FormulaSite> sites_;
@@ -112,7 +117,9 @@ class Search {
   Symptoms target_;
   int adapter_ = -1;
   bool clears_ = false;  ///< only what leaves nothing wrong repairs it
-  int last_file_ = 0;    ///< the last of the chain that may be wrong with the target
+  /// Adapters and files: no pair of the file leaves nothing wrong with the adapter.
+  std::set<std::pair<int, int>> hopeless_;
+  int last_file_ = 0;  ///< the last of the chain that may be wrong with the target
   std::vector<Found> found_;
 };
 

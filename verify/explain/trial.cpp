@@ -90,6 +90,12 @@ Symptoms Symptoms::of_adapter(int adapter) const {
   return symptoms;
 }
 
+bool Symptoms::concern(int adapter) const {
+  return std::any_of(cells_.begin(), cells_.end(), [&](const auto& entry) {
+    return entry.first.adapter < 0 || entry.first.adapter == adapter;
+  });
+}
+
 bool Symptoms::fail() const {
   return std::any_of(cells_.begin(), cells_.end(), [](const auto& entry) {
     return entry.first.what == SymptomKind::What::failure;

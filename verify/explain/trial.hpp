@@ -41,6 +41,8 @@ class Symptoms {
   [[nodiscard]] static Symptoms of(const PlanFailure& failure);
   /// Without the symptoms of deltas and factors of other adapters.
   [[nodiscard]] Symptoms of_adapter(int adapter) const;
+  /// Whether of_adapter would have any.
+  [[nodiscard]] bool concern(int adapter) const;
 
  private:
   using Range = std::pair<std::int64_t, std::int64_t>;

@@ -28,12 +28,16 @@ CaseRecord record_case(const PreparedCase& item, const CaseOutcome& outcome) {
     record.why_no_qkv = item.why_no_qkv;
   }
   record.unclaimed = unclaimed(item);
-  if (item.bug) {
+  if (item.bug && !item.role.empty()) {
     record.bug = {item.contract->name, item.contract->engine, item.role};
   }
   record.expected = item.expect.verdict;
   record.expected_shape_check = item.expect.shape_check;
   record.pinned = !item.expect.link.empty();
+  if (outcome.error) {
+    record.error = outcome.error->text();
+    return record;
+  }
   record.verdict = outcome.verdict;
   record.shape_check = outcome.shape_check;
   record.unexpected = !as_expected(outcome, item.expect);
@@ -53,9 +57,15 @@ bool same_case(const CaseRecord& a, const CaseRecord& b) {
   return identity(a) == identity(b);
 }
 
+std::string_view outcome_word(const CaseRecord& one) {
+  return one.verdict ? verdict_name(*one.verdict) : "error";
+}
+
 std::string case_text(const CaseRecord& one) {
-  std::string text =
-      fmt::format("{}{}\n", verdict_name(one.verdict), one.heads ? "" : ": " + one.why_no_qkv);
+  const std::string why = !one.error.empty() ? ": " + one.error
+                          : one.heads        ? ""
+                                             : ": " + one.why_no_qkv;
+  std::string text = fmt::format("{}{}\n", outcome_word(one), why);
   text += one.unclaimed.empty() ? "" : fmt::format("  {}\n", one.unclaimed);
   text += findings_text(one.findings, kFindingsShown);
   text += numbers_text(one.numbers);

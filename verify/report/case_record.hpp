@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "verify/report/finding_record.hpp"
@@ -34,10 +35,11 @@ struct CaseRecord {
     friend bool operator==(const Bug&, const Bug&) = default;
   };
   std::optional<Bug> bug;
-  Verdict expected = Verdict::consistent;
+  std::optional<Verdict> expected;   ///< nothing: the suite expects nothing
   std::string expected_shape_check;  ///< "pass", "fail", or empty: not looked at
   bool pinned = false;               ///< somebody says with a link why it is expected
-  Verdict verdict = Verdict::not_applicable;
+  std::string error;                 ///< why it could not be judged; empty: it was
+  std::optional<Verdict> verdict;    ///< nothing: with an error
   bool shape_check = true;
   bool unexpected = false;
   std::string missing_finding;  ///< the text that no finding has though it is expected
@@ -52,6 +54,9 @@ struct CaseRecord {
 
 /// Whether two records are of one case, whatever came of it.
 [[nodiscard]] bool same_case(const CaseRecord& a, const CaseRecord& b);
+
+/// What came out in a word: the verdict, or "error".
+[[nodiscard]] std::string_view outcome_word(const CaseRecord& one);
 
 /// Verdict, numbers and findings of a case in full, indented.
 [[nodiscard]] std::string case_text(const CaseRecord& one);

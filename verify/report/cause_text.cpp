@@ -32,6 +32,7 @@ class CauseWords {
     return finding_.context->adapters[static_cast<std::size_t>(adapter)];
   }
 
+  [[nodiscard]] static std::string words(const NotAsked&) { return "its cause was not looked for"; }
   [[nodiscard]] static std::string words(const NoSinglePlace& none) {
     return none.right_alone.empty()
                ? "no single formula or word explains this: more than one place is wrong"

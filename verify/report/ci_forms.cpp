@@ -26,14 +26,17 @@ std::string name_of(const CaseRecord& one) {
 
 /// "expected consistent, found silent".
 std::string outcome_of(const CaseRecord& one) {
+  if (!one.error.empty()) {
+    return "it could not be judged";
+  }
   if (one.expected == one.verdict && !one.missing_finding.empty()) {
     return fmt::format("no finding says \"{}\"", one.missing_finding);
   }
-  return fmt::format("expected {}{}, found {}", verdict_name(one.expected),
+  return fmt::format("expected {}{}, found {}", verdict_name(*one.expected),
                      one.expected_shape_check.empty()
                          ? ""
                          : fmt::format(", shape check {}", one.expected_shape_check),
-                     verdict_name(one.verdict));
+                     outcome_word(one));
 }
 
 std::string message_of(const RootCause& root) {
@@ -119,7 +122,9 @@ Law law_of(const RootCause& root) {
 }
 
 Json result_json(const RootCause& root, const Locate& where) {
-  const std::string rule = root.place ? std::string(law_name(law_of(root))) : "unexpected";
+  const std::string rule = root.place                          ? std::string(law_name(law_of(root)))
+                           : root.cases.front()->error.empty() ? "unexpected"
+                                                               : "error";
   Json result = {{"ruleId", rule},
                  {"level", "error"},
                  {"message", {{"text", printable(message_of(root), kLongest)}}}};
@@ -147,17 +152,20 @@ std::vector<RootCause> root_causes(const std::vector<CaseRecord>& cases) {
   std::vector<RootCause> roots;
   std::map<std::pair<std::optional<Place>, std::string>, std::size_t> known;
   for (const CaseRecord& one : cases) {
-    if (!one.unexpected) {
+    if (!one.unexpected && one.error.empty()) {
       continue;
     }
-    // Without a finding, the same surprise under the same engine is one.
+    // Without a finding, the same surprise under the same engine is one, and so is one error.
     const FindingRecord* finding = one.findings.empty() ? nullptr : &one.findings.front();
-    const std::string sentence =
-        finding == nullptr ? "nothing is found that explains it" : sentence_of(*finding);
+    const std::string sentence = !one.error.empty()   ? one.error
+                                 : finding == nullptr ? "nothing is found that explains it"
+                                                      : sentence_of(*finding);
     const auto place = finding == nullptr ? std::nullopt : std::optional(finding->place);
-    const auto [entry, is_new] = known.emplace(
-        std::pair(place, finding == nullptr ? one.engine + outcome_of(one) : std::string()),
-        roots.size());
+    const auto [entry, is_new] =
+        known.emplace(std::pair(place, !one.error.empty()   ? one.error
+                                       : finding == nullptr ? one.engine + outcome_of(one)
+                                                            : std::string()),
+                      roots.size());
     if (is_new) {
       roots.push_back({place, sentence, {}});
     }
@@ -185,7 +193,7 @@ std::string junit_xml(const ReportHeader& header, const std::vector<CaseRecord>&
     tests += fmt::format("    <testcase name=\"{}\" classname=\"{}\" time=\"0\"",
                          attribute(name_of(one) + " #" + std::to_string(one.number)),
                          attribute(header.suite + "." + one.engine));
-    if (!one.unexpected) {
+    if (!one.unexpected && one.error.empty()) {
       tests += "/>\n";
       continue;
     }
@@ -195,22 +203,22 @@ std::string junit_xml(const ReportHeader& header, const std::vector<CaseRecord>&
                                  ? case_text(one)
                                  : fmt::format("as {}\nreplay: tplora replay \"{}\"\n",
                                                name_of(*root.cases.front()), one.case_line);
-    tests += fmt::format(
-        ">\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n    </testcase>\n",
-        attribute(outcome_of(one) + ": " + root.sentence), verdict_name(one.verdict), xml(text));
+    tests += fmt::format(">\n      <{0} message=\"{1}\" type=\"{2}\">{3}</{0}>\n    </testcase>\n",
+                         one.error.empty() ? "failure" : "error",
+                         attribute(outcome_of(one) + ": " + root.sentence), outcome_word(one),
+                         xml(text));
   }
-  const auto failures = std::count_if(cases.begin(), cases.end(),
-                                      [](const CaseRecord& one) { return one.unexpected; });
+  const ReportFooter counts = footer_of(cases, {});
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n"
       "  <testsuite name=\"{}\" package=\"tplora\" id=\"0\" timestamp=\"{}\" "
-      "hostname=\"localhost\" tests=\"{}\" failures=\"{}\" errors=\"0\" time=\"0\">\n"
+      "hostname=\"localhost\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"0\">\n"
       "    <properties>\n      <property name=\"version\" value=\"{}\"/>\n      <property "
       "name=\"digest\" value=\"{:016x}\"/>\n      <property name=\"files\" value=\"{}\"/>\n    "
       "</properties>\n{}    <system-out></system-out>\n    <system-err></system-err>\n  "
       "</testsuite>\n</testsuites>\n",
-      attribute(header.suite), timestamp, cases.size(), failures, attribute(header.version),
-      suite_digest(cases), files_digest(header), tests);
+      attribute(header.suite), timestamp, cases.size(), counts.unexpected, counts.errors,
+      attribute(header.version), counts.digest, files_digest(header), tests);
 }
 
 std::string sarif_json(const ReportHeader& header, const std::vector<CaseRecord>& cases,
@@ -222,6 +230,8 @@ std::string sarif_json(const ReportHeader& header, const std::vector<CaseRecord>
   }
   rules.push_back({{"id", "unexpected"},
                    {"shortDescription", {{"text", "An outcome that no finding explains"}}}});
+  rules.push_back(
+      {{"id", "error"}, {"shortDescription", {{"text", "A case that could not be judged"}}}});
   Json results = Json::array();
   for (const RootCause& root : root_causes(cases)) {
     results.push_back(result_json(root, where));
@@ -264,9 +274,11 @@ std::string github_annotations(const std::vector<CaseRecord>& cases, std::size_t
 std::string markdown_text(const ReportHeader& header, const std::vector<CaseRecord>& cases,
                           const std::vector<BugCatalogue::BlindSpot>& spots) {
   const ReportFooter footer = footer_of(cases, spots);
-  std::string text = fmt::format("## tplora: {}\n\n| cases | unexpected |", cell(header.suite));
-  std::string rule = "|---:|---:|";
-  std::string counts = fmt::format("| {} | {} |", footer.cases, footer.unexpected);
+  std::string text =
+      fmt::format("## tplora: {}\n\n| cases | unexpected | errors |", cell(header.suite));
+  std::string rule = "|---:|---:|---:|";
+  std::string counts =
+      fmt::format("| {} | {} | {} |", footer.cases, footer.unexpected, footer.errors);
   for (const auto& [verdict, count] : footer.verdicts) {
     text += fmt::format(" {} |", cell(std::string(verdict_name(verdict))));
     rule += "---:|";

@@ -147,6 +147,10 @@ NumbersRecord read_numbers(const JsonView& view, FirstError& errors) {
 }
 
 void read_outcome(const Fields& fields, FirstError& errors, CaseRecord& record) {
+  record.error = fields.text("error", Need::optional);
+  if (!record.error.empty() && fields.text("verdict") == "error") {
+    return;
+  }
   record.verdict = fields.word("verdict", kVerdictWords);
   record.shape_check = fields.text("shape_check") == "pass";
   record.unexpected = fields.flag("unexpected", Need::optional);
@@ -184,12 +188,13 @@ Result<ReportHeader> read_header(std::string_view line, const std::string& place
   }
   FirstError errors;
   const Fields fields(JsonView(*json, place), errors,
-                      {"type", "format", "version", "commit", "suite", "pinned_digest", "filter",
-                       "cases", "passes", "shard", "files"});
+                      {"type", "format", "version", "commit", "suite", "mode", "pinned_digest",
+                       "filter", "cases", "passes", "shard", "files"});
   fields.format(kReportFormat);
   ReportHeader header{.version = fields.text("version"),
                       .commit = fields.text("commit", Need::optional),
                       .suite = fields.text("suite"),
+                      .expects = fields.text("mode", Need::optional) != "report",
                       .pinned = fields.text("pinned_digest", Need::optional),
                       .filter = fields.text("filter", Need::optional),
                       .cases = integer(fields, errors, "cases"),
@@ -214,10 +219,10 @@ Result<CaseRecord> read_case_record(std::string_view line, const std::string& pl
   FirstError errors;
   const Fields fields(
       JsonView(*json, place), errors,
-      {"type",     "number",  "pass",        "case",       "model",           "layer",
-       "engine",   "tp_size", "heads",       "why_no_qkv", "unclaimed",       "bug",
-       "expected", "verdict", "shape_check", "unexpected", "missing_finding", "findings",
-       "same_as",  "numbers"});
+      {"type",     "number",  "pass",   "case",        "model",      "layer",
+       "engine",   "tp_size", "heads",  "why_no_qkv",  "unclaimed",  "bug",
+       "expected", "verdict", "error",  "shape_check", "unexpected", "missing_finding",
+       "findings", "same_as", "numbers"});
   CaseRecord record;
   record.number = integer(fields, errors, "number");
   record.pass = integer(fields, errors, "pass");
@@ -237,13 +242,17 @@ Result<CaseRecord> read_case_record(std::string_view line, const std::string& pl
     const Fields of(*bug, errors, {"name", "engine", "role"});
     record.bug = {of.text("name"), of.text("engine"), of.text("role")};
   }
-  if (const auto expected = fields.find("expected")) {
+  if (const auto expected = fields.find("expected", Need::optional)) {
     read_expectation(*expected, errors, record);
   }
   read_outcome(fields, errors, record);
-  const bool as_expected = record.verdict == record.expected && record.missing_finding.empty() &&
-                           (record.expected_shape_check.empty() ||
-                            (record.expected_shape_check == "pass") == record.shape_check);
+  const bool as_expected = !record.error.empty() || !record.expected ||
+                           (record.verdict == record.expected && record.missing_finding.empty() &&
+                            (record.expected_shape_check.empty() ||
+                             (record.expected_shape_check == "pass") == record.shape_check));
+  if (!record.error.empty() && record.verdict) {
+    errors.refuse(JsonView(*json, place).error("a case with a verdict and an error"));
+  }
   if (as_expected == record.unexpected) {
     errors.refuse(JsonView(*json, place)
                       .error(fmt::format("a case that is {} and has {} unexpected",
@@ -260,8 +269,9 @@ Result<std::vector<BugCatalogue::BlindSpot>> read_footer(std::string_view line,
     return fail(json.error());
   }
   FirstError errors;
-  const Fields fields(JsonView(*json, place), errors,
-                      {"type", "cases", "verdicts", "unexpected", "digest", "blind_spots"});
+  const Fields fields(
+      JsonView(*json, place), errors,
+      {"type", "cases", "verdicts", "unexpected", "errors", "digest", "blind_spots"});
   std::vector<BugCatalogue::BlindSpot> spots;
   for (const JsonView& view : fields.entries("blind_spots")) {
     const Fields of(view, errors, {"engine", "bug", "title", "nearest"});

@@ -142,6 +142,10 @@ std::string difference_of(const ReportHeader& found, const ReportHeader& expecte
   if (found.suite != expected.suite) {
     return differs("of suite", found.suite, expected.suite);
   }
+  if (found.expects != expected.expects) {
+    return differs("of mode", found.expects ? "check" : "report",
+                   expected.expects ? "check" : "report");
+  }
   if (found.filter != expected.filter) {
     return differs("with filter", found.filter, expected.filter);
   }

@@ -119,7 +119,10 @@ ReportFooter footer_of(const std::vector<CaseRecord>& cases,
   ReportFooter footer;
   footer.cases = static_cast<std::int64_t>(cases.size());
   for (const CaseRecord& one : cases) {
-    ++footer.verdicts[one.verdict];
+    if (one.verdict) {
+      ++footer.verdicts[*one.verdict];
+    }
+    footer.errors += one.error.empty() ? 0 : 1;
     footer.unexpected += one.unexpected ? 1 : 0;
   }
   footer.digest = suite_digest(cases);
@@ -139,6 +142,9 @@ std::string line_of(const ReportHeader& header) {
   Json json = {{"type", "header"}, {"format", kReportFormat}, {"version", header.version}};
   put(json, "commit", header.commit);
   json["suite"] = header.suite;
+  if (!header.expects) {
+    json["mode"] = "report";
+  }
   put(json, "pinned_digest", header.pinned);
   put(json, "filter", header.filter);
   json["cases"] = header.cases;
@@ -167,13 +173,18 @@ std::string line_of(const CaseRecord& one) {
   if (one.bug) {
     json["bug"] = {{"name", one.bug->name}, {"engine", one.bug->engine}, {"role", one.bug->role}};
   }
-  json["expected"] = {{"verdict", verdict_name(one.expected)}};
-  put(json["expected"], "shape_check", one.expected_shape_check);
-  if (one.pinned) {
-    json["expected"]["pinned"] = true;
+  if (one.expected) {
+    json["expected"] = {{"verdict", verdict_name(*one.expected)}};
+    put(json["expected"], "shape_check", one.expected_shape_check);
+    if (one.pinned) {
+      json["expected"]["pinned"] = true;
+    }
   }
-  json["verdict"] = verdict_name(one.verdict);
-  json["shape_check"] = one.shape_check ? "pass" : "fail";
+  json["verdict"] = outcome_word(one);
+  put(json, "error", one.error);
+  if (one.verdict) {
+    json["shape_check"] = one.shape_check ? "pass" : "fail";
+  }
   if (one.unexpected) {
     json["unexpected"] = true;
   }
@@ -194,6 +205,7 @@ std::string line_of(const ReportFooter& footer) {
     json["verdicts"][std::string(verdict_name(verdict))] = count;
   }
   json["unexpected"] = footer.unexpected;
+  json["errors"] = footer.errors;
   json["digest"] = hex(footer.digest);
   json["blind_spots"] = Json::array();
   for (const BugCatalogue::BlindSpot& spot : footer.blind_spots) {

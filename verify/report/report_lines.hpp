@@ -37,6 +37,7 @@ struct ReportHeader {
   std::string version;         ///< of the program
   std::string commit;          ///< of its sources; empty: not known
   std::string suite;           ///< its name
+  bool expects = true;         ///< of its cases something; else it is a table (mode report)
   std::string pinned;          ///< the digest that the suite pins; empty: none
   std::string filter;          ///< of the cases; empty: all
   std::int64_t cases = 0;      ///< of the whole run, of all shards
@@ -52,6 +53,7 @@ struct ReportFooter {
   std::int64_t cases = 0;
   std::map<Verdict, std::int64_t> verdicts;
   std::int64_t unexpected = 0;
+  std::int64_t errors = 0;   ///< cases that could not be judged
   std::uint64_t digest = 0;  ///< of all verdicts and output bits, in the order of the cases
   std::vector<BugCatalogue::BlindSpot> blind_spots;  ///< of the whole suite, whatever the shard
 };

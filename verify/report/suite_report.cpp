@@ -6,84 +6,20 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
+#include "sim/base/printable.hpp"
 #include "verify/compare/digest.hpp"
 #include "verify/report/text.hpp"
+#include "verify/report/verdict_table.hpp"
 
 namespace tplora::core {
 namespace {
 
-/// One character a case: small where nothing is wrong.
-char mark(const CaseRecord& one) {
-  switch (one.verdict) {
-    case Verdict::consistent:
-      return one.numbers.state == NumericOutcome::State::vacuous ? 'v' : '=';
-    case Verdict::refused: return 'r';
-    case Verdict::not_applicable: return '.';
-    case Verdict::silent: return 'S';
-    case Verdict::crash: return 'C';
-  }
-  return '?';
-}
-
-/// Rows of the table: a model's layer kind under one engine.
-struct Row {
-  const CaseRecord* first = nullptr;
-  std::map<std::int64_t, char> marks;
-};
-
-std::string layer_name(const CaseRecord& one) {
-  return one.layer.empty() ? one.model : one.model + " " + one.layer;
-}
-
-std::string table_text(const std::vector<CaseRecord>& cases) {
-  std::vector<Row> rows;
-  std::map<std::string, std::size_t> row_of;
-  std::set<std::int64_t> sizes;
-  std::size_t width = 10;
-  for (const CaseRecord& one : cases) {
-    if ((!one.heads && !one.layer.empty()) || one.bug) {
-      continue;  // linear-attention layers say nothing here, and bugs have a table of their own
-    }
-    const auto key = fmt::format("{}|{}|{}", one.engine, one.model, one.layer);
-    const auto [entry, is_new] = row_of.emplace(key, rows.size());
-    if (is_new) {
-      rows.push_back({&one, {}});
-      width = std::max(width, layer_name(one).size());
-    }
-    rows[entry->second].marks[one.tp_size] = mark(one);
-    sizes.insert(one.tp_size);
-  }
-  std::string text;
-  std::string engine;
-  for (const Row& row : rows) {
-    const CaseRecord& one = *row.first;
-    if (one.engine != engine) {
-      engine = one.engine;
-      text += fmt::format("{:<{}}  {:>14}  tp", engine, width, "H/KV/D");
-      for (const std::int64_t size : sizes) {
-        text += fmt::format("{:>4}", size);
-      }
-      text += "\n";
-    }
-    const std::string geometry =
-        one.heads ? fmt::format("{}/{}/{}", one.heads->q, one.heads->kv, one.heads->head_dim) : "-";
-    text += fmt::format("{:<{}}  {:>14}    ", layer_name(one), width, geometry);
-    for (const std::int64_t size : sizes) {
-      const auto found = row.marks.find(size);
-      text += fmt::format("{:>4}", found == row.marks.end() ? ' ' : found->second);
-    }
-    text += "\n";
-  }
-  text += "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous\n";
-  return rows.empty() ? "" : text;
-}
-
 /// What makes two unexpected outcomes one story: the same formulas break the same laws.
 struct OutcomeKey {
   std::string engine;
-  Verdict expected = Verdict::consistent;
-  Verdict verdict = Verdict::consistent;
+  std::optional<Verdict> expected, verdict;
   std::set<std::pair<Law, Place>> causes;
   friend auto operator<=>(const OutcomeKey&, const OutcomeKey&) = default;
 };
@@ -99,32 +35,56 @@ OutcomeKey story_of(const CaseRecord& one) {
   return key;
 }
 
-/// "org/model tp 4, 8; org/other tp 2"
-std::string where_text(const std::vector<CaseRecord>& cases,
-                       const std::vector<std::size_t>& numbers) {
-  std::vector<std::pair<std::string, std::string>> models;
-  for (const std::size_t i : numbers) {
-    const std::string name = layer_name(cases[i]);
-    const std::string size = std::to_string(cases[i].tp_size);
-    if (models.empty() || models.back().first != name) {
-      models.emplace_back(name, size);
-    } else {
-      models.back().second += ", " + size;
-    }
-  }
+constexpr std::size_t kModelsShown = 12;
+
+/// "4, 8, 16-32": three in a row or more are a range.
+std::string sizes_text(const std::set<std::int64_t>& sizes) {
   std::string text;
-  for (const auto& [name, sizes] : models) {
-    text += fmt::format("{}{} tp {}", text.empty() ? "" : "; ", name, sizes);
+  for (auto at = sizes.begin(); at != sizes.end();) {
+    const std::int64_t first = *at;
+    std::int64_t last = first;
+    for (++at; at != sizes.end() && *at == last + 1; ++at) {
+      ++last;
+    }
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", first);
+    text += last == first ? "" : fmt::format("{}{}", last > first + 1 ? "-" : ", ", last);
   }
   return text;
 }
 
+/// "org/model tp 4, 8; org/other tp 2"
+std::string where_text(const std::vector<CaseRecord>& cases,
+                       const std::vector<std::size_t>& numbers) {
+  std::vector<std::pair<std::string, std::set<std::int64_t>>> models;
+  for (const std::size_t i : numbers) {
+    const std::string name = layer_name(cases[i]);
+    if (models.empty() || models.back().first != name) {
+      models.emplace_back(name, std::set<std::int64_t>());
+    }
+    models.back().second.insert(cases[i].tp_size);
+  }
+  std::string text;
+  for (const auto& [name, sizes] : std::span(models).first(std::min(models.size(), kModelsShown))) {
+    text += fmt::format("{}{} tp {}", text.empty() ? "" : "; ", name, sizes_text(sizes));
+  }
+  return models.size() <= kModelsShown
+             ? text
+             : fmt::format("{}; and {} more models, {} cases in all", text,
+                           models.size() - kModelsShown, numbers.size());
+}
+
+/// Whether a case is told in full: it is not as expected, or, where nothing is expected, wrong.
+bool is_told(const CaseRecord& one) {
+  return one.unexpected || (!one.expected && one.error.empty() &&
+                            (one.verdict == Verdict::silent || one.verdict == Verdict::crash));
+}
+
 /// Each story once: the first case in full, then where else it happens.
-std::string unexpected_text(const std::vector<CaseRecord>& cases) {
+std::string told_text(const std::vector<CaseRecord>& cases) {
   std::vector<std::vector<std::size_t>> stories;
   std::map<OutcomeKey, std::size_t> place;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (!cases[i].unexpected) {
+    if (!is_told(cases[i])) {
       continue;
     }
     const auto [entry, is_new] = place.emplace(story_of(cases[i]), stories.size());
@@ -136,11 +96,15 @@ std::string unexpected_text(const std::vector<CaseRecord>& cases) {
   std::string text;
   for (const std::vector<std::size_t>& story : stories) {
     const CaseRecord& one = cases[story.front()];
-    text += fmt::format(
-        "\nunexpected: {} engine {} tp {}: expected {}{}, found {}", layer_name(one), one.engine,
-        one.tp_size, verdict_name(one.expected),
-        one.expected_shape_check.empty() ? "" : ", shape check " + one.expected_shape_check,
-        case_text(one));
+    const std::string expected =
+        one.expected ? fmt::format("expected {}{}, found ", verdict_name(*one.expected),
+                                   one.expected_shape_check.empty()
+                                       ? ""
+                                       : ", shape check " + one.expected_shape_check)
+                     : "";
+    text += fmt::format("\n{}: {} engine {} tp {}: {}{}",
+                        one.expected ? "unexpected" : outcome_word(one), layer_name(one),
+                        one.engine, one.tp_size, expected, case_text(one));
     text += one.missing_finding.empty()
                 ? ""
                 : fmt::format("  no finding says \"{}\"\n", one.missing_finding);
@@ -153,14 +117,54 @@ std::string unexpected_text(const std::vector<CaseRecord>& cases) {
 
 }  // namespace
 
-std::string suite_text(const std::string& name, const std::vector<CaseRecord>& cases) {
+namespace {
+
+constexpr std::size_t kErrorsShown = 20;
+constexpr std::size_t kLongestLine = 4000;  ///< bytes of a case line
+
+}  // namespace
+
+std::string errors_text(const std::vector<CaseRecord>& cases) {
+  std::vector<std::pair<const CaseRecord*, std::size_t>> errors;
+  std::map<std::string_view, std::size_t> known;
+  for (const CaseRecord& one : cases) {
+    if (!one.error.empty()) {
+      const auto [entry, is_new] = known.emplace(one.error, errors.size());
+      if (is_new) {
+        errors.emplace_back(&one, 0);
+      }
+      ++errors[entry->second].second;
+    }
+  }
+  std::string text;
+  for (const auto& [first, count] :
+       std::span(errors).first(std::min(errors.size(), kErrorsShown))) {
+    text += fmt::format("\nerror: {}\n  {}{}\n", first->error,
+                        printable(first->case_line, kLongestLine),
+                        count == 1 ? "" : fmt::format("\n  and {} more cases", count - 1));
+  }
+  if (errors.size() > kErrorsShown) {
+    text += fmt::format("\nand {} more errors\n", errors.size() - kErrorsShown);
+  }
+  return text;
+}
+
+std::string suite_text(const ReportHeader& header, const std::vector<CaseRecord>& cases) {
+  const std::string name = header.shard ? fmt::format("{}, shard {} of {}", header.suite,
+                                                      header.shard->number, header.shard->count)
+                                        : header.suite;
   std::string text = table_text(cases);
   std::map<Verdict, std::int64_t> counts;
   std::map<NumericOutcome::State, std::int64_t> numbers;
   std::int64_t pinned = 0;
   std::int64_t unexpected = 0;
+  std::int64_t errors = 0;
   for (const CaseRecord& one : cases) {
-    ++counts[one.verdict];
+    if (!one.verdict) {
+      ++errors;
+      continue;
+    }
+    ++counts[*one.verdict];
     pinned += one.pinned && !one.unexpected ? 1 : 0;
     unexpected += one.unexpected ? 1 : 0;
     if (!one.numbers.shared) {
@@ -171,14 +175,17 @@ std::string suite_text(const std::string& name, const std::vector<CaseRecord>& c
   for (const auto& [verdict, count] : counts) {
     text += fmt::format(" {} {},", count, verdict_name(verdict));
   }
+  text += errors == 0 ? "" : fmt::format(" {} errors,", errors);
   text.back() = '\n';
   using State = NumericOutcome::State;
   text += fmt::format("numbers: {} equal, {} different, {} vacuous (each geometry once)\n",
                       numbers[State::equal], numbers[State::different], numbers[State::vacuous]);
-  text += fmt::format("{} exceptions came out as pinned, {} cases are unexpected\n", pinned,
-                      unexpected);
+  text += header.expects
+              ? fmt::format("{} exceptions came out as pinned, {} cases are unexpected\n", pinned,
+                            unexpected)
+              : "";
   text += fmt::format("digest {:016x} of all verdicts and output bits\n", suite_digest(cases));
-  return text + unexpected_text(cases);
+  return text + told_text(cases) + errors_text(cases);
 }
 
 namespace {
@@ -260,10 +267,16 @@ std::string blind_spots_text(const std::vector<BugCatalogue::BlindSpot>& spots) 
   return text;
 }
 
+namespace {
+
+constexpr std::uint64_t kErrorWord = 255;  ///< in the place of a verdict
+
+}  // namespace
+
 std::uint64_t suite_digest(const std::vector<CaseRecord>& cases) {
   Digest digest;
   for (const CaseRecord& one : cases) {
-    digest.add_word(static_cast<std::uint64_t>(one.verdict));
+    digest.add_word(one.verdict ? static_cast<std::uint64_t>(*one.verdict) : kErrorWord);
     digest.add_word(one.numbers.digest);
   }
   return digest.value();
@@ -300,10 +313,7 @@ std::string files_text(const ReportHeader& header) {
 
 std::string run_text(const ReportHeader& header, const std::vector<CaseRecord>& cases,
                      const std::vector<BugCatalogue::BlindSpot>& spots) {
-  const std::string name = header.shard ? fmt::format("{}, shard {} of {}", header.suite,
-                                                      header.shard->number, header.shard->count)
-                                        : header.suite;
-  const std::string text = suite_text(name, cases) + files_text(header);
+  const std::string text = suite_text(header, cases) + files_text(header);
   // Of bugs and blind spots a part alone says nothing: merge does.
   return header.shard
              ? text
@@ -313,13 +323,17 @@ std::string run_text(const ReportHeader& header, const std::vector<CaseRecord>& 
 int run_exit_code(const ReportHeader& header, const std::vector<CaseRecord>& cases,
                   const std::vector<BugCatalogue::BlindSpot>& spots, bool strict) {
   const auto meaningful = [](const CaseRecord& one) {
-    return one.verdict != Verdict::not_applicable &&
+    return one.verdict && one.verdict != Verdict::not_applicable &&
            one.numbers.state != NumericOutcome::State::vacuous;
   };
   const bool wrong =
       std::any_of(cases.begin(), cases.end(), [](const CaseRecord& one) { return one.unexpected; });
   if (wrong || (strict && !spots.empty()) || !digest_mismatch(header, cases).empty()) {
     return 1;
+  }
+  if (std::any_of(cases.begin(), cases.end(),
+                  [](const CaseRecord& one) { return !one.error.empty(); })) {
+    return 2;
   }
   return std::any_of(cases.begin(), cases.end(), meaningful) ? 0 : 3;
 }

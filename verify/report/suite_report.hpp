@@ -12,9 +12,13 @@ namespace tplora::core {
 
 // All of `cases` in the order of the suite.
 
-/// The model x tp table, counts by verdict, and each unexpected outcome once with its findings and
-/// the line that replays it.
-[[nodiscard]] std::string suite_text(const std::string& name, const std::vector<CaseRecord>& cases);
+/// The model x tp table, counts by verdict, and each unexpected outcome (where nothing is expected:
+/// each that is wrong) once, with its findings and the line that replays it, and each error.
+[[nodiscard]] std::string suite_text(const ReportHeader& header,
+                                     const std::vector<CaseRecord>& cases);
+
+/// Each error once, with the first case that has it; empty where there is none.
+[[nodiscard]] std::string errors_text(const std::vector<CaseRecord>& cases);
 
 /// For a suite with bugs: one row for each (bug, engine, whether a shape check is blind to it, the
 /// verdict, what was found); else empty.
@@ -31,8 +35,8 @@ namespace tplora::core {
 /// digest is the one that the suite pins (of a shard nobody pins one).
 [[nodiscard]] std::string run_text(const ReportHeader& header, const std::vector<CaseRecord>& cases,
                                    const std::vector<BugCatalogue::BlindSpot>& spots);
-/// 0 all as expected, 1 a mismatch, 3 nothing was run or all of it vacuous. `strict`: a blind spot
-/// is a mismatch.
+/// 0 all as expected, 1 a mismatch, else 2 where a case could not be judged, 3 nothing was run or
+/// all of it vacuous. `strict`: a blind spot is a mismatch.
 [[nodiscard]] int run_exit_code(const ReportHeader& header, const std::vector<CaseRecord>& cases,
                                 const std::vector<BugCatalogue::BlindSpot>& spots, bool strict);
 

@@ -4,7 +4,7 @@
 
 namespace tplora::core {
 
-Result<LayerReport> check_laws(PreparedCase item) {
+Result<LayerReport> check_laws(PreparedCase item, const std::function<bool()>& over) {
   LayerReport report{std::move(item), {}, {}, {}};
   const PreparedCase& of = report.item;
   if (!of.geometry) {
@@ -17,7 +17,8 @@ Result<LayerReport> check_laws(PreparedCase item) {
     return fail(*report.analysis.bad_contract);
   }
   if (report.analysis.verdict != Verdict::consistent) {
-    report.findings = explain(*of.contract, input, report.analysis, adapter_names(of.spec));
+    report.findings = explain(*of.contract, input, report.analysis, adapter_names(of.spec),
+                              {.causes = of.explain, .over = over});
   }
   return report;
 }
@@ -53,17 +54,6 @@ Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& con
     layers.push_back(*std::move(report));
   }
   return layers;
-}
-
-void fit_to_engine(Case& one, const Contract& contract) {
-  for (AdapterSpec& adapter : one.adapters) {
-    adapter.shared_a = contract.takes_fused_adapters();
-  }
-  const std::vector<int> tokens = one.tokens;
-  while (contract.mentions(symbol::tokens) &&
-         static_cast<std::int64_t>(one.tokens.size()) % one.tp_size != 0) {
-    one.tokens.push_back(tokens[one.tokens.size() % tokens.size()]);
-  }
 }
 
 }  // namespace tplora::core

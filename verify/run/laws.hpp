@@ -1,6 +1,7 @@
 // The laws of one case, looked at once: what everything after them works with.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "verify/bugs/bug_catalogue.hpp"
@@ -19,8 +20,9 @@ struct LayerReport {
 };
 
 /// What an engine would refuse is a verdict; refused here is only a contract with a formula that is
-/// undefined for the case.
-[[nodiscard]] Result<LayerReport> check_laws(PreparedCase item);
+/// undefined for the case. `over`: as of blame. Causes are found unless the case says otherwise.
+[[nodiscard]] Result<LayerReport> check_laws(
+    PreparedCase item, const std::function<bool()>& over = [] { return false; });
 
 /// Whether the case lies where its contract says that the engine works. Outside, a broken law is
 /// information. A layer without qkv projection lies in no claim.
@@ -33,9 +35,5 @@ struct LayerReport {
 /// Every layer kind of the case's model, in the model's order, faults named. `layer` of the case is
 /// not looked at. Refused: as by prepare_all_layers and check_laws.
 [[nodiscard]] Result<std::vector<LayerReport>> check_layers(Case one, const ConfigFolders& configs);
-
-/// Makes the standard scenario one that the engine takes: adapters in its form, and a token for
-/// each tp_rank where it cuts the batch over the ranks.
-void fit_to_engine(Case& one, const Contract& contract);
 
 }  // namespace tplora::core

@@ -189,7 +189,8 @@ std::string numeric_key(const PreparedCase& item) {
                      g.config_num_key_value_heads, g.config_head_dim);
 }
 
-std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& cases) {
+std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& cases,
+                                        const NumbersOptions& options) {
   ensure(!cases.empty(), "there is a case to run");
   Unsharded unsharded(cases.front()->item);
   std::vector<std::unique_ptr<RanksOfCase>> sharded;
@@ -201,15 +202,21 @@ std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& c
     sharded.push_back(
         std::make_unique<RanksOfCase>(*laws, unsharded.arithmetic(), unsharded.batch()));
   }
+  const auto rows = static_cast<double>(cases.front()->item.geometry->total_rows());
   unsharded.run(
       [&](Part part, std::int64_t first_row, const Panel& panel, std::span<const float> bias) {
         for (const auto& ranks : sharded) {
           ranks->accept_panel(part, first_row, panel, bias);
         }
-      });
+        options.passed(static_cast<double>(panel.rows()) / rows);
+      },
+      options.threads, options.over);
   std::vector<NumericOutcome> outcomes;
   outcomes.reserve(sharded.size());
   for (const auto& ranks : sharded) {
+    if (options.over()) {
+      return {};
+    }
     unsharded.use_depths(ranks->depths());
     outcomes.push_back(ranks->finish(unsharded.reference(), unsharded.adapters()));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,10 +42,20 @@ struct NumericOutcome {
   std::uint64_t digest = 0;  ///< of all output bits, ranks in order
 };
 
+struct NumbersOptions {
+  int threads = 1;  ///< 0: one for each core
+  /// Once true, from any thread: it returns soon, and what it returns means nothing.
+  std::function<bool()> over = [] { return false; };
+  /// Told now and then which share of the weights has passed by since it was told last, on any
+  /// thread.
+  std::function<void(double)> passed = [](double) {};
+};
+
 /// Runs the numbers of cases that share geometry, adapters, batch, data, program and seed (see
 /// numeric_key): the base weights pass by once, in panels, for the reference and for every case.
 /// Precondition: each case's verdict is consistent or silent.
-[[nodiscard]] std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& cases);
+[[nodiscard]] std::vector<NumericOutcome> run_numbers(const std::vector<const LayerReport*>& cases,
+                                                      const NumbersOptions& options = {});
 
 /// Cases with equal keys may share one pass of the weights.
 [[nodiscard]] std::string weights_key(const PreparedCase& item);

@@ -1,7 +1,9 @@
 // Runs prepared cases: laws for each, numbers once for each distinct geometry and deployment.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,9 @@ struct Pass {
 
 /// What became of one case.
 struct CaseOutcome {
+  /// It could not be judged: its model or contract cannot be read, it takes too much time or
+  /// memory. Nothing else here means anything then.
+  std::optional<Error> error;
   Verdict verdict = Verdict::not_applicable;
   bool shape_check = true;
   std::vector<Finding> findings;
@@ -38,27 +43,43 @@ struct CaseOutcome {
 /// silent: the last safety net, should the laws ever miss something.
 void reconcile(const PreparedCase& item, CaseOutcome& outcome);
 
+/// How far a run is.
+struct Progress {
+  std::size_t cases = 0, of_cases = 0;  ///< whose laws were looked at
+  double numbers = 0, of_numbers = 0;   ///< multiplications a token
+};
+
+/// Whether a run goes on.
+enum class Next { go_on, enough };
+
 struct RunOptions {
   int jobs = 0;  ///< threads; 0: one for each core. Changes no bit of any outcome.
-  /// Called now and then with a sentence on how far the run is; from one thread at a time.
-  std::function<void(const std::string&)> progress = [](const std::string&) {};
-  /// Asked before each piece of work, from any thread; once true, nothing new is begun.
+  /// Seconds for laws and explanation of a case, and for each case of those whose numbers are run
+  /// together; then its outcome is an error. 0: no limit.
+  double case_seconds = 0;
+  /// Bytes for all numbers that are run at the same time. A case that takes more alone is an error.
+  /// 0: four fifths of what the process may use.
+  std::int64_t memory = 0;
+  /// Called often, from any thread.
+  std::function<void(const Progress&)> progress = [](const Progress&) {};
+  /// Asked before each pass, from any thread; once true, nothing new is begun.
   std::function<bool()> stop = [] { return false; };
   /// Whether a pass of plan_passes, by number, is to be run; outcomes of others stay empty.
   std::function<bool(std::size_t pass)> wanted = [](std::size_t) { return true; };
-  /// Called with each outcome as soon as there is one, on any thread: what else it needs.
+  /// Called with each outcome that is no error as soon as there is one, on any thread: what else it
+  /// needs.
   std::function<void(const PreparedCase& item, CaseOutcome& outcome)> complete =
       [](const PreparedCase&, CaseOutcome&) {};
   /// Called with each pass that was run, in the order of the plan, from one thread at a time:
-  /// outcomes of all cases, of which those of the pass are complete. After an Error nothing new is
-  /// begun.
-  std::function<Result<void>(std::size_t pass, const std::vector<CaseOutcome>& outcomes)> each =
-      [](std::size_t, const std::vector<CaseOutcome>&) { return Result<void>(); };
+  /// outcomes of all cases, of which those of the pass are complete. After an Error, or where it is
+  /// enough, nothing new is begun, and no other pass is told.
+  std::function<Result<Next>(std::size_t pass, const std::vector<CaseOutcome>& outcomes)> each =
+      [](std::size_t, const std::vector<CaseOutcome>&) { return Result<Next>(Next::go_on); };
 };
 
-/// All cases, in order. Refused: what `each` refuses, a run that was stopped, and, the first in
-/// order: a contract with a formula that is undefined for its case, and numbers that no machine
-/// would finish.
+/// All cases, in order. A case that cannot be judged is an outcome; refused is only what `each`
+/// refuses, and a run that was stopped. Where it was enough, outcomes of passes that were not told
+/// mean nothing.
 [[nodiscard]] Result<std::vector<CaseOutcome>> run_cases(const std::vector<PreparedCase>& cases,
                                                          const RunOptions& options);
 

@@ -14,6 +14,8 @@ namespace {
 
 /// Weight rows made at a time: a panel stays in the second-level cache for usual hidden sizes.
 constexpr std::int64_t kWeightRows = kPanelRows;
+/// Of a part, that threads take: many enough for all cores to end together.
+constexpr std::int64_t kStretches = 64;
 
 const QkvGeometry& geometry_of(const PreparedCase& item) {
   ensure(item.geometry.has_value(), "numbers are run of a layer with a qkv projection");
@@ -86,26 +88,12 @@ Unsharded::Unsharded(const PreparedCase& item, ExpandDepths depths, bool keep_st
                   .adapters = adapters_,
                   .keep_steps = keep_steps}) {}
 
-void Unsharded::run(const EachPanel& each) {
-  Panel panel(kWeightRows, geometry_.hidden_size);
+void Unsharded::run(const EachPanel& each, int threads, const std::function<bool()>& over) {
+  std::array<RowRange, 3> all;
   for (const Part part : kParts) {
-    const std::vector<float> bias =
-        geometry_.qkv_bias ? tensors_->bias(part) : std::vector<float>();
-    const std::int64_t rows = geometry_.rows(part);
-    for (std::int64_t row = 0; row < rows; row += kWeightRows) {
-      const std::int64_t some = std::min(kWeightRows, rows - row);
-      tensors_->weight_panel(part, row, some, panel);
-      const auto some_bias =
-          bias.empty() ? std::span<const float>()
-                       : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
-                                                              static_cast<std::size_t>(some));
-      reference_.accept_panel(part, row, panel, some_bias);
-      if (each) {
-        each(part, row, panel, some_bias);
-      }
-    }
+    all[static_cast<std::size_t>(part)] = {.first = 0, .rows = geometry_.rows(part)};
   }
-  reference_.finish(depths_);
+  run_rows(all, threads, each, over);
 }
 
 void Unsharded::use_depths(const ExpandDepths& depths) {
@@ -115,25 +103,37 @@ void Unsharded::use_depths(const ExpandDepths& depths) {
   }
 }
 
-void Unsharded::run_rows(const std::array<RowRange, 3>& rows, int threads) {
+void Unsharded::run_rows(const std::array<RowRange, 3>& rows, int threads, const EachPanel& each,
+                         const std::function<bool()>& over) {
   for (const Part part : kParts) {
     const RowRange& range = rows[static_cast<std::size_t>(part)];
     const std::vector<float> bias =
         geometry_.qkv_bias ? tensors_->bias(part) : std::vector<float>();
-    parallel_for(ceil_div(range.rows, kWeightRows), threads, [&](std::int64_t number) {
-      const std::int64_t first = number * kWeightRows;
-      const std::int64_t some = std::min(kWeightRows, range.rows - first);
-      const std::int64_t row = range.first + first;
+    // A stretch of panels has one buffer.
+    const std::int64_t panels = ceil_div(range.rows, kWeightRows);
+    const std::int64_t stretches = threads == 1 ? 1 : std::min(panels, kStretches);
+    parallel_for(stretches, threads, [&](std::int64_t stretch) {
       Panel panel(kWeightRows, geometry_.hidden_size);
-      tensors_->weight_panel(part, row, some, panel);
-      reference_.accept_panel(
-          part, row, panel,
-          bias.empty() ? std::span<const float>()
-                       : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
-                                                              static_cast<std::size_t>(some)));
+      for (std::int64_t number = panels * stretch / stretches;
+           number < panels * (stretch + 1) / stretches && !over(); ++number) {
+        const std::int64_t first = number * kWeightRows;
+        const std::int64_t some = std::min(kWeightRows, range.rows - first);
+        const std::int64_t row = range.first + first;
+        tensors_->weight_panel(part, row, some, panel);
+        const auto some_bias =
+            bias.empty() ? std::span<const float>()
+                         : std::span<const float>(bias).subspan(static_cast<std::size_t>(row),
+                                                                static_cast<std::size_t>(some));
+        reference_.accept_panel(part, row, panel, some_bias);
+        if (each) {
+          each(part, row, panel, some_bias);
+        }
+      }
     });
   }
-  reference_.finish(depths_);
+  if (!over()) {
+    reference_.finish(depths_);
+  }
 }
 
 }  // namespace tplora::core

@@ -38,10 +38,16 @@ class Unsharded {
   using EachPanel = std::function<void(Part part, std::int64_t first_row, const Panel& panel,
                                        std::span<const float> bias)>;
   /// The base weight passes by once, for the reference and for `each`; then the reference is done.
-  void run(const EachPanel& each = {});
+  /// Over `threads` threads (0: one for each core), which change no bit: `each` is called from all
+  /// of them. Once `over` says true it returns soon, and there is nothing to be read.
+  void run(
+      const EachPanel& each = {}, int threads = 1,
+      const std::function<bool()>& over = [] { return false; });
   /// The same for these rows of each part only; outputs of others are base outputs of +0 with their
-  /// deltas. Over `threads` threads, which change no bit.
-  void run_rows(const std::array<RowRange, 3>& rows, int threads);
+  /// deltas.
+  void run_rows(
+      const std::array<RowRange, 3>& rows, int threads, const EachPanel& each = {},
+      const std::function<bool()>& over = [] { return false; });
 
   /// The reference with other depths of the expand. After `run`.
   void use_depths(const ExpandDepths& depths);

@@ -71,17 +71,24 @@ NumericWork numeric_work(const LayerReport& laws) {
               reference.floats + 2 * tokens * width + static_cast<double>(item.spec.slots) * slot};
 }
 
-Result<void> check_work(const PreparedCase& item, const NumericWork& work) {
-  const auto refuse = [&](const char* what, double found, double most) -> Result<void> {
-    return fail(fmt::format("a case takes {:.2g} {}, expected at most {:.2g}: {}", found, what,
-                            most, print_case(item.spec)),
-                item.contract->file);
+Result<void> check_work(const PreparedCase& item, const NumericWork& work, double bytes) {
+  const auto refuse = [&](const std::string& sentence) -> Result<void> {
+    return fail("the case takes " + sentence, item.contract->file);
   };
   if (work.multiplications > kMaxMultiplications) {
-    return refuse("multiplications", work.multiplications, kMaxMultiplications);
+    return refuse(fmt::format("{:.2g} multiplications, expected at most {:.2g}",
+                              work.multiplications, kMaxMultiplications));
   }
-  return work.floats > kMaxFloats ? refuse("floats in memory", work.floats, kMaxFloats)
-                                  : Result<void>();
+  if (work.floats > kMaxFloats) {
+    return refuse(
+        fmt::format("{:.2g} floats in memory, expected at most {:.2g}", work.floats, kMaxFloats));
+  }
+  constexpr double kMiB = 1024.0 * 1024.0;
+  if (4 * work.floats > bytes) {
+    return refuse(fmt::format("{:.4g} MiB of memory, expected at most {:.4g} MiB",
+                              4 * work.floats / kMiB, bytes / kMiB));
+  }
+  return {};
 }
 
 }  // namespace tplora::core

@@ -1,6 +1,7 @@
 // What running a case's numbers takes, known before it starts.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "sim/base/result.hpp"
@@ -21,7 +22,8 @@ struct NumericWork {
 /// Precondition: the case has a geometry and its analysis no failures.
 [[nodiscard]] NumericWork numeric_work(const LayerReport& laws);
 
-/// Refuses what no machine would finish, with the contract's file and the case line.
-[[nodiscard]] Result<void> check_work(const PreparedCase& item, const NumericWork& work);
+/// Refuses what no machine would finish, and what takes more than `bytes` of memory.
+[[nodiscard]] Result<void> check_work(const PreparedCase& item, const NumericWork& work,
+                                      double bytes = std::numeric_limits<double>::infinity());
 
 }  // namespace tplora::core

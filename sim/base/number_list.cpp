@@ -1,4 +1,4 @@
-#include "verify/cli/number_list.hpp"
+#include "sim/base/number_list.hpp"
 
 #include <fmt/format.h>
 

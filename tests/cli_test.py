@@ -560,8 +560,8 @@ class Verify(unittest.TestCase):
         narrow = self.suite(models=["H=8,KV=4,D=4,hidden=16"], tp=[1])
         done = tplora("verify", narrow)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("blind spot: engine sglang: no case here tells it from sglang-24420", done.stdout)
-        self.assertIn("the nearest that does: model=H=8,KV=4,D=4,hidden=16 engine=sglang tp=8 ", done.stdout)
+        self.assertRegex(done.stdout, r"\n  sglang-24420 of sglang: .*; shown by model=")
+        self.assertIn("; shown by model=H=8,KV=4,D=4,hidden=16 tp=8\n", done.stdout)
         self.assertEqual(tplora("verify", narrow, "--strict").returncode, 1)
 
     def test_bugs_end_with_a_table(self):

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -290,9 +291,10 @@ struct Contract {
   std::optional<Formula> scaling_root;
   /// Of each word and list, by its JSON pointer in the merged document: where it was written.
   std::map<std::string, Place> written_at;
-  /// The nearest contract extended, as it is for the same class of models; nullptr: none, or one
-  /// that tells other classes apart.
-  std::shared_ptr<const Contract> base;
+  /// The nearest contract extended, as it is for the same class of models, compiled when it is
+  /// first asked for (from any thread) and kept; nullptr: none, or one that tells other classes
+  /// apart.
+  std::function<std::shared_ptr<const Contract>()> base = [] { return nullptr; };
 
   /// Of what stands at a pointer: where it was written, else where the nearest thing around it was.
   /// Precondition: a JSON pointer.

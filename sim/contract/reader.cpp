@@ -4,6 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <mutex>
+#include <optional>
+#include <utility>
 
 #include "sim/base/printable.hpp"
 #include "sim/contract/contract.hpp"
@@ -310,29 +313,49 @@ bool same_classes(const ContractSet& a, const ContractSet& b) {
       [](const auto& one, const auto& other) { return one.condition == other.condition; });
 }
 
-std::shared_ptr<const Contract> on_base(const Contract& contract,
-                                        std::shared_ptr<const Contract> base) {
-  Contract derived = contract;
-  derived.base = std::move(base);
-  return std::make_shared<const Contract>(std::move(derived));
-}
+Result<ContractSet> compile_set(const ContractDocument& document);
+
+/// What a document extends, compiled once, when it is first asked for.
+class Extended {
+ public:
+  explicit Extended(std::shared_ptr<const ContractDocument> document)
+      : document_(std::move(document)) {}
+
+  /// For those whose `set` tells the same classes of models apart, the contract for one of them.
+  /// nullptr: there is none; what is extended need not be a contract by itself.
+  std::shared_ptr<const Contract> with(const ContractSet& set, const VariantCondition* condition) {
+    std::call_once(compiled_, [&] { set_.emplace(compile_set(*document_)); });
+    if (!*set_ || !same_classes(set, **set_)) {
+      return nullptr;
+    }
+    return condition == nullptr ? (*set_)->base() : (*set_)->with(*condition);
+  }
+
+ private:
+  std::shared_ptr<const ContractDocument> document_;
+  std::once_flag compiled_;
+  std::optional<Result<ContractSet>> set_;
+};
 
 Result<ContractSet> compile_set(const ContractDocument& document) {
   auto alone = compile_alone(document);
   if (!alone || document.base() == nullptr) {
     return alone;
   }
-  const auto base = compile_set(*document.base());
-  if (!base || !same_classes(*alone, *base)) {
-    return alone;  // what is extended need not be a contract by itself
-  }
+  const auto extended = std::make_shared<Extended>(document.base());
+  const auto set = std::make_shared<const ContractSet>(*alone);
+  const auto on_base = [&](const Contract& contract, std::optional<VariantCondition> condition) {
+    Contract derived = contract;
+    derived.base = [extended, set, condition = std::move(condition)] {
+      return extended->with(*set, condition ? &*condition : nullptr);
+    };
+    return std::make_shared<const Contract>(std::move(derived));
+  };
   std::vector<ContractSet::Variant> variants;
-  for (std::size_t i = 0; i < alone->variants().size(); ++i) {
-    const ContractSet::Variant& variant = alone->variants()[i];
-    variants.push_back(
-        {variant.condition, on_base(*variant.contract, base->variants()[i].contract)});
+  for (const ContractSet::Variant& variant : alone->variants()) {
+    variants.push_back({variant.condition, on_base(*variant.contract, variant.condition)});
   }
-  return ContractSet(on_base(*alone->base(), base->base()), std::move(variants));
+  return ContractSet(on_base(*alone->base(), std::nullopt), std::move(variants));
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct Case {
   std::vector<int> tokens;  ///< number of each token's adapter, -1 for none
   std::vector<PoolStep> steps;
   ScalarType dtype = ScalarType::bf16;
+  std::string program;                          ///< of rounding; empty: the contract's own
   Accumulator accumulator;                      ///< of every dot product
   std::optional<Accumulator> base_accumulator;  ///< of x W, where it is another
   DataKind data = DataKind::wide;

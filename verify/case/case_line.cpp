@@ -120,7 +120,7 @@ Result<void> default_tokens(Case& one) {
 
 /// In the order in which a line is read and print_case writes: a value may be checked against those
 /// before it.
-constexpr std::array<Key, 15> kKeys = {{
+constexpr std::array<Key, 16> kKeys = {{
     name_key<&Case::model>("model", Presence::required),
     name_key<&Case::layer>("layer", Presence::left_out),
     name_key<&Case::engine>("engine", Presence::required),
@@ -146,6 +146,7 @@ constexpr std::array<Key, 15> kKeys = {{
        return store_word(pair, scalar_type_of(pair.text), "bf16, fp16 or fp32", one.dtype);
      },
      [](const Case& one) { return std::string(scalar_type_name(one.dtype)); }},
+    name_key<&Case::program>("program", Presence::left_out),
     {"accumulator", Presence::written,
      [](const Pair& pair, Case& one) {
        return store_accumulator(pair, one.dtype, one.accumulator);

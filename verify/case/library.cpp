@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/base/printable.hpp"
 #include "sim/numerics/program.hpp"
 #include "verify/case/slots.hpp"
 
@@ -28,6 +29,22 @@ Result<void> check_program(const Contract& contract) {
                           contract.program, folds ? "when B is put into a slot" : "in its kernels",
                           folds ? R"("slot" or "cache")" : R"("table")"),
               contract.place_of("/pool/scale").text());
+}
+
+/// The contract with another rounding program; an empty name leaves its own.
+Result<std::shared_ptr<const Contract>> rounded_by(const std::shared_ptr<const Contract>& contract,
+                                                   const std::string& program) {
+  if (program.empty()) {
+    return contract;
+  }
+  if (find_program(program) == nullptr) {
+    return fail(fmt::format("case line: program={}: expected one of `tplora list programs`",
+                            excerpt(program)));
+  }
+  auto changed = std::make_shared<Contract>(*contract);
+  changed->program = program;
+  return check_program(*changed).map(
+      [&] { return std::shared_ptr<const Contract>(std::move(changed)); });
 }
 
 /// An engine takes adapters in one form only; the case line must say which.
@@ -163,7 +180,11 @@ Result<std::vector<PreparedCase>> prepare_layers(const Case& one, const Model& m
       continue;
     }
     ModelTraits traits = traits_of(model, kind);
-    const auto& contract = engine.contracts->of(traits);
+    const auto rounded = rounded_by(engine.contracts->of(traits), one.program);
+    if (!rounded) {
+      return fail(rounded.error());
+    }
+    const std::shared_ptr<const Contract>& contract = *rounded;
     const auto chosen = check_adapters(one, *contract)
                             .and_then([&] { return check_accumulator(one, *contract); })
                             .and_then([&] { return choose_slots(one, contract->pool); });

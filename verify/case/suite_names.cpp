@@ -159,10 +159,10 @@ Result<Names> SuiteNames::names(const std::string& argument, bool models) {
   const auto is_name = [&](const fs::path& folder) {
     return fs::exists(folder / (argument + ".json"), code);
   };
-  const bool named = models ? !argument.ends_with(".json") && is_name(configs_.models())
-                            : argument.find('/') == std::string::npos &&
-                                  (is_name(configs_.root / "engines") ||
-                                   is_name(configs_.root / "bugs"));
+  const bool named =
+      models ? !argument.ends_with(".json") && is_name(configs_.models())
+             : argument.find('/') == std::string::npos &&
+                   (is_name(configs_.root / "engines") || is_name(configs_.root / "bugs"));
   if (named || (!argument.ends_with(".json") && !fs::exists(path, code))) {
     return Names{argument};  // a name, a geometry, or something that is not there
   }

@@ -50,7 +50,8 @@ ProgressLine::~ProgressLine() {
 
 void ProgressLine::set(double share, std::size_t cases, std::size_t of_cases) {
   const std::scoped_lock lock(mutex_);
-  share_ = std::max(share_, share);  // what threads tell may overtake each other
+  // What threads tell may overtake each other.
+  share_ = of_cases > 0 ? std::max(share_, share) : share;
   cases_ = std::max(cases_, cases);
   of_cases_ = of_cases;
 }

@@ -1,30 +1,15 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <functional>
 
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/progress_line.hpp"
 #include "verify/report/proof_report.hpp"
 
 namespace tplora::core {
 namespace {
-
-/// Told the share done; nothing where nobody looks.
-std::function<void(double)> progress_of(const std::string& engine) {
-  if (isatty(STDERR_FILENO) == 0) {
-    return {};
-  }
-  return [engine](double share) {
-    if (share < 1) {
-      fmt::print(stderr, "\r{}: {:3.0f} %\x1b[K", engine, 100 * share);
-    } else {
-      fmt::print(stderr, "\r\x1b[K");
-    }
-    std::fflush(stderr);
-  };
-}
 
 /// Adapters of other shapes may crash: an engine need not take every set of parts.
 int proof_exit_code(const Proof& proof, const std::string& fail_on) {
@@ -49,7 +34,9 @@ int compare_command(const ProveOptions& options, const ProofRange& range,
   bool worse = false;
   for (const std::string& engine : options.engines) {
     auto compared = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
-      return compare_engines(*base, loaded, range, options.jobs, names, progress_of(engine));
+      ProgressLine line(engine);
+      return compare_engines(*base, loaded, range, options.jobs, names,
+                             [&](double share) { line.set(share); });
     });
     if (!compared) {
       return bad_input(compared.error());
@@ -93,7 +80,9 @@ int prove_command(const ProveOptions& options, const ConfigFolders& configs) {
   int worst = 0;
   for (const std::string& engine : *engines) {
     auto report = load_engine(engine, configs).and_then([&](const LoadedEngine& loaded) {
-      return prove_engine(loaded, range, options.jobs, names, progress_of(engine));
+      ProgressLine line(engine);
+      return prove_engine(loaded, range, options.jobs, names,
+                          [&](double share) { line.set(share); });
     });
     if (!report) {
       return bad_input(report.error());

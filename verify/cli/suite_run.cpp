@@ -275,6 +275,7 @@ Result<void> SuiteRun::run_passes() {
   ProgressLine line(suite_.name);
   RunOptions run;
   run.jobs = settings_.jobs;
+  run.keep = false;
   run.case_seconds = static_cast<double>(settings_.case_timeout);
   run.memory = read_.memory;
   run.stop = [this] { return stop_.asked(); };

@@ -62,10 +62,10 @@ Search::Search(const Contract& contract, const LayoutCase& input, const Analysis
       sites_(formula_sites(contract)),
       before_(analysis) {
   ensure(formulas_.size() == sites_.size(), "each formula of a contract has its site");
-  for (const Contract* base = contract.base.get(); base != nullptr; base = base->base.get()) {
+  for (std::shared_ptr<const Contract> base = contract.base(); base; base = base->base()) {
     const Analysis& alone = analyser_.run(*base, input);
     const bool fails = alone.bad_contract || !alone.failures.empty();
-    extended_.emplace_back(base, fails ? std::nullopt : std::optional(Symptoms(alone)));
+    extended_.emplace_back(base.get(), fails ? std::nullopt : std::optional(Symptoms(alone)));
   }
 }
 

@@ -54,7 +54,7 @@ std::optional<BlamedMutant> blame_mutant(const Judge& judge, const Mutant& mutan
   }
   Contract flat = mutant.contract;
   flat.extends.clear();
-  flat.base.reset();  // which the mutant does not extend
+  flat.base = [] { return nullptr; };  // which the mutant does not extend
   std::vector<std::vector<std::string>> suspects;
   for (const LayoutCase& at : broken) {
     suspects.push_back(suspects_at(flat, at));

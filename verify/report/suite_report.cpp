@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <sstream>
 
 #include "sim/base/printable.hpp"
 #include "verify/compare/digest.hpp"
@@ -255,14 +256,33 @@ std::string bugs_text(const std::vector<CaseRecord>& cases) {
   return text;
 }
 
-std::string blind_spots_text(const std::vector<BugCatalogue::BlindSpot>& spots) {
+namespace {
+
+/// "model=.. tp=4" of a case line.
+std::string model_and_size(const std::string& line) {
   std::string text;
-  for (const BugCatalogue::BlindSpot& spot : spots) {
-    text += fmt::format("blind spot: engine {}: no case here tells it from {} ({})\n", spot.engine,
-                        spot.bug, spot.title);
-    if (!spot.nearest.empty()) {
-      text += fmt::format("  the nearest that does: {}\n", spot.nearest);
+  std::istringstream words(line);
+  for (std::string word; words >> word;) {
+    for (const char* key : {"model=", "layer=", "tp=", "dp="}) {
+      text += word.starts_with(key) ? (text.empty() ? "" : " ") + word : "";
     }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string blind_spots_text(const std::vector<BugCatalogue::BlindSpot>& spots) {
+  if (spots.empty()) {
+    return "";
+  }
+  std::string text = fmt::format(
+      "\n{} published bugs of these engines that no case here could have shown (blind spots; a "
+      "report has the whole lines):\n",
+      spots.size());
+  for (const BugCatalogue::BlindSpot& spot : spots) {
+    text += fmt::format("  {} of {}: {}; shown by {}\n", spot.bug, spot.engine, spot.title,
+                        model_and_size(spot.nearest));
   }
   return text;
 }

@@ -175,6 +175,7 @@ std::string weights_key(const PreparedCase& item) {
                           g.num_key_value_heads, g.head_dim, g.hidden_size, g.v_head_dim,
                           g.q_multiplier, g.qkv_bias);
   one.engine = item.contract->program;
+  one.program.clear();
   one.layer.clear();
   one.tp_size = 1;
   one.dp_size = 1;

@@ -307,6 +307,9 @@ class Run {
     for (; next_ < passes_.size() && done_passes_[next_] && !ended_; ++next_) {
       told_ = options_.each(numbers_[next_], outcomes_);
       ended_ = !told_ || *told_ == Next::enough;
+      for (std::size_t k = 0; k < passes_[next_].cases.size() && !options_.keep; ++k) {
+        outcomes_[passes_[next_].cases[k]] = CaseOutcome();
+      }
     }
   }
 

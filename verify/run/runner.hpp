@@ -70,6 +70,8 @@ struct RunOptions {
   /// needs.
   std::function<void(const PreparedCase& item, CaseOutcome& outcome)> complete =
       [](const PreparedCase&, CaseOutcome&) {};
+  /// Whether outcomes are wanted behind `each`; else those that were told are empty afterwards.
+  bool keep = true;
   /// Called with each pass that was run, in the order of the plan, from one thread at a time:
   /// outcomes of all cases, of which those of the pass are complete. After an Error, or where it is
   /// enough, nothing new is begun, and no other pass is told.

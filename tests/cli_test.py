@@ -564,6 +564,12 @@ class Verify(unittest.TestCase):
         self.assertIn("; shown by model=H=8,KV=4,D=4,hidden=16 tp=8\n", done.stdout)
         self.assertEqual(tplora("verify", narrow, "--strict").returncode, 1)
 
+    def test_the_page_of_findings_knows_every_engine_and_bug(self):
+        page = (ROOT / "docs" / "findings.md").read_text()
+        for kind, line in (("engines", "### {}\n"), ("bugs", "\n| {} | ")):
+            for name in tplora("list", kind).stdout.split():
+                self.assertIn(line.format(name), page, "run scripts/make_findings_doc.py")
+
     def test_bugs_end_with_a_table(self):
         done = tplora("verify", str(ROOT / "configs/suites/museum.json"), "--filter", "engine=vllm-20873")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -426,9 +426,9 @@ TEST_CASE("a base that is silently wrong by itself hides no crash", "[finding]")
   const auto wrong = read_contract(folder.write("crash.json", R"json({"extends": "silent",
     "replace": {"/lora_b/buffers/Bq": "h*gate*D - 1"}})json"));
   REQUIRE(wrong);
-  REQUIRE(wrong->base != nullptr);
+  REQUIRE(wrong->base() != nullptr);
   const LayoutCase input = one_adapter(geometry({8, 4, 4}), 2);
-  CHECK(check(*wrong->base, input).verdict == Verdict::silent);
+  CHECK(check(*wrong->base(), input).verdict == Verdict::silent);
   const Checked crash = check(*wrong, input);
   CHECK(crash.verdict == Verdict::crash);
   for (const Finding& finding : crash.findings) {

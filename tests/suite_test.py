@@ -85,6 +85,8 @@ class Names(Suites):
         self.assertEqual(self.values("engine", suite(grid(engines=["*"], fit=True))), engines)
         self.assertEqual(self.values("engine", suite(grid(engines=["vllm", "v*", "sglang"], fit=True))),
                          ["vllm"] + [e for e in engines if e.startswith("v") and e != "vllm"] + ["sglang"])
+        bugs = [bug for bug in self.run_program("list", "bugs").stdout.split() if bug.startswith("vllm-4")]
+        self.assertEqual(self.values("engine", suite(grid(engines=["bugs/vllm-4*"], fit=True))), bugs)
         self.refused(suite(grid(models=["nobody/*"])), "/cases/0/models", "nobody/*", "no name fits")
         self.refused(suite(grid(engines=["nobody*"])), "/cases/0/engines", "nobody*")
 

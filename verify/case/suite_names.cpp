@@ -93,6 +93,17 @@ Result<Names> held_by(const fs::path& folder, bool models) {
                        : Result<Names>(std::move(names));
 }
 
+/// Those that fit a pattern, in which a star stands for a slash too.
+Result<Names> fitting(Names names, const std::string& pattern, const char* kind) {
+  std::erase_if(names, [&](const std::string& name) {
+    return fnmatch(pattern.c_str(), name.c_str(), 0) != 0;
+  });
+  return names.empty() ? fail(fmt::format("{}: no name fits, see tplora list {} (patterns of files "
+                                          "end in .json or start with ./)",
+                                          excerpt(pattern), kind))
+                       : Result<Names>(std::move(names));
+}
+
 /// Files and folders that fit, in the order of their bytes.
 Result<Names> paths_like(const std::string& pattern) {
   glob_t found = {};
@@ -144,15 +155,15 @@ Result<Names> SuiteNames::names(const std::string& argument, bool models) {
       return Result<Names>(std::move(names));
     });
   }
+  constexpr std::string_view kBugs = "bugs/";
+  if (!models && is_pattern(argument) && argument.starts_with(kBugs)) {
+    return list_contracts(configs_.root, "bugs").and_then([&](Names names) {
+      return fitting(std::move(names), argument.substr(kBugs.size()), "bugs");
+    });
+  }
   if (is_pattern(argument)) {
     return all(models).and_then([&](Names names) {
-      std::erase_if(names, [&](const std::string& name) {
-        return fnmatch(argument.c_str(), name.c_str(), 0) != 0;  // a star stands for a slash too
-      });
-      return names.empty() ? fail(fmt::format("{}: no name fits, see tplora list {} (patterns of "
-                                              "files end in .json or start with ./)",
-                                              excerpt(argument), models ? "models" : "engines"))
-                           : Result<Names>(std::move(names));
+      return fitting(std::move(names), argument, models ? "models" : "engines");
     });
   }
   const fs::path path = from_suite(argument);

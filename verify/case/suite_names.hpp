@@ -12,7 +12,8 @@ namespace tplora::core {
 
 /// Every argument stands for a list of what `Library` takes (docs/formats/suite.md):
 ///
-/// - `*` and patterns with `*`, `?` or `[..]`: names of the collection that fit;
+/// - `*` and patterns with `*`, `?` or `[..]`: names of the collection that fit, of engines without
+///   published bugs; these fit patterns behind `bugs/`;
 /// - a pattern that ends in .json or starts with / ./ or ../: files that fit, and what folders that
 ///   fit hold;
 /// - a folder: of models what it and the folders below it hold, one with a config.json just that;

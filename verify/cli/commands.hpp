@@ -57,6 +57,11 @@ struct MergeOptions {
   CiFiles ci;
 };
 
+struct MinimiseOptions {
+  std::string case_line;
+  std::int64_t timeout = 0;  ///< seconds; 0: none
+};
+
 struct LayoutOptions {
   static constexpr std::int64_t kNotGiven = -1;
   std::string model;
@@ -135,6 +140,9 @@ int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
 int prove_command(const ProveOptions& options, const ConfigFolders& configs);
 /// Contracts with one thing wrong, and whether the laws notice. 0: none survived; 1: some did.
 int mutants_command(const MutantsOptions& options, const ConfigFolders& configs);
+/// The smallest case that fails the same way. 0: told; 2: bad input, or a case that does not fail;
+/// 5: stopped before it was the smallest.
+int minimise_command(const MinimiseOptions& options, const ConfigFolders& configs);
 int replay_command(const std::string& line, const ConfigFolders& configs);
 /// Writes a golden folder. 0: written; 2: bad input; 4: it could not be written.
 int golden_command(const GoldenCommandOptions& options, const ConfigFolders& configs,

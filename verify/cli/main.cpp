@@ -236,6 +236,8 @@ int run(int argc, char** argv) {
   tplora::core::SweepOptions sweep;
   tplora::core::add_sweep(app, sweep);
   sweep.run.version = TPLORA_VERSION;
+  tplora::core::MinimiseOptions minimise;
+  tplora::core::add_minimise(app, minimise);
   tplora::core::MergeOptions merge;
   tplora::core::add_merge(app, merge);
   LayoutOptions layout;
@@ -279,6 +281,7 @@ int run(int argc, char** argv) {
   const std::map<std::string, std::function<int()>> commands = {
       {"verify", [&] { return tplora::core::verify_command(verify, configs); }},
       {"sweep", [&] { return tplora::core::sweep_command(sweep, configs); }},
+      {"minimise", [&] { return tplora::core::minimise_command(minimise, configs); }},
       {"merge", [&] { return tplora::core::merge_command(merge); }},
       {"layout", [&] { return tplora::core::layout_command(layout, configs); }},
       {"prove", [&] { return tplora::core::prove_command(prove, configs); }},

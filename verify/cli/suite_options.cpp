@@ -130,4 +130,21 @@ void add_merge(CLI::App& app, MergeOptions& options) {
       "Example: tplora merge part1.jsonl part2.jsonl --out all.jsonl");
 }
 
+void add_minimise(CLI::App& app, MinimiseOptions& options) {
+  CLI::App* minimise = app.add_subcommand(
+      "minimise",
+      "The smallest geometry, tp_size, adapters, steps and tokens that fail the same way");
+  minimise->add_option("case", options.case_line, "The line a finding prints")->required();
+  add_number(minimise, "--timeout", options.timeout,
+             "Seconds after which the smallest so far is told, with exit code 5 (0: none)")
+      ->check(CLI::Range(0, 1000000));
+  minimise->footer(
+      "The same way: the same verdict, by the same law or check, by the fault of the same place, "
+      "and "
+      "nothing else wrong beside. Exit codes: 0 told; 2 bad input, or a case that does not fail; 5 "
+      "stopped.\n"
+      "Example: tplora minimise \"model=Qwen/Qwen3.5-35B-A3B layer=full_attention "
+      "engine=sglang-24420 tp=4 R=16 adapters=a:r16:alpha32:qkv,b:r8:alpha8:qkv\"");
+}
+
 }  // namespace tplora::core

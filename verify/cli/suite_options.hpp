@@ -1,4 +1,4 @@
-// Options of the commands that run suites, and how numbers are read in all of them.
+// Options of the commands about suites and single cases of them, and how numbers are read in all.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -28,5 +28,6 @@ CLI::Option* add_number(CLI::App* app, const char* name, Integer& value, const c
 void add_verify(CLI::App& app, VerifyOptions& options);
 void add_sweep(CLI::App& app, SweepOptions& options);
 void add_merge(CLI::App& app, MergeOptions& options);
+void add_minimise(CLI::App& app, MinimiseOptions& options);
 
 }  // namespace tplora::core

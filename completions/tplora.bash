@@ -5,14 +5,14 @@ _tplora() {
   local -a words=() found=()
   local one
   case $before in
-    --model) mapfile -t words < <(tplora list models 2>/dev/null) ;;
-    --engine | --vs) mapfile -t words < <(tplora list engines 2>/dev/null; tplora list bugs 2>/dev/null) ;;
+    --model | --models) mapfile -t words < <(tplora list models 2>/dev/null) ;;
+    --engine | --engines | --vs) mapfile -t words < <(tplora list engines 2>/dev/null; tplora list bugs 2>/dev/null) ;;
     verify) mapfile -t words < <(tplora list suites 2>/dev/null) ;;
     list) words=(models engines bugs programs suites) ;;
     --data) words=(labels integers wide) ;;
     --judge) words=(bits bound exact) ;;
     --only) words=(checkpoint adapters inputs ranks) ;;
-    --tp | --dp | --jobs | --timeout | --slots | --shard | --lora-rank | --max-lora-rank | --case) return ;;
+    --tp | --dp | --jobs | --timeout | --case-timeout | --memory | --numbers | --dtype | --targets | --slots | --shard | --lora-rank | --max-lora-rank | --case) return ;;
     *)
       if [ "$COMP_CWORD" = 1 ]; then
         mapfile -t words < <(tplora --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
@@ -29,7 +29,7 @@ _tplora() {
     fi
   done
   # A model, an engine and a suite can also be a file.
-  case $before in --model | --engine | --vs | verify | merge | --report | --resume | check | --out | --base | --adapter)
+  case $before in --model | --models | --engine | --engines | --vs | verify | merge | --report | --resume | --junit | --sarif | --markdown | --html | check | --out | --base | --adapter)
     mapfile -t found < <(compgen -f -- "$word")
     for one in "${found[@]}"; do
       printf -v one %q "$one"

@@ -202,7 +202,7 @@ class Reports(Runs):
         self.refused(self.verify("--report", there, suite_file=huge), 2, "there.jsonl", "exists already")
         self.refused(self.verify("--resume", there, suite_file=huge), 2, "there.jsonl")
         self.assertEqual(there.read_text(), "mine\n")
-        self.refused(self.verify("--resume", self.folder / "no.jsonl", suite_file=huge), 4, "no.jsonl")
+        self.refused(self.verify("--resume", self.folder / "no.jsonl", suite_file=huge), 2, "no.jsonl", "no such report")
         self.refused(self.verify("--report", "a", "--resume", "b", suite_file=huge), 2, "--resume")
         self.refused(self.run_program("verify", huge, self.suite, "--report", self.folder / "r.jsonl"), 2, "one suite")
         for shard in ("0/2", "3/2", "1", "1/", "/2", "01/2x", "1/0"):

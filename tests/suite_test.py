@@ -87,7 +87,7 @@ class Names(Suites):
                          ["vllm"] + [e for e in engines if e.startswith("v") and e != "vllm"] + ["sglang"])
         bugs = [bug for bug in self.run_program("list", "bugs").stdout.split() if bug.startswith("vllm-4")]
         self.assertEqual(self.values("engine", suite(grid(engines=["bugs/vllm-4*"], fit=True))), bugs)
-        self.refused(suite(grid(models=["nobody/*"])), "/cases/0/models", "nobody/*", "no name fits")
+        self.refused(suite(grid(models=["nobody/*"])), "/cases/0/models/0", "nobody/*", "no name fits")
         self.refused(suite(grid(engines=["nobody*"])), "/cases/0/engines", "nobody*")
 
     def test_files_and_folders_from_where_the_suite_lies(self):
@@ -147,6 +147,9 @@ class Names(Suites):
         wrong = suite(grid(models=["broken.json", SMALL]), grid(refused_when="1"))
         self.assertIn("2 cases are unexpected", self.verify(wrong, code=1).stdout)
         self.assertIn("(error)", self.verify(suite(grid(models=["broken.json"])), "--dry-run", code=2).stdout)
+        # Errors are known first, and end a run that is to end there.
+        first = self.verify(suite(grid(models=[SMALL, "broken.json"], numbers=True)), "--fail-fast", code=2).stdout
+        self.assertIn("(--fail-fast: 2 cases were not run): 2 cases: 2 errors", first)
         # What the engine cannot be asked is an error of that case, too.
         mixed = self.verify(suite(grid(engines=["sglang", "trtllm_fused"])), code=2)
         self.assertIn("takes fused adapters", mixed.stdout)
@@ -194,8 +197,20 @@ class Grids(Suites):
         for wrong, word in (([{"tp": [64]}], "no case is left out"), ([{"reason": "x"}], "nothing says"),
                             ([{"when": "nothing > 1"}], "nothing"), ([{"models": ["x/*"]}], "no name fits")):
             everything["cases"][0]["exclude"] = wrong
-            self.refused(everything, "/cases/0/exclude/0" if word != "no name fits" else word, word)
+            self.refused(everything, "/cases/0/exclude/0", word)
         self.refused(suite({"bugs": ["*"], "case": LINE, "exclude": [{"tp": [1]}]}), "/cases/0/exclude")
+        self.refused(suite({"bugs": ["sglang-2*"], "case": LINE}), "/cases/0/bugs", "no bug is called sglang-2*")
+        # What is known of one rank or one adapter is not known of a case.
+        for formula, symbol in (("tp_rank == 0", "tp_rank"), ("t == 0 and T == 2", "t"), ("r == 8", "r"), ("has_q", "has_q")):
+            self.refused(suite(grid(exclude=[{"when": formula}])), "/cases/0/exclude/0/when", f"{symbol} is not known")
+            self.refused(suite(grid(refused_when=formula)), "/cases/0/refused_when", f"{symbol} is not known")
+        pin = {"models": ["H=9*"], "engine": "sglang", "tp": [1], "verdict": "crash", "reason": "x", "link": "y"}
+        self.refused(suite(grid(), pins=[pin]), "/pins/0", "no name fits")
+        self.refused(suite(grid(), pins=[{**pin, "models": [SMALL], "when": "tp_rank"}]), "/pins/0/when")
+        for key in ("models", "engines", "tp"):
+            self.refused(suite(grid(**{key: []})), f"/cases/0/{key}")
+        self.refused(suite(grid(engines=["sglang", "nobody"])), "/cases/0/engines/1")
+        self.assertEqual(len(self.lines(suite(grid(tp=[1], case="R={r} tokens=-", vary={"r": [8, 8]})))), 1)
 
     def test_adapters_that_each_engine_takes(self):
         engines = self.run_program("list", "engines").stdout.split()

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "sim/base/number_list.hpp"
@@ -42,7 +43,11 @@ Result<std::vector<std::string>> texts_of(const JsonView& view) {
       return element.expected("a text or an integer");
     }
   }
-  return texts;
+  std::vector<std::string> once;
+  std::set<std::string> seen;
+  std::copy_if(texts.begin(), texts.end(), std::back_inserter(once),
+               [&](const std::string& text) { return seen.insert(text).second; });
+  return once;
 }
 
 /// Names of the places of a line, each once.
@@ -99,7 +104,7 @@ Result<std::vector<std::int64_t>> number_list(const JsonView& view, std::int64_t
     return numbers;
   }
   const auto elements = view.elements();
-  if (!elements) {
+  if (!elements || elements->empty()) {
     return view.expected(expected);
   }
   for (const JsonView& element : *elements) {

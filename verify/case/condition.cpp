@@ -1,5 +1,7 @@
 #include "verify/case/condition.hpp"
 
+#include <fmt/format.h>
+
 #include <vector>
 
 #include "sim/base/ensure.hpp"
@@ -13,9 +15,18 @@ std::optional<Formula> read_condition(const Fields& fields, std::string_view key
   if (!field) {
     return std::nullopt;
   }
-  return errors.take(field->string().and_then([&](const std::string& text) {
+  auto formula = errors.take(field->string().and_then([&](const std::string& text) {
     return Formula::parse(text, field->place(), predefined_symbols());
   }));
+  for (const Formula::Used& one : formula.used_symbols()) {
+    if (predefined_phase(one.symbol) != Phase::deployment) {
+      errors.refuse(field->error(fmt::format(
+          "{} is not known of a whole case, expected symbols of layer and deployment (H, KV, D, "
+          "tp_size, R ..; docs/formats/contract.md)",
+          one.name)));
+    }
+  }
+  return formula;
 }
 
 Result<std::int64_t> evaluate_for(const Formula& formula, const PreparedCase& item) {

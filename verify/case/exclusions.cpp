@@ -17,6 +17,9 @@ bool has(const std::set<Value>& said, const Value& value) {
 
 Exclusions::Exclusions(const Fields& fields, SuiteNames& names, FirstError& errors) {
   for (const JsonView& view : fields.entries("exclude", Need::optional)) {
+    const auto placed = [&](Error error) {
+      return error.place.empty() ? view.error(error.sentence).value() : error;
+    };
     const Fields of(view, errors, {"models", "engines", "layers", "tp", "when", "reason"});
     Exclusion one{.view = view,
                   .models = {},
@@ -25,11 +28,11 @@ Exclusions::Exclusions(const Fields& fields, SuiteNames& names, FirstError& erro
                   .tp_sizes = {},
                   .when = read_condition(of, "when", errors)};
     for (const std::string& text : of.texts("models", Need::optional)) {
-      const auto some = errors.take(names.models(text));
+      const auto some = errors.take(names.models(text).map_error(placed));
       one.models.insert(some.begin(), some.end());
     }
     for (const std::string& text : of.texts("engines", Need::optional)) {
-      const auto some = errors.take(names.engines(text));
+      const auto some = errors.take(names.engines(text).map_error(placed));
       one.engines.insert(some.begin(), some.end());
     }
     const auto layers = of.texts("layers", Need::optional);

@@ -29,7 +29,9 @@ Pin read_pin(const JsonView& view, SuiteNames& names, FirstError& errors) {
                       {"models", "layer", "engine", "tp", "when", "verdict", "reason", "link"});
   Pin pin{.models = fields.texts("models"),
           .layer = fields.text("layer", Need::optional),
-          .engines = errors.take(names.engines(fields.text("engine"))),
+          .engines = errors.take(names.engines(fields.text("engine")).map_error([&](Error error) {
+            return error.place.empty() ? view.error(error.sentence).value() : error;
+          })),
           .tp_sizes = {},
           .when = read_condition(fields, "when", errors),
           .expect = {}};
@@ -87,7 +89,8 @@ Result<void> apply(const Pin& pin, const JsonView& view, SuiteNames& names, Suit
   for (const std::string& model : pin.models) {
     const auto models = names.models(model);
     if (!models) {
-      return fail(models.error());
+      return models.error().place.empty() ? view.error(models.error().sentence)
+                                          : fail(models.error());
     }
     if (auto little = check_work(*models, view, suite, comparisons); !little) {
       return little;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "sim/base/fields.hpp"
+#include "sim/base/printable.hpp"
 #include "verify/case/case_lines.hpp"
 #include "verify/case/case_values.hpp"
 #include "verify/case/condition.hpp"
@@ -65,8 +66,12 @@ class SuiteReader {
   }
 
  private:
+  struct Named {
+    std::string name;
+    JsonView view;  ///< where it is written, or the pattern that it fits
+  };
   struct Entry {
-    std::vector<std::string> models, engines;
+    std::vector<Named> models, engines;
     std::vector<std::int64_t> tp_sizes;
     std::vector<Case> scenarios;  ///< on no model yet
     std::size_t line_bytes = 0;   ///< of the longest
@@ -143,20 +148,25 @@ class SuiteReader {
 
   /// Each once, in the order in which they are named.
   template <class Names>
-  std::vector<std::string> names_in(const Fields& fields, const char* key, const Names& names) {
-    std::vector<std::string> all;
+  std::vector<Named> names_in(const Fields& fields, const char* key, const Names& names) {
+    std::vector<Named> all;
     std::set<std::string> seen;
     const auto list = fields.find(key);
-    for (const std::string& text : fields.texts(key)) {
-      auto some = names(text);
+    const auto texts = fields.texts(key);
+    if (list && errors_.none() && texts.empty()) {
+      errors_.refuse(list->expected("at least one name"));
+    }
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      auto some = names(texts[i]);
       if (!some) {
-        errors_.refuse(some.error().place.empty() ? list->error(some.error().sentence).value()
-                                                  : std::move(some.error()));
+        errors_.refuse(some.error().place.empty()
+                           ? list->element(i).error(some.error().sentence).value()
+                           : std::move(some.error()));
         return {};
       }
       for (std::string& name : *some) {
         if (seen.insert(name).second) {
-          all.push_back(std::move(name));
+          all.push_back({std::move(name), list->element(i)});
         }
       }
       if (all.size() > kMaxCases) {
@@ -191,25 +201,29 @@ class SuiteReader {
 
   /// A case for each layer kind; one where the model cannot be read, or its engine be asked.
   std::vector<PreparedCase> cases_of(const JsonView& where, const Entry& entry,
-                                     const Case& scenario, const std::string& model,
-                                     const std::string& engine, std::int64_t tp_size) {
-    const auto loaded = library_.engine(engine);
-    auto one = with_deployment(scenario, model, engine, tp_size);
-    if (const auto error = first_error(loaded, one)) {
-      errors_.refuse(where.error(error->text()));
+                                     const Case& scenario, const Named& model, const Named& engine,
+                                     std::int64_t tp_size) {
+    const auto loaded = library_.engine(engine.name);
+    if (!loaded) {
+      errors_.refuse(engine.view.error(loaded.error().text()));
+      return {};
+    }
+    auto one = with_deployment(scenario, model.name, engine.name, tp_size);
+    if (!one) {
+      errors_.refuse(where.error(one.error().text()));
       return {};
     }
     if (entry.fit) {
       fit_to_engine(*one, loaded->contract());
     }
-    auto prepared = library_.model(model).and_then([&](const std::shared_ptr<const Model>& read) {
-      return prepare_layers(*one, *read, *loaded);
-    });
+    const auto read = library_.model(model.name);
+    auto prepared = read ? prepare_layers(*one, **read, *loaded) : fail(read.error());
     if (!prepared) {
       const Error why = prepared.error();
+      const JsonView& place = read ? where : model.view;
       prepared = std::vector<PreparedCase>(1);
       prepared->front().spec = *std::move(one);
-      prepared->front().unreadable = why.place.empty() ? where.error(why.sentence).value() : why;
+      prepared->front().unreadable = why.place.empty() ? place.error(why.sentence).value() : why;
     }
     for (PreparedCase& item : *prepared) {
       item.explain = explain_;
@@ -232,8 +246,8 @@ class SuiteReader {
       return;
     }
     counted_ = 0;
-    for (const std::string& engine : entry.engines) {
-      for (const std::string& model : entry.models) {
+    for (const Named& engine : entry.engines) {
+      for (const Named& model : entry.models) {
         for (const Case& scenario : entry.scenarios) {
           for (const std::int64_t tp_size : entry.tp_sizes) {
             for (PreparedCase& item : cases_of(view, entry, scenario, model, engine, tp_size)) {
@@ -265,7 +279,13 @@ class SuiteReader {
     if (names == std::vector<std::string>{"*"}) {
       names = errors_.take(list_contracts(configs_.root, "bugs"));
     }
+    const auto known = errors_.take(list_contracts(configs_.root, "bugs"));
     for (const std::string& name : names) {
+      if (!name.ends_with(".json") && std::find(known.begin(), known.end(), name) == known.end()) {
+        errors_.refuse(view.error(fmt::format(
+            "no bug is called {}, expected \"*\" or names of tplora list bugs", excerpt(name))));
+        return;
+      }
       const auto bug = library_.bug_record(name);
       if (!bug) {
         errors_.refuse(view.error(bug.error().text()));
@@ -291,8 +311,8 @@ class SuiteReader {
     if (!errors_.none() || !make_room(view, 1, own.line_bytes)) {
       return;
     }
-    for (PreparedCase& item :
-         cases_of(view, own, own.scenarios.front(), published.model, name, published.tp_size)) {
+    for (PreparedCase& item : cases_of(view, own, own.scenarios.front(), {published.model, view},
+                                       {name, view}, published.tp_size)) {
       if (!item.unreadable &&
           (!item.geometry || (!published.layer.empty() && item.spec.layer != published.layer))) {
         continue;

@@ -75,6 +75,8 @@ struct LayoutOptions {
   std::int64_t max_lora_rank = 0;  ///< 0: as lora_rank
   std::int64_t slots = 2;
   bool json = false;
+  std::string html;     ///< the page to write; empty: none
+  std::string version;  ///< of the program
 };
 
 struct ProveOptions {
@@ -133,7 +135,7 @@ int verify_command(const VerifyOptions& options, const ConfigFolders& configs);
 /// Runs a suite that is made of the options; nothing is expected of its cases.
 int sweep_command(const SweepOptions& options, const ConfigFolders& configs);
 /// Puts the reports of all shards of a run together. Exit codes as of that run.
-int merge_command(const MergeOptions& options);
+int merge_command(const MergeOptions& options, const ConfigFolders& configs);
 int layout_command(const LayoutOptions& options, const ConfigFolders& configs);
 /// The laws over every geometry and tp_size in a range. 0: every contract holds inside its claims;
 /// 1: one is silently wrong there; 3: one is consistent nowhere.

@@ -6,8 +6,10 @@
 #include "verify/case/library.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/report/html_page.hpp"
 #include "verify/report/json_report.hpp"
 #include "verify/report/text.hpp"
+#include "verify/safetensors/output_file.hpp"
 
 namespace tplora::core {
 namespace {
@@ -143,6 +145,12 @@ int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
   }
   if (!options.vs.empty()) {
     return compare(options, (*layers)[*shown], *shown, configs);
+  }
+  if (!options.html.empty()) {
+    if (auto written = write_text_file(options.html, html_page((*layers)[*shown], options.version));
+        !written) {
+      return bad_input(written.error());
+    }
   }
   if (options.json) {
     fmt::print("{}\n", layout_json(*layers, *shown));

@@ -39,9 +39,10 @@ constexpr const char* kDescription =
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 all as expected; 1 a mismatch (layout: crash or silent; prove: silent inside "
-    "the claims, --vs: anything worse); 2 bad input; 3 nothing was run or all of it vacuous "
-    "(layout: refused or not applicable; prove: consistent nowhere); 4 output could not be "
-    "written.\n"
+    "the claims, --vs: anything worse); 2 bad input, or a case that could not be judged; 3 nothing "
+    "was run or all of it vacuous (layout: refused or not applicable; prove: consistent nowhere); "
+    "4 "
+    "output could not be written; 5 stopped (verify, sweep, minimise).\n"
     "Example: tplora verify configs/suites/default.json\n"
     "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang --tp 4";
 
@@ -63,6 +64,7 @@ void add_layout(CLI::App& app, LayoutOptions& options) {
   add_number(layout, "--max-lora-rank", options.max_lora_rank,
              "lora_rank the buffers are sized for (default: --lora-rank)");
   add_number(layout, "--slots", options.slots, "Adapter slots");
+  layout->add_option("--html", options.html, "Also write a page with the row maps as pictures");
   layout->add_flag("--json", options.json, "Print JSON (docs/formats/layout.md)");
   layout->footer(
       "Example: tplora layout --model Qwen/Qwen3.5-35B-A3B --engine sglang-24420 --tp 4");
@@ -242,6 +244,7 @@ int run(int argc, char** argv) {
   tplora::core::add_merge(app, merge);
   LayoutOptions layout;
   add_layout(app, layout);
+  layout.version = TPLORA_VERSION;
   ProveOptions prove;
   add_prove(app, prove);
   MutantsOptions mutants;
@@ -282,7 +285,7 @@ int run(int argc, char** argv) {
       {"verify", [&] { return tplora::core::verify_command(verify, configs); }},
       {"sweep", [&] { return tplora::core::sweep_command(sweep, configs); }},
       {"minimise", [&] { return tplora::core::minimise_command(minimise, configs); }},
-      {"merge", [&] { return tplora::core::merge_command(merge); }},
+      {"merge", [&] { return tplora::core::merge_command(merge, configs); }},
       {"layout", [&] { return tplora::core::layout_command(layout, configs); }},
       {"prove", [&] { return tplora::core::prove_command(prove, configs); }},
       {"mutants", [&] { return tplora::core::mutants_command(mutants, configs); }},

@@ -11,7 +11,7 @@
 
 namespace tplora::core {
 
-int merge_command(const MergeOptions& options) {
+int merge_command(const MergeOptions& options, const ConfigFolders& configs) {
   std::error_code unreadable;
   if (!options.out.empty() && std::filesystem::exists(options.out, unreadable)) {
     return bad_input({"the file exists already, expected a new one", options.out});
@@ -28,8 +28,8 @@ int merge_command(const MergeOptions& options) {
   std::sort(report->cases.begin(), report->cases.end(),
             [](const CaseRecord& a, const CaseRecord& b) { return a.number < b.number; });
   fmt::print("{}", run_text(report->header, report->cases, *report->blind_spots));
-  if (auto written =
-          write_ci_files(options.ci, report->header, report->cases, *report->blind_spots);
+  if (auto written = write_ci_files(options.ci, report->header, report->cases, *report->blind_spots,
+                                    laws_again(configs));
       !written) {
     return bad_input(written.error());
   }

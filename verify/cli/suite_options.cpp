@@ -7,6 +7,8 @@ void add_ci_files(CLI::App* app, CiFiles& files) {
   app->add_option("--junit", files.junit, "Write JUnit XML (docs/ci.md)");
   app->add_option("--sarif", files.sarif, "Write SARIF 2.1.0: a result for each root cause");
   app->add_option("--markdown", files.markdown, "Write a summary in Markdown");
+  app->add_option("--html", files.html,
+                  "Write a page to look at: grid, findings, row maps, in one file");
   app->add_flag("--github", files.github, "Also print root causes as GitHub annotations");
 }
 

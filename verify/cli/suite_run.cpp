@@ -92,7 +92,7 @@ Result<ReadSettings> read_settings(const RunSettings& settings, std::size_t suit
   }
   const bool written = !settings.report.empty() || !settings.resume.empty() ||
                        !settings.ci.junit.empty() || !settings.ci.sarif.empty() ||
-                       !settings.ci.markdown.empty();
+                       !settings.ci.markdown.empty() || !settings.ci.html.empty();
   if (written && suites != 1) {
     return fail(fmt::format("a report is of one suite, found {}", suites));
   }
@@ -237,7 +237,7 @@ int SuiteRun::exit_code() const {
 }
 
 Result<void> SuiteRun::write(const CiFiles& files) const {
-  return write_ci_files(files, header_, cases_, spots_);
+  return write_ci_files(files, header_, cases_, spots_, laws_again(configs_));
 }
 
 // The report, where one is asked for, with what it has of an earlier run.

@@ -10,6 +10,7 @@
 #include "sim/base/json.hpp"
 #include "sim/base/printable.hpp"
 #include "sim/base/sha256.hpp"
+#include "verify/report/markup.hpp"
 #include "verify/report/suite_report.hpp"
 
 namespace tplora::core {
@@ -44,22 +45,6 @@ std::string message_of(const RootCause& root) {
   return fmt::format(
       "{}, engine {}: {}: {}{}", name_of(first), first.engine, outcome_of(first), root.sentence,
       root.cases.size() == 1 ? "" : fmt::format("; and {} more cases", root.cases.size() - 1));
-}
-
-/// Characters of a text that XML may hold, with its own escaped.
-std::string xml(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      case '\n': escaped += "&#10;"; break;
-      default: escaped += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-    }
-  }
-  return escaped;
 }
 
 std::string attribute(const std::string& text) {

@@ -20,6 +20,9 @@ namespace {
 Result<int> open_alone(const std::filesystem::path& file, int flags) {
   std::error_code unreadable;
   const auto kind = std::filesystem::status(file, unreadable).type();
+  if (kind == std::filesystem::file_type::not_found && (flags & O_CREAT) == 0) {
+    return fail("there is no such report to go on with (--report makes one)", file.string());
+  }
   if (kind != std::filesystem::file_type::not_found &&
       kind != std::filesystem::file_type::regular && (flags & O_CREAT) == 0) {
     return fail("found a folder, a device or a pipe, expected a report", file.string());

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <string_view>
 
 #include "sim/base/printable.hpp"
@@ -31,12 +30,6 @@ char mark(const CaseRecord& one) {
   return '?';
 }
 
-/// Rows of the table: a model's layer kind under one engine.
-struct Row {
-  const CaseRecord* first = nullptr;
-  std::map<std::int64_t, char> marks;
-};
-
 }  // namespace
 
 std::string layer_name(const CaseRecord& one) {
@@ -44,56 +37,64 @@ std::string layer_name(const CaseRecord& one) {
   return printable(one.layer.empty() ? one.model : one.model + " " + one.layer, kLongest);
 }
 
-std::string table_text(const std::vector<CaseRecord>& cases) {
-  std::vector<Row> rows;
+VerdictTable table_of(const std::vector<CaseRecord>& cases) {
+  VerdictTable table;
   std::map<std::string, std::size_t> row_of;
-  std::set<std::int64_t> sizes;
-  std::size_t width = 10;
-  bool several = false;
-  bool errors = false;
-  for (const CaseRecord& one : cases) {
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const CaseRecord& one = cases[i];
     if ((!one.heads && !one.layer.empty() && one.error.empty()) || one.bug) {
       continue;  // linear-attention layers say nothing here, and bugs have a table of their own
     }
-    errors = errors || !one.error.empty();
+    table.errors = table.errors || !one.error.empty();
     const auto key = fmt::format("{}|{}|{}", one.engine, one.model, one.layer);
-    const auto [entry, is_new] = row_of.emplace(key, rows.size());
+    const auto [entry, is_new] = row_of.emplace(key, table.rows.size());
     if (is_new) {
-      rows.push_back({&one, {}});
-      width = std::max(width, layer_name(one).size());
+      table.rows.push_back(
+          {one.engine,
+           layer_name(one),
+           one.heads ? fmt::format("{}/{}/{}", one.heads->q, one.heads->kv, one.heads->head_dim)
+                     : "-",
+           {}});
     }
-    const auto [at, is_first] = rows[entry->second].marks.emplace(one.tp_size, mark(one));
-    several = several || (!is_first && at->second != mark(one));
-    if (kMarks.find(mark(one)) > kMarks.find(at->second)) {
-      at->second = mark(one);
+    const auto [at, is_first] =
+        table.rows[entry->second].cells.emplace(one.tp_size, VerdictTable::Cell{mark(one), i});
+    table.several = table.several || (!is_first && at->second.mark != mark(one));
+    if (kMarks.find(mark(one)) > kMarks.find(at->second.mark)) {
+      at->second = {mark(one), i};
     }
-    sizes.insert(one.tp_size);
+    table.sizes.insert(one.tp_size);
+  }
+  return table;
+}
+
+std::string table_text(const std::vector<CaseRecord>& cases) {
+  const VerdictTable table = table_of(cases);
+  std::size_t width = 10;
+  for (const VerdictTable::Row& row : table.rows) {
+    width = std::max(width, row.layer.size());
   }
   std::string text;
   std::string engine;
-  for (const Row& row : rows) {
-    const CaseRecord& one = *row.first;
-    if (one.engine != engine) {
-      engine = one.engine;
+  for (const VerdictTable::Row& row : table.rows) {
+    if (row.engine != engine) {
+      engine = row.engine;
       text += fmt::format("{:<{}}  {:>14}  tp", engine, width, "H/KV/D");
-      for (const std::int64_t size : sizes) {
+      for (const std::int64_t size : table.sizes) {
         text += fmt::format("{:>4}", size);
       }
       text += "\n";
     }
-    const std::string geometry =
-        one.heads ? fmt::format("{}/{}/{}", one.heads->q, one.heads->kv, one.heads->head_dim) : "-";
-    text += fmt::format("{:<{}}  {:>14}    ", layer_name(one), width, geometry);
-    for (const std::int64_t size : sizes) {
-      const auto found = row.marks.find(size);
-      text += fmt::format("{:>4}", found == row.marks.end() ? ' ' : found->second);
+    text += fmt::format("{:<{}}  {:>14}    ", row.layer, width, row.heads);
+    for (const std::int64_t size : table.sizes) {
+      const auto found = row.cells.find(size);
+      text += fmt::format("{:>4}", found == row.cells.end() ? ' ' : found->second.mark);
     }
     text += "\n";
   }
   text += "= consistent   r refused   . no qkv projection   C crash   S silent   v vacuous";
-  text += errors ? "   ! error\n" : "\n";
-  text += several ? "where cases of one place differ, what is worst of them\n" : "";
-  return rows.empty() ? "" : text;
+  text += table.errors ? "   ! error\n" : "\n";
+  text += table.several ? "where cases of one place differ, what is worst of them\n" : "";
+  return table.rows.empty() ? "" : text;
 }
 
 }  // namespace tplora::core

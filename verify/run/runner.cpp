@@ -29,8 +29,10 @@ double cost_of(const PreparedCase& item) {
 
 std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases) {
   std::map<std::string, Pass> passes;
+  Pass unreadable;  // told first: nothing needs to be run for it
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    Pass& pass = passes[cases[i].geometry ? weights_key(cases[i]) : ""];
+    Pass& pass =
+        cases[i].unreadable ? unreadable : passes[cases[i].geometry ? weights_key(cases[i]) : ""];
     pass.cases.push_back(i);
     pass.cost = std::max(pass.cost, cost_of(cases[i]));
   }
@@ -41,6 +43,9 @@ std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases) {
   }
   std::stable_sort(list.begin(), list.end(),
                    [](const Pass& a, const Pass& b) { return a.cost > b.cost; });
+  if (!unreadable.cases.empty()) {
+    list.insert(list.begin(), std::move(unreadable));
+  }
   return list;
 }
 

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""The pages of --html: self-contained, strict about what may run, whole, and not too large."""
+
+import base64
+import hashlib
+import html.parser
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = str(pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else ROOT / "build" / "tplora").resolve())
+LINE = "R=16 adapters=a:r16:alpha32:qkv,b:r8:alpha8:qkv tokens=a,-,a,b"
+# Elements whose end a page leaves out, or that have none.
+OPEN = {"td", "th", "tr", "li", "p", "option", "meta", "input", "br", "thead", "tbody", "doctype"}
+
+
+class Page(html.parser.HTMLParser):
+    """Elements, attributes and texts of a page; what is not closed that should be is a mistake."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.outside, self.stack, self.texts, self.rows = set(), [], [], [], [], 0
+        self.feed(text)
+        self.close()
+        assert not self.stack, self.stack
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name == "id":
+                assert value not in self.ids, value
+                self.ids.add(value)
+            if name == "href":
+                self.links.append(value)
+            if name in ("src", "srcset", "data", "action", "style") or name.startswith("on"):
+                self.outside.append((tag, name, value))
+        self.rows += tag == "tr"
+        if tag not in OPEN:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in OPEN:
+            assert self.stack.pop() == tag, tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+class Pages(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def run_program(self, *arguments, code=0):
+        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=600, cwd=ROOT)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def page(self, *arguments, code=0):
+        path = self.folder / "page.html"
+        path.unlink(missing_ok=True)
+        self.run_program(*arguments, "--html", path, code=code)
+        text = path.read_text()
+        policy = re.search(r'content="(default-src[^"]*)"', text)[1]
+        for kind, element in (("style-src", "style"), ("script-src", "script")):
+            [content] = re.findall(f"<{element}>(.*?)</{element}>", text, re.S)
+            digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+            self.assertIn(f"{kind} 'sha256-{digest}'", policy)
+        self.assertTrue(policy.startswith("default-src 'none';"))
+        self.assertNotIn("unsafe", policy)
+        page = Page(text)
+        self.assertEqual(page.outside, [])
+        for link in page.links:
+            self.assertTrue(link.startswith("#") and link[1:] in page.ids, link)
+        return text, page
+
+    def suite(self, *entries, **more):
+        path = self.folder / "suite.json"
+        path.write_text(json.dumps({"format": "tplora-suite/1", "name": "mine <&>", "cases": entries, **more}))
+        return path
+
+    def test_a_run_with_everything_in_it(self):
+        (self.folder / "<b>.json").write_text("{")
+        good = {"models": ["H=8,KV=2,D=16,hidden=64", "<b>.json"], "engines": ["sglang-24420", "sglang"],
+                "tp": [1, 2, 4, 8], "case": LINE, "numbers": True}
+        suite = self.suite(good)
+        report = self.folder / "r.jsonl"
+        text, page = self.page("verify", suite, "--report", report, code=1)
+        words = " ".join(page.texts)
+        for word in ("mine <&>", "2 unexpected", "! 8 errors", "expected consistent, found silent", "law", "LoRA-B buffer",
+                     "kernel meets", "tplora replay", "K = n*D*T", "read past the end of slot 0"):
+            self.assertIn(word, words)
+        self.assertNotIn("<b>", text)
+        self.assertEqual(text.count("<article "), 2)
+        self.assertEqual(text.count("<svg viewBox"), 3 + 3)
+        self.assertIn("class=\"pv wrong\"", text)
+        self.assertIn("url(#hatch)", text)
+        self.assertIn("<td class=S><a href=#s0>S</a>", text)
+        merged = self.folder / "merged.html"
+        self.run_program("merge", report, "--html", merged, code=1)
+        self.assertEqual(merged.read_text(), text)
+
+    def test_ten_thousand_cases_are_not_too_much(self):
+        text, page = self.page("sweep", "--models", "*", "--engine", "sglang,hf_tp_peft,llama_cpp,lorax", "--tp", "1-12")
+        cases = sum(row.count("<td") for row in text.split("\n") if row.startswith("<tr><td>"))
+        self.assertGreater(cases, 10000)
+        self.assertLess(len(text.encode()), 5_000_000)
+        self.assertGreater(page.rows, 800)
+
+    def test_one_case(self):
+        text, page = self.page("layout", "--model", "Qwen/Qwen3.5-35B-A3B", "--engine", "sglang-24420", "--tp", "4", code=1)
+        self.assertEqual(text.count("<svg viewBox"), 4)
+        self.assertIn("2304 rows", " ".join(page.texts))
+        fine, _ = self.page("layout", "--model", "H=8,KV=2,D=16,hidden=64", "--engine", "sglang", "--tp", "2")
+        self.assertEqual(fine.count("<svg viewBox"), 2)
+        self.assertNotIn("wrong\"", fine)
+
+    def test_a_page_that_cannot_be_written(self):
+        done = self.run_program("layout", "--model", "H=8,KV=2,D=16,hidden=64", "--engine", "sglang", "--tp", "2", "--html",
+                                "/dev/full/x", code=4)
+        self.assertEqual(done.stderr.count("\n"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

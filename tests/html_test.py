@@ -104,6 +104,23 @@ class Pages(unittest.TestCase):
         merged = self.folder / "merged.html"
         self.run_program("merge", report, "--html", merged, code=1)
         self.assertEqual(merged.read_text(), text)
+        # A page made later, of a case that comes out otherwise now, draws no maps for it.
+        configs = self.folder / "configs"
+        shutil.copytree(ROOT / "configs", configs)
+        for one in ("engines/sglang.json", "bugs/sglang-24420.json"):
+            shutil.copy(configs / "engines" / "vllm.json", configs / one)
+        self.run_program("--configs", configs, "merge", report, "--html", self.folder / "later.html", code=1)
+        later = (self.folder / "later.html").read_text()
+        self.assertEqual((later.count("<svg viewBox"), later.count("no row maps: ")), (0, 2))
+
+    def test_a_story_has_the_mark_of_its_outcome(self):
+        text, _ = self.page("verify", self.suite({"models": ["H=8,KV=2,D=16,hidden=64"], "engines": ["sglang"], "tp": [3],
+                                                  "case": LINE},
+                                                 {"models": ["H=8,KV=2,D=16,hidden=64"], "engines": ["sglang"], "tp": [2],
+                                                  "case": LINE, "refused_when": "1"}), code=1)
+        self.assertIn('<span class="bad">r</span> H=8,KV=2,D=16,hidden=64, engine sglang, tp 3: expected consistent, '
+                      'found refused', text)
+        self.assertIn('<span class="bad">=</span>', text)
 
     def test_ten_thousand_cases_are_not_too_much(self):
         text, page = self.page("sweep", "--models", "*", "--engine", "sglang,hf_tp_peft,llama_cpp,lorax", "--tp", "1-12")
@@ -121,6 +138,9 @@ class Pages(unittest.TestCase):
         self.assertNotIn("wrong\"", fine)
 
     def test_a_page_that_cannot_be_written(self):
+        done = self.run_program("layout", "--model", "H=8,KV=2,D=16,hidden=64", "--engine", "sglang", "--vs", "vllm", "--tp",
+                                "2", "--html", self.folder / "x.html", code=2)
+        self.assertEqual((done.stdout, (self.folder / "x.html").exists()), ("", False))
         done = self.run_program("layout", "--model", "H=8,KV=2,D=16,hidden=64", "--engine", "sglang", "--tp", "2", "--html",
                                 "/dev/full/x", code=4)
         self.assertEqual(done.stderr.count("\n"), 1)

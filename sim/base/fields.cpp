@@ -45,6 +45,14 @@ std::vector<std::string> Fields::texts(std::string_view key, Need need) const {
   return field ? errors_->take(field->strings()) : std::vector<std::string>();
 }
 
+std::vector<std::string> Fields::some_texts(std::string_view key, Need need) const {
+  auto list = texts(key, need);
+  if (const auto field = find(key, Need::optional); field && list.empty()) {
+    errors_->refuse(field->expected("a list with at least one entry"));
+  }
+  return list;
+}
+
 std::vector<std::int64_t> Fields::positive_integers(std::string_view key, Need need) const {
   std::vector<std::int64_t> list;
   for (const JsonView& entry : entries(key, need)) {

@@ -76,6 +76,9 @@ class Fields {
   /// The strings of a list.
   [[nodiscard]] std::vector<std::string> texts(std::string_view key,
                                                Need need = Need::required) const;
+  /// The same; a list without any is refused, since nothing and anything would be told alike.
+  [[nodiscard]] std::vector<std::string> some_texts(std::string_view key,
+                                                    Need need = Need::required) const;
   /// The positive integers of a list.
   [[nodiscard]] std::vector<std::int64_t> positive_integers(std::string_view key,
                                                             Need need = Need::required) const;

@@ -1,4 +1,4 @@
-// The only source of threads.
+// The only source of threads that work.
 #pragma once
 
 #include <cstdint>

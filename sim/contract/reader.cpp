@@ -337,6 +337,19 @@ class Extended {
   std::optional<Result<ContractSet>> set_;
 };
 
+/// What a contract's `base` looks at, behind one pointer: an explanation copies its contract
+/// thousands of times.
+struct BaseOf {
+  std::shared_ptr<Extended> extended;
+  std::shared_ptr<const ContractSet> set;
+  std::optional<VariantCondition>
+      condition;  ///< of the variant; nothing: of no class in particular
+
+  [[nodiscard]] std::shared_ptr<const Contract> get() const {
+    return extended->with(*set, condition ? &*condition : nullptr);
+  }
+};
+
 Result<ContractSet> compile_set(const ContractDocument& document) {
   auto alone = compile_alone(document);
   if (!alone || document.base() == nullptr) {
@@ -346,9 +359,8 @@ Result<ContractSet> compile_set(const ContractDocument& document) {
   const auto set = std::make_shared<const ContractSet>(*alone);
   const auto on_base = [&](const Contract& contract, std::optional<VariantCondition> condition) {
     Contract derived = contract;
-    derived.base = [extended, set, condition = std::move(condition)] {
-      return extended->with(*set, condition ? &*condition : nullptr);
-    };
+    const auto of = std::make_shared<const BaseOf>(BaseOf{extended, set, std::move(condition)});
+    derived.base = [of] { return of->get(); };
     return std::make_shared<const Contract>(std::move(derived));
   };
   std::vector<ContractSet::Variant> variants;

@@ -27,15 +27,15 @@ Exclusions::Exclusions(const Fields& fields, SuiteNames& names, FirstError& erro
                   .layers = {},
                   .tp_sizes = {},
                   .when = read_condition(of, "when", errors)};
-    for (const std::string& text : of.texts("models", Need::optional)) {
+    for (const std::string& text : of.some_texts("models", Need::optional)) {
       const auto some = errors.take(names.models(text).map_error(placed));
       one.models.insert(some.begin(), some.end());
     }
-    for (const std::string& text : of.texts("engines", Need::optional)) {
+    for (const std::string& text : of.some_texts("engines", Need::optional)) {
       const auto some = errors.take(names.engines(text).map_error(placed));
       one.engines.insert(some.begin(), some.end());
     }
-    const auto layers = of.texts("layers", Need::optional);
+    const auto layers = of.some_texts("layers", Need::optional);
     one.layers.insert(layers.begin(), layers.end());
     if (const auto tp = of.find("tp", Need::optional)) {
       const auto sizes = errors.take(number_list(*tp, kMaxRanks));

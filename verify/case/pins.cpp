@@ -27,7 +27,7 @@ struct Pin {
 Pin read_pin(const JsonView& view, SuiteNames& names, FirstError& errors) {
   const Fields fields(view, errors,
                       {"models", "layer", "engine", "tp", "when", "verdict", "reason", "link"});
-  Pin pin{.models = fields.texts("models"),
+  Pin pin{.models = fields.some_texts("models"),
           .layer = fields.text("layer", Need::optional),
           .engines = errors.take(names.engines(fields.text("engine")).map_error([&](Error error) {
             return error.place.empty() ? view.error(error.sentence).value() : error;

@@ -109,7 +109,7 @@ class SuiteReader {
           errors_.refuse(field->error("cases of \"bugs\" are those of their files, expected none"));
         }
       }
-      add_bugs(*bugs, fields.texts("bugs"), entry);
+      add_bugs(*bugs, fields.some_texts("bugs"), entry);
     } else {
       read_grid(fields, entry);
       Exclusions exclusions(fields, names_, errors_);
@@ -152,10 +152,7 @@ class SuiteReader {
     std::vector<Named> all;
     std::set<std::string> seen;
     const auto list = fields.find(key);
-    const auto texts = fields.texts(key);
-    if (list && errors_.none() && texts.empty()) {
-      errors_.refuse(list->expected("at least one name"));
-    }
+    const auto texts = fields.some_texts(key);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       auto some = names(texts[i]);
       if (!some) {

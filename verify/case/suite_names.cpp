@@ -134,14 +134,27 @@ fs::path SuiteNames::from_suite(const std::string& path) const {
   return fs::path(path).is_absolute() ? fs::path(path) : (folder_ / path).lexically_normal();
 }
 
+std::string SuiteNames::pattern_from_suite(const std::string& pattern) const {
+  if (fs::path(pattern).is_absolute()) {
+    return pattern;
+  }
+  std::string folder;  // what it is called is no pattern
+  for (const char c : folder_.string()) {
+    folder += std::string_view("*?[]\\").find(c) == std::string_view::npos ? "" : "\\";
+    folder += c;
+  }
+  return (fs::path(folder) / pattern).lexically_normal().string();
+}
+
 Result<Names> SuiteNames::all(bool models) {
   return models ? library_.all_models() : list_contracts(configs_.root, "engines");
 }
 
 Result<Names> SuiteNames::names(const std::string& argument, bool models) {
   std::error_code code;
-  if (is_pattern(argument) && is_path(argument)) {
-    return paths_like(from_suite(argument).string()).and_then([&](const Names& paths) {
+  const bool pattern = is_pattern(argument) && !fs::exists(from_suite(argument), code);
+  if (pattern && is_path(argument)) {
+    return paths_like(pattern_from_suite(argument)).and_then([&](const Names& paths) {
       Names names;
       for (const std::string& path : paths) {
         if (!fs::is_directory(path, code)) {
@@ -156,12 +169,12 @@ Result<Names> SuiteNames::names(const std::string& argument, bool models) {
     });
   }
   constexpr std::string_view kBugs = "bugs/";
-  if (!models && is_pattern(argument) && argument.starts_with(kBugs)) {
+  if (!models && pattern && argument.starts_with(kBugs)) {
     return list_contracts(configs_.root, "bugs").and_then([&](Names names) {
       return fitting(std::move(names), argument.substr(kBugs.size()), "bugs");
     });
   }
-  if (is_pattern(argument)) {
+  if (pattern) {
     return all(models).and_then([&](Names names) {
       return fitting(std::move(names), argument, models ? "models" : "engines");
     });

@@ -14,7 +14,8 @@ namespace tplora::core {
 ///
 /// - `*` and patterns with `*`, `?` or `[..]`: names of the collection that fit, of engines without
 ///   published bugs; these fit patterns behind `bugs/`;
-/// - a pattern that ends in .json or starts with / ./ or ../: files that fit, and what folders that
+/// - a pattern that ends in .json or starts with / ./ or ../, and is not itself a file: files that
+/// fit, and what folders that
 ///   fit hold;
 /// - a folder: of models what it and the folders below it hold, one with a config.json just that;
 ///   of engines its *.json;
@@ -34,6 +35,7 @@ class SuiteNames {
   [[nodiscard]] Result<std::vector<std::string>> names(const std::string& argument, bool models);
   [[nodiscard]] Result<std::vector<std::string>> all(bool models);
   [[nodiscard]] std::filesystem::path from_suite(const std::string& path) const;
+  [[nodiscard]] std::string pattern_from_suite(const std::string& pattern) const;
 
   Library& library_;
   const ConfigFolders& configs_;

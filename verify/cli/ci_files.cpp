@@ -35,10 +35,13 @@ Result<void> write_ci_files(const CiFiles& files, const ReportHeader& header,
 }
 
 LawsAgain laws_again(const ConfigFolders& configs) {
-  return [configs](const std::string& line) -> std::optional<LayerReport> {
+  return [configs](const std::string& line, bool causes) -> std::optional<LayerReport> {
     auto report = parse_case(line)
                       .and_then([&](Case one) { return prepare(std::move(one), configs); })
-                      .and_then([](PreparedCase item) { return check_laws(std::move(item)); });
+                      .and_then([&](PreparedCase item) {
+                        item.explain = causes;
+                        return check_laws(std::move(item));
+                      });
     return report ? std::optional(*std::move(report)) : std::nullopt;
   };
 }

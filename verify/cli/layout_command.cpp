@@ -131,6 +131,9 @@ int layout_command(const LayoutOptions& options, const ConfigFolders& configs) {
   if (auto checked = check_options(options); !checked && !whole) {
     return bad_input(checked.error());
   }
+  if (!options.vs.empty() && !options.html.empty()) {
+    return bad_input({"--html draws one plan, expected no --vs with it", ""});
+  }
   std::string layer = options.layer;
   const auto layers = layout_case_of(options, options.engine).and_then([&](const Case& one) {
     layer = layer.empty() ? one.layer : layer;  // the line's own

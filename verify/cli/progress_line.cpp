@@ -64,7 +64,8 @@ void ProgressLine::write() {
     text += fmt::format("{} of {} cases, {:.3g}/s, ", cases_, of_cases_,
                         static_cast<double>(cases_) / seconds);
   }
-  text += fmt::format("{:.0f} %", 100 * share_);
+  text += of_cases_ == 0 && cases_ > 0 ? fmt::format("{} cases", cases_)
+                                       : fmt::format("{:.0f} %", 100 * share_);
   if (share_ > 0 && share_ < 1) {
     text += fmt::format(", {} left", duration_text(seconds * (1 - share_) / share_));
   }

@@ -24,7 +24,8 @@ class ProgressLine {
   /// Takes the line off the terminal.
   ~ProgressLine();
 
-  /// `share`: of the work, 0 to 1. `of_cases`: 0: they are not counted. From any thread.
+  /// `share`: of the work, 0 to 1. `of_cases`: 0: nobody knows how many, and if there are any,
+  /// their number is told in place of the share. From any thread.
   void set(double share, std::size_t cases = 0, std::size_t of_cases = 0);
 
  private:

@@ -15,6 +15,7 @@
 #include "verify/cli/progress_line.hpp"
 #include "verify/report/expectation.hpp"
 #include "verify/report/suite_report.hpp"
+#include "verify/report/text.hpp"
 
 namespace tplora::core {
 namespace {
@@ -97,7 +98,7 @@ Result<ReadSettings> read_settings(const RunSettings& settings, std::size_t suit
     return fail(fmt::format("a report is of one suite, found {}", suites));
   }
   if (written && settings.dry_run) {
-    return fail("--dry-run writes no files, expected it alone");
+    return fail("--dry-run and --print-suite write no files, expected them without");
   }
   const auto shard = parse_shard(settings.shard);
   const auto memory = parse_memory(settings.memory);
@@ -175,11 +176,10 @@ std::string SuiteRun::plan_text() const {
       errors.push_back(record_case(item, outcome));
     }
   }
-  text += fmt::format(
-      "{}{}: {} cases in {} passes: {} models, {} engines; laws of all, numbers of {}, errors of "
-      "{}\n",
-      text.empty() ? "" : "\n", suite_.name, cases, passes, models.size(), engines.size(), numbers,
-      errors.size());
+  text += fmt::format("{}{}: {} in {}: {}, {}; laws of all, numbers of {}, errors of {}\n",
+                      text.empty() ? "" : "\n", suite_.name, counted(cases, "case"),
+                      counted(passes, "pass", "passes"), counted(models.size(), "model"),
+                      counted(engines.size(), "engine"), numbers, errors.size());
   return text + errors_text(errors);
 }
 
@@ -223,7 +223,7 @@ std::string SuiteRun::text() const {
   ReportHeader header = header_;
   if (enough_) {
     header.pinned.clear();
-    header.suite += fmt::format(" (--fail-fast: {} cases were not run)", not_run_);
+    header.suite += fmt::format(" (--fail-fast: {} not run)", counted(not_run_, "case"));
   }
   return run_text(header, cases_, spots_);
 }

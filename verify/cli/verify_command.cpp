@@ -133,6 +133,11 @@ int sweep_command(const SweepOptions& options, const ConfigFolders& configs) {
     return bad_input(text.error());
   }
   if (options.print_suite) {
+    RunSettings settings = options.run;
+    settings.dry_run = true;  // as there, nothing is written
+    if (const auto read = read_settings(settings, 1); !read) {
+      return bad_input(read.error());
+    }
     fmt::print("{}", *text);
     return 0;
   }

@@ -11,9 +11,11 @@
 
 namespace tplora::core {
 
-/// The laws of a case once more, from its line, for its row maps; nothing where it cannot be made
-/// again (a file that is gone): then the page has none for it.
-using LawsAgain = std::function<std::optional<LayerReport>(const std::string& case_line)>;
+/// The laws of a case once more, from its line, with or without causes; nothing where it cannot be
+/// made again. Where it comes out otherwise than in the run (files have changed since), the page
+/// has no row maps for it, and says so.
+using LawsAgain =
+    std::function<std::optional<LayerReport>(const std::string& case_line, bool causes)>;
 
 /// Summary, a model x tp grid for each engine that can be filtered, each story once with the row
 /// maps of its first case, errors and blind spots. `cases` in the order of the suite.

@@ -68,7 +68,7 @@ std::string errors_text(const std::vector<CaseRecord>& cases) {
        std::span(errors).first(std::min(errors.size(), kErrorsShown))) {
     text += fmt::format("\nerror: {}\n  {}{}\n", first->error,
                         printable(first->case_line, kLongestLine),
-                        count == 1 ? "" : fmt::format("\n  and {} more cases", count - 1));
+                        count == 1 ? "" : "\n  and " + counted(count - 1, "more case"));
   }
   if (errors.size() > kErrorsShown) {
     text += fmt::format("\nand {} more errors\n", errors.size() - kErrorsShown);
@@ -249,7 +249,7 @@ std::string files_text(const ReportHeader& header) {
   }
   std::vector<std::string> words;
   for (const auto& [what, count] : counts) {
-    words.push_back(fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"));
+    words.push_back(counted(static_cast<std::size_t>(count), what));
   }
   return fmt::format("read {}; sha256 {} of all\n", fmt::join(words, ", "),
                      files_digest(header).substr(0, 16));

@@ -172,6 +172,10 @@ std::string row_map(const PreparedCase& item, const Analysis& analysis,
   return text;
 }
 
+std::string counted(std::size_t count, const std::string& one, const std::string& several) {
+  return fmt::format("{} {}", count, count == 1 ? one : several.empty() ? one + "s" : several);
+}
+
 std::string same_as_text(const std::vector<std::string>& bugs) {
   return bugs.empty() ? "" : fmt::format("  same fault as {}\n", fmt::join(bugs, ", "));
 }

@@ -1,6 +1,7 @@
 // Outcomes as text for people.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ struct Paint {
 [[nodiscard]] std::string unclaimed(const PreparedCase& item);
 /// The same as a line.
 [[nodiscard]] std::string unclaimed_text(const PreparedCase& item);
+
+/// "1 case", "2 cases". `several`: where it is not `one` with an s.
+[[nodiscard]] std::string counted(std::size_t count, const std::string& one,
+                                  const std::string& several = "");
 
 /// One line with the names of published bugs; empty where there are none.
 [[nodiscard]] std::string same_as_text(const std::vector<std::string>& bugs);

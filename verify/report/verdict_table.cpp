@@ -11,11 +11,13 @@
 namespace tplora::core {
 namespace {
 
-/// Marks of cases in the table, one character each, from the least to what hides all others where
-/// several cases have one place: small where nothing is wrong.
+/// Marks of cases in the table, from the least to what hides all others where several cases have
+/// one place.
 constexpr std::string_view kMarks = ".r=vSC!";
 
-char mark(const CaseRecord& one) {
+}  // namespace
+
+char mark_of(const CaseRecord& one) {
   if (!one.verdict) {
     return '!';
   }
@@ -29,8 +31,6 @@ char mark(const CaseRecord& one) {
   }
   return '?';
 }
-
-}  // namespace
 
 std::string layer_name(const CaseRecord& one) {
   constexpr std::size_t kLongest = 300;
@@ -57,10 +57,10 @@ VerdictTable table_of(const std::vector<CaseRecord>& cases) {
            {}});
     }
     const auto [at, is_first] =
-        table.rows[entry->second].cells.emplace(one.tp_size, VerdictTable::Cell{mark(one), i});
-    table.several = table.several || (!is_first && at->second.mark != mark(one));
-    if (kMarks.find(mark(one)) > kMarks.find(at->second.mark)) {
-      at->second = {mark(one), i};
+        table.rows[entry->second].cells.emplace(one.tp_size, VerdictTable::Cell{mark_of(one), i});
+    table.several = table.several || (!is_first && at->second.mark != mark_of(one));
+    if (kMarks.find(mark_of(one)) > kMarks.find(at->second.mark)) {
+      at->second = {mark_of(one), i};
     }
     table.sizes.insert(one.tp_size);
   }

@@ -15,6 +15,9 @@ namespace tplora::core {
 /// The model of a case, with the layer kind where it has several.
 [[nodiscard]] std::string layer_name(const CaseRecord& one);
 
+/// What became of a case in a character: small where nothing is wrong.
+[[nodiscard]] char mark_of(const CaseRecord& one);
+
 /// Rows: a model's layer kind with a qkv projection under one engine, in the order of the cases;
 /// columns: tp_sizes. Bugs have a table of their own.
 struct VerdictTable {

@@ -330,7 +330,7 @@ TEST_CASE("a suite is told which faults it could not have seen, and where it cou
       CHECK(near->model == "H=1,KV=1,D=1,hidden=16");  // no tp_size shows it: the record's smallest
     }
   }
-  CHECK(blind_spots_text(bugs.blind_spots(narrow.cases)).find("bugs of these engines that no case here could have shown") !=
-        std::string::npos);
+  CHECK(blind_spots_text(bugs.blind_spots(narrow.cases))
+            .find("bugs of these engines that no case here could have shown") != std::string::npos);
   CHECK(blind_spots_text({}).empty());
 }

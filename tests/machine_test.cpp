@@ -80,6 +80,11 @@ TEST_CASE("a process that may run on one core has one", "[machine]") {
   });
   one.join();
   CHECK(pinned == 1);
+  CHECK(cores_within(8, 0) == 8);
+  CHECK(cores_within(8, 3.5) == 4);  // half a core is paid for too
+  CHECK(cores_within(2, 3.5) == 2);
+  CHECK(cores_within(8, 0.1) == 1);
+  CHECK(cores_within(0, 0) == 1);
   CHECK(usable_cores() >= 1);
   CHECK(usable_memory() > (std::int64_t{1} << 27));
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "tests/case_support.hpp"
@@ -45,6 +46,7 @@ TEST_CASE("a published case becomes as small as the smallest that was found by h
   Library library(configs);
   int cases = 0;
   int larger = 0;
+  int seen = 0;
   std::string list;
   const auto bugs = list_contracts(test::configs().root, "bugs");
   REQUIRE(bugs);
@@ -69,6 +71,12 @@ TEST_CASE("a published case becomes as small as the smallest that was found by h
       CHECK(after.item.spec.tp_size <= before->item.spec.tp_size);
       CHECK(after.item.geometry->total_rows() <= before->item.geometry->total_rows());
       CHECK(found->tried < 50000);
+      if (const Finding& first = after.findings.front();
+          one.verdict == Verdict::silent && first.violation && first.delta) {
+        const auto& tokens = after.item.spec.tokens;  // one of them meets it
+        CHECK(std::find(tokens.begin(), tokens.end(), first.delta->adapter) != tokens.end());
+        ++seen;
+      }
       // It replays, and is itself the smallest.
       const auto again = smallest(print_case(after.item.spec));
       REQUIRE(again);
@@ -93,6 +101,7 @@ TEST_CASE("a published case becomes as small as the smallest that was found by h
   }
   CAPTURE(cases, larger, list);
   CHECK(cases > 50);
+  CHECK(seen > 10);
   CHECK(larger <= 2);
 }
 

@@ -86,16 +86,19 @@ CgroupLimits cgroup_limits(const fs::path& root, const fs::path& own) {
   return limits;
 }
 
+int cores_within(int cores, double quota) {
+  constexpr double kMost = 1e6;
+  const int paid = quota > 0 ? static_cast<int>(std::min(std::ceil(quota), kMost)) : cores;
+  return std::max(1, std::min(cores, paid));
+}
+
 int usable_cores() {
   cpu_set_t cores;
   CPU_ZERO(&cores);
-  int count = sched_getaffinity(0, sizeof(cores), &cores) == 0
-                  ? CPU_COUNT(&cores)
-                  : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  if (const double quota = cgroup_limits("/sys/fs/cgroup", "/proc/self/cgroup").cores; quota > 0) {
-    count = std::min(count, static_cast<int>(std::min(std::ceil(quota), 1e6)));
-  }
-  return std::max(count, 1);
+  const int count = sched_getaffinity(0, sizeof(cores), &cores) == 0
+                        ? CPU_COUNT(&cores)
+                        : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  return cores_within(count, cgroup_limits("/sys/fs/cgroup", "/proc/self/cgroup").cores);
 }
 
 std::int64_t usable_memory() {

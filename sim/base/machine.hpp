@@ -10,6 +10,9 @@ namespace tplora::core {
 /// cgroups (rounded up) pays for. At least 1.
 [[nodiscard]] int usable_cores();
 
+/// The same of `cores` in the affinity; `quota`: of cores, 0: none.
+[[nodiscard]] int cores_within(int cores, double quota);
+
 /// Bytes of memory that the process may take: of the machine, and no more than any of its cgroups.
 [[nodiscard]] std::int64_t usable_memory();
 

@@ -112,6 +112,16 @@ class Pages(unittest.TestCase):
         self.run_program("--configs", configs, "merge", report, "--html", self.folder / "later.html", code=1)
         later = (self.folder / "later.html").read_text()
         self.assertEqual((later.count("<svg viewBox"), later.count("no row maps: ")), (0, 2))
+        # The same verdict is not enough.
+        shutil.copy(ROOT / "configs" / "engines" / "sglang.json", configs / "engines" / "sglang.json")
+        (configs / "bugs" / "sglang-24420.json").write_text(json.dumps(
+            {"format": "tplora-contract/1", "extends": "sglang",
+             "replace": {"/scaling/den": "2*r"}}))
+        line = next(one["case"] for one in map(json.loads, report.read_text().splitlines())
+                    if one.get("verdict") == "silent" and one.get("unexpected"))
+        self.assertIn("\nsilent\n", self.run_program("--configs", configs, "replay", line, code=1).stdout)
+        self.run_program("--configs", configs, "merge", report, "--html", self.folder / "other.html", code=1)
+        self.assertNotIn("<svg viewBox", (self.folder / "other.html").read_text())
 
     def test_a_story_has_the_mark_of_its_outcome(self):
         text, _ = self.page("verify", self.suite({"models": ["H=8,KV=2,D=16,hidden=64"], "engines": ["sglang"], "tp": [3],

@@ -147,6 +147,14 @@ class Pages(unittest.TestCase):
         self.assertEqual(fine.count("<svg viewBox"), 2)
         self.assertNotIn("wrong\"", fine)
 
+    def test_what_an_adapter_does_not_target_is_no_delta(self):
+        case = "model=H=8,KV=2,D=16,hidden=64 engine=sglang tp=1 R=8 adapters=a:r8:alpha8:qv tokens=a"
+        text, _ = self.page("layout", "--case", case)
+        self.assertEqual(text.count("no delta"), 1)
+        met = text.split("kernel meets")[1]
+        self.assertIn("q 0-7", met)
+        self.assertNotIn("k 0-1", met)
+
     def test_a_page_that_cannot_be_written(self):
         done = self.run_program("layout", "--model", "H=8,KV=2,D=16,hidden=64", "--engine", "sglang", "--vs", "vllm", "--tp",
                                 "2", "--html", self.folder / "x.html", code=2)

@@ -133,6 +133,22 @@ TEST_CASE("a line tells how far a command is, and how long the rest takes", "[ma
   std::fclose(file);
   std::fclose(terminal);
   std::fclose(quick);
+  // Where nobody can hear it, it is lost, and nothing else.
+  std::FILE* const full = std::fopen("/dev/full", "w");
+  REQUIRE(full != nullptr);
+  {
+    ProgressLine line("\x1b[31m", full, false, 5ms);
+    line.set(0.5, 1, 2);
+    std::this_thread::sleep_for(20ms);
+  }
+  std::fclose(full);
+  std::FILE* const odd = std::tmpfile();
+  {
+    const ProgressLine line("\x1b[31m", odd, false, 5ms);
+    std::this_thread::sleep_for(20ms);
+  }
+  CHECK(text_of(odd).find('\x1b') == std::string::npos);
+  std::fclose(odd);
   CHECK(duration_text(7.4) == "7 s");
   CHECK(duration_text(130) == "2 min 10 s");
   CHECK(duration_text(3900) == "1 h 5 min");

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "verify/cli/say.hpp"
+
 namespace tplora::core {
 
 int bad_input(const Error& error) {
-  fmt::print(stderr, "tplora: {}\n", error.text());
+  say(fmt::format("tplora: {}\n", error.text()));
   return error.is_output ? 4 : 2;
 }
 

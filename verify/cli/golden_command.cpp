@@ -7,6 +7,7 @@
 #include "sim/base/printable.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/say.hpp"
 #include "verify/golden/golden.hpp"
 #include "verify/golden/own_tensors.hpp"
 #include "verify/report/check_text.hpp"
@@ -112,13 +113,13 @@ int golden_command(const GoldenCommandOptions& options, const ConfigFolders& con
   const bool terminal = isatty(STDERR_FILENO) != 0;
   if (terminal) {
     golden.progress = [](const std::string& sentence) {
-      fmt::print(stderr, "\r{}\x1b[K", sentence);
+      say(fmt::format("\r{}\x1b[K", sentence));
       std::fflush(stderr);
     };
   }
   const auto summary = write_golden(item, configs, golden);
   if (terminal) {
-    fmt::print(stderr, "\r\x1b[K");
+    say("\r\x1b[K");
   }
   if (!summary) {
     return bad_input(summary.error());

@@ -297,13 +297,15 @@ int run(int argc, char** argv) {
   return commands.at(app.get_subcommands().front()->get_name())();
 }
 
-/// A stdout that is closed: no file that is opened later may be taken for it.
-void keep_stdout_taken() {
-  if (fcntl(STDOUT_FILENO, F_GETFD) == -1 && errno == EBADF) {
-    const int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);  // every write to it fails
-    if (nowhere != STDOUT_FILENO && nowhere >= 0) {
-      dup2(nowhere, STDOUT_FILENO);
-      close(nowhere);
+/// Of stdin, stdout and stderr what is closed: no file that is opened later may be taken for it.
+void keep_streams_taken() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) == -1 && errno == EBADF) {
+      const int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);  // every write to it fails
+      if (nowhere != stream && nowhere >= 0) {
+        dup2(nowhere, stream);
+        close(nowhere);
+      }
     }
   }
 }
@@ -325,7 +327,7 @@ int unwritten() {
 
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of output, not an end
-  keep_stdout_taken();
+  keep_streams_taken();
   try {
     const int code = run(argc, argv);
     return all_written() ? code : unwritten();

@@ -49,7 +49,8 @@ int minimise_command(const MinimiseOptions& options, const ConfigFolders& config
         [&](std::int64_t tried) { line.set(0, static_cast<std::size_t>(tried)); });
   }
   if (!smallest) {
-    return bad_input(smallest.error());
+    const int code = bad_input(smallest.error());
+    return stop.asked() ? 5 : code;
   }
   const LayerReport& report = smallest->report;
   const bool same = report.item.spec == read->item.spec;

@@ -3,6 +3,7 @@
 
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/say.hpp"
 #include "verify/report/mutant_report.hpp"
 
 namespace tplora::core {
@@ -25,7 +26,7 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
       return bad_input(contract.error());
     }
     if (isatty(STDERR_FILENO) != 0) {
-      fmt::print(stderr, "\r{}\x1b[K", engine);
+      say(fmt::format("\r{}\x1b[K", engine));
       std::fflush(stderr);
     }
     scores.push_back(score_mutants(*contract, {.max_heads = options.max_heads,
@@ -37,7 +38,7 @@ int mutants_command(const MutantsOptions& options, const ConfigFolders& configs)
     any = any || scores.back().total() > 0;
   }
   if (isatty(STDERR_FILENO) != 0) {
-    fmt::print(stderr, "\r\x1b[K");
+    say("\r\x1b[K");
   }
   if (options.json) {
     fmt::print("{}\n", mutants_json(scores));

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/base/printable.hpp"
+#include "verify/cli/say.hpp"
+
 namespace tplora::core {
 
 using namespace std::chrono_literals;
@@ -26,7 +29,7 @@ ProgressLine::ProgressLine(std::string what)
 
 ProgressLine::ProgressLine(std::string what, std::FILE* out, bool terminal,
                            std::chrono::milliseconds every)
-    : what_(std::move(what)), out_(out), terminal_(terminal), every_(every) {
+    : what_(excerpt(what)), out_(out), terminal_(terminal), every_(every) {
   writer_ = std::thread([this] {
     std::unique_lock lock(mutex_);
     while (!ended_.wait_for(lock, every_, [this] { return end_; })) {
@@ -43,8 +46,7 @@ ProgressLine::~ProgressLine() {
   ended_.notify_all();
   writer_.join();
   if (terminal_ && written_) {
-    fmt::print(out_, "\r\x1b[K");
-    std::fflush(out_);
+    say("\r\x1b[K", out_);
   }
 }
 
@@ -69,8 +71,7 @@ void ProgressLine::write() {
   if (share_ > 0 && share_ < 1) {
     text += fmt::format(", {} left", duration_text(seconds * (1 - share_) / share_));
   }
-  fmt::print(out_, "{}{}{}", terminal_ ? "\r" : "", text, terminal_ ? "\x1b[K" : "\n");
-  std::fflush(out_);
+  say(fmt::format("{}{}{}", terminal_ ? "\r" : "", text, terminal_ ? "\x1b[K" : "\n"), out_);
   written_ = true;
 }
 

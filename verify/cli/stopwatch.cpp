@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "verify/cli/say.hpp"
+
 namespace tplora::core {
 
 void Stopwatch::print(std::size_t cases) const {
@@ -13,9 +15,9 @@ void Stopwatch::print(std::size_t cases) const {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  fmt::print(stderr, "{:.1f} s, {:.0f} cases/s, {:.2f} GB at most\n", seconds,
-             static_cast<double>(cases) / seconds,
-             static_cast<double>(usage.ru_maxrss) * 1024 / 1e9);
+  say(fmt::format("{:.1f} s, {:.0f} cases/s, {:.2f} GB at most\n", seconds,
+                  static_cast<double>(cases) / seconds,
+                  static_cast<double>(usage.ru_maxrss) * 1024 / 1e9));
 }
 
 }  // namespace tplora::core

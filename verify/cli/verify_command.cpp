@@ -11,6 +11,7 @@
 #include "verify/bugs/bug_catalogue.hpp"
 #include "verify/cli/commands.hpp"
 #include "verify/cli/exit_code.hpp"
+#include "verify/cli/say.hpp"
 #include "verify/cli/stopwatch.hpp"
 #include "verify/cli/suite_run.hpp"
 #include "verify/cli/sweep.hpp"
@@ -55,8 +56,8 @@ SuiteEnd run_suite(const NamedSuite& named, const Files& before, const RunSettin
   const auto ran = suite.run();
   if (!ran && stop.asked() && !ran.error().is_output) {
     const std::string& report = settings.report.empty() ? settings.resume : settings.report;
-    fmt::print(stderr, "tplora: {}: {} ({}){}\n", named.name, ran.error().text(), stop.reason(),
-               report.empty() ? "" : fmt::format("; go on with --resume {}", report));
+    say(fmt::format("tplora: {}: {} ({}){}\n", named.name, ran.error().text(), stop.reason(),
+                    report.empty() ? "" : fmt::format("; go on with --resume {}", report)));
     return {5, true};
   }
   if (!ran) {

@@ -106,8 +106,11 @@ std::string Search::wrong_file(const Symptoms& target) const {
 
 std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
   aim(target, adapter);
-  for (std::size_t site = 0; site < sites_.size(); ++site) {
+  for (std::size_t site = 0; site < sites_.size() && !over_(); ++site) {
     formula(site);
+  }
+  if (over_()) {
+    return {};
   }
   words();
   int file = std::min(static_cast<int>(contract_.extends.size()), last_file_ + 1);
@@ -117,18 +120,18 @@ std::vector<Found> Search::all(const Symptoms& target, int adapter, bool wide) {
   for (int derived = 0; derived < file && !has_pair(); ++derived) {
     pairs(derived);
   }
-  for (std::size_t site = 0; site < sites_.size() && found_.empty() && wide; ++site) {
+  for (std::size_t site = 0; site < sites_.size() && found_.empty() && wide && !over_(); ++site) {
     if (may_stop_it(site)) {
       guess(site);
     }
   }
-  if (found_.empty() && wide) {
+  if (found_.empty() && wide && !over_()) {
     lists();
   }
   // Two changes repair much by chance: only what leaves nothing wrong counts. That is the same for
   // every target.
   clears_ = true;
-  for (; file <= last_file_ && found_.empty() && wide; ++file) {
+  for (; file <= last_file_ && found_.empty() && wide && !over_(); ++file) {
     if (!hopeless_.contains({adapter_, file})) {
       pairs(file);
     }

@@ -23,7 +23,8 @@ void Search::pairs(int file) {
   const std::vector<WordSite> words = word_sites(contract_);
   for (const WordSite& site : words) {
     const Place place = contract_.place_of(site.pointer);
-    for (std::size_t word = 0; word < site.words.size() && file_of(place) == file; ++word) {
+    for (std::size_t word = 0; word < site.words.size() && file_of(place) == file && !over_();
+         ++word) {
       if (word == site.word) {
         continue;
       }
@@ -48,6 +49,9 @@ void Search::pairs(int file) {
       continue;
     }
     for (const std::string& text : corrector_->texts(site)) {
+      if (over_()) {
+        return;
+      }
       auto parsed = Formula::parse(text, place, scope_of(contract_, *formulas_[site]));
       if (!parsed) {
         continue;

@@ -68,11 +68,18 @@ void add_piece(const DescribedPiece& piece, Band& band) {
 }
 
 /// What the kernel meets: as it should be, but where a finding says otherwise.
-Band met_band(const Band& due, std::int64_t tp_rank, const std::string& adapter,
+Band met_band(const Band& due, std::int64_t tp_rank, const AdapterSpec& adapter,
               const std::vector<Finding>& findings) {
   Band band{"kernel meets", due.stretches};
+  for (Stretch& one : band.stretches) {
+    const auto part = std::find_if(kParts.begin(), kParts.end(),
+                                   [&](Part of) { return one.part == part_name(of); });
+    if (part == kParts.end() || !adapter.has(*part)) {
+      one = {one.first, one.length, "", "no delta", "the adapter does not target it", false};
+    }
+  }
   for (const Finding& f : findings) {
-    if (f.tp_rank == tp_rank && f.columns && f.delta && f.adapter() == adapter) {
+    if (f.tp_rank == tp_rank && f.columns && f.delta && f.adapter() == adapter.name) {
       const std::string found = found_text(f);
       const std::string part = f.part ? std::string(part_name(*f.part)) : "";
       band.stretches.push_back(
@@ -142,8 +149,9 @@ std::string rank_svg(const LayerReport& report, const RankState& state) {
     add_piece(piece, loaded);
   }
   const auto& adapters = report.item.spec.adapters;
-  const Band met = met_band(weight, rank.tp_rank, adapters.empty() ? "" : adapters.front().name,
-                            report.findings);
+  const Band met = adapters.empty()
+                       ? Band{"kernel meets", {}}
+                       : met_band(weight, rank.tp_rank, adapters.front(), report.findings);
   const std::array<const Band*, 3> bands = {&weight, &loaded, &met};
   std::int64_t width = std::max<std::int64_t>(1, state.build.width);
   for (const Band* band : bands) {

@@ -78,9 +78,12 @@ class Minimiser {
   Result<Smallest> run(PreparedCase item) {
     item.explain = true;
     const std::optional<QkvGeometry> geometry = item.geometry;
-    auto report = check_laws(std::move(item));
+    auto report = check_laws(std::move(item), stop_);
     if (!report) {
       return fail(report.error());
+    }
+    if (stop_()) {
+      return fail("stopped before the case itself was explained");
     }
     wanted_ = failure_of(*report, true);
     if (!geometry || wanted_.verdict == Verdict::consistent) {
@@ -120,8 +123,9 @@ class Minimiser {
       return false;
     }
     report->item.explain = true;
-    report = check_laws(std::move(report->item));
-    if (!report || failure_of(*report, true).to_blame != wanted_.to_blame || !is_seen(*report)) {
+    report = check_laws(std::move(report->item), stop_);
+    if (!report || stop_() || failure_of(*report, true).to_blame != wanted_.to_blame ||
+        !is_seen(*report)) {
       return false;
     }
     best_ = std::move(one);

@@ -19,13 +19,14 @@ struct Smallest {
 
 /// Another case fails the same way if it has the same verdict, if what is wrong first (the law, and
 /// the failing formula or check) is wrong in it, if nothing else is wrong in it than here, and if
-/// the same place is blamed first; and a token must meet it. Tried are, in this order and until nothing changes: fewer steps,
-/// adapters and tokens, less of each adapter, fewer slots; then geometries and tp_sizes, the
-/// smallest tp_size first, of it the fewest heads. Not smaller: dtype, data, seed, program and
-/// accumulators.
+/// the same place is blamed first; and a token must meet it. Tried are, in this order and until
+/// nothing changes: fewer steps, adapters and tokens, less of each adapter, fewer slots; then
+/// geometries and tp_sizes, the smallest tp_size first, of it the fewest heads. Not smaller: dtype,
+/// data, seed, program and accumulators.
 ///
 /// Refused: a case that keeps every law or has no qkv projection, and what check_laws refuses.
-/// `stop`: once true, the smallest so far. `progress`: told how many cases were tried.
+/// `stop`: once true, the smallest so far; refused where not even the case itself is explained.
+/// `progress`: told how many cases were tried.
 [[nodiscard]] Result<Smallest> minimise(
     const PreparedCase& item, const LoadedEngine& engine, const Model& model,
     const std::function<bool()>& stop = [] { return false; },

@@ -147,6 +147,32 @@ class Pages(unittest.TestCase):
         self.assertEqual(fine.count("<svg viewBox"), 2)
         self.assertNotIn("wrong\"", fine)
 
+    def test_every_adapter_and_the_base_weight_are_marked_where_they_are_wrong(self):
+        # Of two adapters only the second is wrong; it is the one that is drawn.
+        case = ("model=H=8,KV=2,D=16,hidden=64 engine=vllm-47724 tp=2 R=16 slots=2 adapters=a:r16:alpha32:qkv,b:r16:alpha32:qkv "
+                "tokens=a,b,-,b steps=load:b@0,evict:b,load:a@0,activate:b@1")
+        text, page = self.page("layout", "--case", case, code=1)
+        self.assertIn("kernel meets b", text)
+        self.assertNotIn("kernel meets a", text)
+        self.assertIn("! kernel meets b: columns 0-63: expected adapter b", " ".join(page.texts))
+        # No adapter at all: what is wrong is the base weight.
+        case = "model=H=8,KV=2,D=16,hidden=64,bias=1 engine=ggufplugin-103 tp=4 R=16 slots=1 tokens=-"
+        text, page = self.page("layout", "--case", case, code=1)
+        self.assertIn("! base weight: column", " ".join(page.texts))
+        self.assertNotIn("kernel meets", text)
+        self.assertNotIn("LoRA-B", text)
+        # Buffer and slice are on the scale of the columns: 2304 of 2560.
+        text, _ = self.page("layout", "--model", "Qwen/Qwen3.5-35B-A3B", "--engine", "sglang-24420", "--tp", "4", code=1)
+        width = {title: float(w) for title, w in re.findall(r'<title>([^<]*)</title><rect [^>]* width="([0-9.]+)"', text)}
+        self.assertAlmostEqual(width["LoRA-B buffer: 2304 rows"] / 2304, width["q heads 0-3, rows 0-2047"] / 2048, places=3)
+        # Several lines stay several, and heads are counted.
+        text, _ = self.page("verify", "museum", "--filter", "engine=vllm-47724")
+        self.assertNotIn("x0a", text)
+        self.assertIn("k heads 0-7, rows 0-1023 of adapter a", text)
+        text, _ = self.page("layout", "--case", "model=H=1,KV=1,D=1,hidden=16 engine=vllm-47724 tp=1 R=1 slots=2 "
+                            "adapters=a:r1:alpha1:q,b:r1:alpha1:q steps=load:a@0,evict:a,load:b@0,activate:a@1 tokens=a", code=1)
+        self.assertIn("<td>q head 0, row 0 of adapter a", text)
+
     def test_what_an_adapter_does_not_target_is_no_delta(self):
         case = "model=H=8,KV=2,D=16,hidden=64 engine=sglang tp=1 R=8 adapters=a:r8:alpha8:qv tokens=a"
         text, _ = self.page("layout", "--case", case)

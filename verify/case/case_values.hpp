@@ -15,7 +15,7 @@ inline constexpr std::int64_t kMaxSlots = 256;
 inline constexpr std::int64_t kMaxLoraRank = 4096;
 
 /// A name or path without blanks, since a case line is split at them: a blank, tab or line break
-/// stands as %20 and the like, a percent sign as %25.
+/// stands as %20 and the like, a percent sign as %25; and what a shell reads in double quotes.
 [[nodiscard]] std::string escape(std::string_view text);
 /// Post-condition: unescape(escape(text)) == text. A percent sign that begins no such code stands
 /// for itself.

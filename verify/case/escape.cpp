@@ -7,18 +7,24 @@
 namespace tplora::core {
 namespace {
 
-/// What would end a value, and the sign that the codes begin with.
+/// What would end a value, what a shell would not leave alone in the double quotes in which lines
+/// are printed, and the sign that the codes begin with.
 struct Code {
   char plain;
   std::string_view code;
 };
-constexpr std::array<Code, 7> kCodes = {{{' ', "%20"},
-                                         {'\t', "%09"},
-                                         {'\n', "%0A"},
-                                         {'\v', "%0B"},
-                                         {'\f', "%0C"},
-                                         {'\r', "%0D"},
-                                         {'%', "%25"}}};
+constexpr std::array<Code, 12> kCodes = {{{' ', "%20"},
+                                          {'\t', "%09"},
+                                          {'\n', "%0A"},
+                                          {'\v', "%0B"},
+                                          {'\f', "%0C"},
+                                          {'\r', "%0D"},
+                                          {'"', "%22"},
+                                          {'$', "%24"},
+                                          {'`', "%60"},
+                                          {'\\', "%5C"},
+                                          {'!', "%21"},
+                                          {'%', "%25"}}};
 
 }  // namespace
 

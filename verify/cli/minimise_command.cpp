@@ -7,6 +7,7 @@
 #include "verify/cli/stop.hpp"
 #include "verify/report/suite_report.hpp"
 #include "verify/run/minimise.hpp"
+#include "verify/run/runner.hpp"
 
 namespace tplora::core {
 namespace {
@@ -33,6 +34,16 @@ Result<Prepared> read_case(const std::string& line, const ConfigFolders& configs
   return Prepared{*std::move(engine), *std::move(model), *std::move(item)};
 }
 
+/// What came of it, with the numbers, so that it is seen whether they show it; without where they
+/// cannot be run.
+CaseOutcome with_numbers(const LayerReport& report) {
+  PreparedCase item = report.item;
+  item.numbers = true;
+  auto outcomes = run_cases({item}, {});
+  const bool judged = outcomes && !outcomes->front().error;
+  return judged ? std::move(outcomes->front()) : outcome_of(report);
+}
+
 }  // namespace
 
 int minimise_command(const MinimiseOptions& options, const ConfigFolders& configs) {
@@ -55,7 +66,7 @@ int minimise_command(const MinimiseOptions& options, const ConfigFolders& config
   const LayerReport& report = smallest->report;
   const bool same = report.item.spec == read->item.spec;
   fmt::print("{}\n\n{}", print_case(report.item.spec),
-             replay_text(report.item, outcome_of(report)));
+             replay_text(report.item, with_numbers(report)));
   fmt::print(
       "{} cases tried{}{}{}\n", smallest->tried,
       smallest->keeps_model ? "; the model stays: the engine has rules of its own for its class"

@@ -141,9 +141,10 @@ void add_minimise(CLI::App& app, MinimiseOptions& options) {
              "Seconds after which the smallest so far is told, with exit code 5 (0: none)")
       ->check(CLI::Range(0, 1000000));
   minimise->footer(
-      "The same way: the same verdict, by the same law or check, by the fault of the same place, "
-      "and "
-      "nothing else wrong beside. Exit codes: 0 told; 2 bad input, or a case that does not fail; 5 "
+      "The same way: the same verdict, by the law or check that is told first, by the fault of the "
+      "same place, nothing wrong that was not wrong before, and inside the contract's claims or "
+      "outside as before. Its numbers are run at the end. Exit codes: 0 told; 2 bad input, or a "
+      "case that does not fail; 5 "
       "stopped.\n"
       "Example: tplora minimise \"model=Qwen/Qwen3.5-35B-A3B layer=full_attention "
       "engine=sglang-24420 tp=4 R=16 adapters=a:r16:alpha32:qkv,b:r8:alpha8:qkv\"");

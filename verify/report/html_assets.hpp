@@ -42,7 +42,7 @@ svg text{font:12px ui-monospace,monospace;fill:var(--ink)}svg .t{fill:var(--fg)}
 .wrong{stroke:var(--bad);stroke-width:3}.hatch{stroke:var(--bad);stroke-width:2}
 [hidden]{display:none!important}
 @media(max-width:500px){main{padding:.6rem}th,td{padding:.15rem .3rem}.grid td:nth-child(2),.grid th:nth-child(2){display:none}
-.grid td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:7rem}article{padding:.5rem}}
+.grid td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:7rem}article{padding:.5rem}svg{min-width:0}}
 )css";
 
 /// Filters the grid and copies lines. Without it the page says the same.

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <sstream>
 
 #include "sim/base/printable.hpp"
 #include "sim/base/sha256.hpp"
@@ -22,15 +23,31 @@
 namespace tplora::core {
 namespace {
 
-constexpr std::size_t kLongest = 4000;      ///< bytes of a text
-constexpr std::size_t kStories = 200;       ///< told
-constexpr std::size_t kStoriesMapped = 40;  ///< of these, with row maps
-constexpr std::size_t kRanksOfStory = 3;    ///< mapped
+constexpr std::size_t kLongest = 4000;       ///< bytes of a text
+constexpr std::size_t kStories = 200;        ///< told
+constexpr std::size_t kStoriesMapped = 100;  ///< of these, with row maps
+constexpr std::size_t kRanksOfStory = 3;     ///< mapped
 constexpr std::size_t kRanksOfCase = 64;
 constexpr std::size_t kErrors = 100;
 
 std::string text_of(const std::string& text) {
   return xml(printable(text, kLongest));
+}
+
+/// The same of a text with several lines.
+std::string lines_of(const std::string& text) {
+  std::string lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    lines += text_of(line) + "\n";
+  }
+  return lines;
+}
+
+/// "head 3", "heads 0-1, 5".
+std::string counted_ranges(const char* noun, const std::vector<Range>& ranges) {
+  const bool one = ranges.size() == 1 && ranges.front().first == ranges.front().last;
+  return fmt::format("{}{} {}", noun, one ? "" : "s", ranges_text(ranges));
 }
 
 /// The bytes that hexadecimal digits are of, in base 64.
@@ -188,9 +205,9 @@ std::string findings_html(const std::vector<FindingRecord>& findings) {
         "expected<th>found</thead><tbody>\n";
     for (const StoryRecord& story : finding.stories) {
       std::string what = story.part;
-      what += story.heads.empty() ? "" : " heads " + ranges_text(story.heads);
-      what += story.rows.empty() ? "" : ", rows " + ranges_text(story.rows);
-      what += story.columns ? fmt::format("columns {}", ranges_text({*story.columns})) : "";
+      what += story.heads.empty() ? "" : " " + counted_ranges("head", story.heads);
+      what += story.rows.empty() ? "" : ", " + counted_ranges("row", story.rows);
+      what += story.columns ? counted_ranges("column", {*story.columns}) : "";
       what += story.adapter.empty()
                   ? ""
                   : fmt::format("{}adapter {}", what.empty() ? "" : " of ", story.adapter);
@@ -233,14 +250,18 @@ std::vector<StoryRecord> all_stories(const std::vector<FindingRecord>& findings)
 
 /// The maps of a case, if it still comes out as it did.
 std::string maps_html(const CaseRecord& one, const LawsAgain& again) {
+  bool read = false;
   for (const bool causes : {false, true}) {  // finding causes takes longer
     const auto report = again(one.case_line, causes);
+    read = read || report;
     if (report && report->analysis.verdict == one.verdict &&
         all_stories(record_findings(report->findings)) == all_stories(one.findings)) {
       return bands_html(*report, kRanksOfStory);
     }
   }
-  return "<p class=\"dim\">no row maps: the case comes out otherwise now than in the run</p>\n";
+  return fmt::format("<p class=\"dim\">no row maps: {}</p>\n",
+                     read ? "the case comes out otherwise now than in the run"
+                          : "the case cannot be read any more");
 }
 
 std::string story_html(const std::vector<CaseRecord>& cases, const std::vector<std::size_t>& story,
@@ -252,13 +273,18 @@ std::string story_html(const std::vector<CaseRecord>& cases, const std::vector<s
   text += one.unclaimed.empty() ? "" : "<p>" + text_of(one.unclaimed) + "</p>\n";
   text += findings_html(one.findings);
   const std::string numbers = numbers_text(one.numbers);
-  text += numbers.empty() ? "" : "<pre class=\"scroll\">" + text_of(numbers) + "</pre>\n";
+  text += numbers.empty() ? "" : "<pre class=\"scroll\">" + lines_of(numbers) + "</pre>\n";
   text += one.missing_finding.empty()
               ? ""
               : "<p class=\"bad\">no finding says: " + text_of(one.missing_finding) + "</p>\n";
   text += one.same_as.empty() ? "" : "<p>" + text_of(same_as_text(one.same_as)) + "</p>\n";
   if (number < kStoriesMapped) {
     text += maps_html(one, again);
+  } else {
+    text += fmt::format(
+        "<p class=\"dim\">row maps are made of the first {} stories: tplora layout "
+        "--html FILE --case &quot;LINE&quot; makes these</p>\n",
+        kStoriesMapped);
   }
   text += replay_html("replay", one.case_line);
   if (story.size() > 1) {
@@ -349,7 +375,9 @@ std::string html_page(const LayerReport& report, const std::string& version) {
   body += one.unclaimed.empty() ? "" : "<p>" + text_of(one.unclaimed) + "</p>\n";
   body += findings_html(one.findings);
   body += one.same_as.empty() ? "" : "<p>" + text_of(same_as_text(one.same_as)) + "</p>\n";
-  body += "<h2>Row maps</h2>\n" + bands_html(report, kRanksOfCase);
+  const std::string maps = bands_html(report, kRanksOfCase);
+  body += maps.empty() ? "<p class=\"dim\">no row maps: nothing could be planned</p>\n"
+                       : "<h2>Row maps</h2>\n" + maps;
   return document(layer_name(one) + " under " + one.engine,
                   body + replay_html("replay", one.case_line));
 }

@@ -3,59 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <compare>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "sim/model/inline_geometry.hpp"
+#include "verify/run/failure.hpp"
 
 namespace tplora::core {
 namespace {
-
-/// What is wrong, without where and with what.
-struct Kind {
-  Law law = Law::check;
-  std::optional<Place> failed;  ///< the formula or check, where one fails
-  friend auto operator<=>(const Kind&, const Kind&) = default;
-};
-
-Kind kind_of(const Finding& finding) {
-  return {finding.law, finding.violation ? std::nullopt : std::optional(finding.cause_place)};
-}
-
-/// How a case fails.
-struct Failure {
-  Verdict verdict = Verdict::consistent;
-  std::set<Kind> kinds;
-  std::optional<Kind> first;      ///< that is no consequence
-  std::optional<Place> to_blame;  ///< for it; nothing: no single place, or nobody asked
-};
-
-Failure failure_of(const LayerReport& report, bool with_causes) {
-  Failure failure{.verdict = report.analysis.verdict, .kinds = {}, .first = {}, .to_blame = {}};
-  // A failure names its place before anything is explained: take it from the analysis.
-  for (const PlanFailure& one : report.analysis.failures) {
-    failure.kinds.insert({one.law, one.place});
-    failure.first = failure.first ? failure.first : Kind{one.law, one.place};
-  }
-  for (const Finding& finding : report.findings) {
-    if (finding.violation) {
-      failure.kinds.insert(kind_of(finding));
-      if (!failure.first && !finding.consequence) {
-        failure.first = kind_of(finding);
-      }
-    }
-  }
-  const auto told = std::find_if(report.findings.begin(), report.findings.end(),
-                                 [](const Finding& one) { return !one.consequence; });
-  if (with_causes && told != report.findings.end() &&
-      !std::holds_alternative<NoSinglePlace>(told->cause.what)) {
-    failure.to_blame = told->cause_place;
-  }
-  return failure;
-}
 
 void drop_adapter(Case& one, int adapter) {
   one.adapters.erase(one.adapters.begin() + adapter);
@@ -90,6 +47,7 @@ class Minimiser {
       return fail(geometry ? "the case keeps every law: there is nothing to make smaller"
                            : "the layer has no qkv projection: there is nothing to make smaller");
     }
+    claimed_ = claimed(report->item);
     found_ = *std::move(report);
     geometry_ = *geometry;
     const bool inline_works = to_geometry(geometry_, best_.tp_size, best_.dp_size);
@@ -119,12 +77,13 @@ class Minimiser {
         return check_laws(std::move(item));
       });
     });
-    if (!report || !like(failure_of(*report, false))) {
+    if (!report || !wrong_alike(failure_of(*report, false), wanted_) ||
+        (claimed_ && !claimed(report->item))) {
       return false;
     }
     report->item.explain = true;
     report = check_laws(std::move(report->item), stop_);
-    if (!report || stop_() || failure_of(*report, true).to_blame != wanted_.to_blame ||
+    if (!report || stop_() || !blamed_alike(failure_of(*report, true), wanted_) ||
         !is_seen(*report)) {
       return false;
     }
@@ -140,13 +99,6 @@ class Minimiser {
     const auto& tokens = report.item.spec.tokens;
     return told == report.findings.end() || !told->delta ||
            std::find(tokens.begin(), tokens.end(), told->delta->adapter) != tokens.end();
-  }
-
-  [[nodiscard]] bool like(const Failure& failure) const {
-    return failure.verdict == wanted_.verdict && failure.first && wanted_.first &&
-           failure.kinds.contains(*wanted_.first) &&
-           std::includes(wanted_.kinds.begin(), wanted_.kinds.end(), failure.kinds.begin(),
-                         failure.kinds.end());
   }
 
   [[nodiscard]] Result<PreparedCase> prepared(Case one) const {
@@ -220,6 +172,7 @@ class Minimiser {
     change([&](Case& one) { one.adapters[i].part_ranks = {}; });
     change([&](Case& one) { one.adapters[i].part_alphas = {}; });
     change([&](Case& one) { one.adapters[i].rslora = false; });
+    change([&](Case& one) { one.adapters[i].targets = {false, false, false}; });
     for (std::size_t part = 0; part < 3 && !best_.adapters[i].shared_a; ++part) {
       change([&](Case& one) {
         one.adapters[i].targets[part] = false;
@@ -271,18 +224,36 @@ class Minimiser {
   void smaller_geometry() {
     fewest_ranks();
     // What is left of it, each alone.
-    const auto lower = [&](std::int64_t QkvGeometry::*field, std::int64_t least) {
-      for (std::int64_t value = least; value < geometry_.*field; value *= 2) {
+    const auto lower = [&](std::int64_t least, std::int64_t now, std::int64_t step,
+                           const auto& put) {
+      for (std::int64_t value = least; value < now; value = step == 0 ? value * 2 : value + step) {
         QkvGeometry g = geometry_;
-        g.*field = value;
+        put(g, value);
         if (to_geometry(g, best_.tp_size, best_.dp_size)) {
           return;
         }
       }
     };
-    lower(&QkvGeometry::q_multiplier, 1);
-    lower(&QkvGeometry::hidden_size, kLeastHidden);
-    lower(&QkvGeometry::v_head_dim, 1);
+    lower(1, geometry_.head_dim, 1, [&](QkvGeometry& g, std::int64_t value) {
+      g = with_heads(g, g.num_attention_heads, g.num_key_value_heads, value);
+    });
+    if (geometry_.v_head_dim != geometry_.head_dim) {  // else it follows
+      lower(1, geometry_.v_head_dim, 1,
+            [](QkvGeometry& g, std::int64_t value) { g.v_head_dim = value; });
+    }
+    lower(1, geometry_.q_multiplier, 1,
+          [](QkvGeometry& g, std::int64_t value) { g.q_multiplier = value; });
+    lower(kLeastHidden, geometry_.hidden_size, 0,
+          [](QkvGeometry& g, std::int64_t value) { g.hidden_size = value; });
+    const auto as_the_layer = [&](std::int64_t QkvGeometry::*config,
+                                  std::int64_t QkvGeometry::*layer) {
+      QkvGeometry g = geometry_;
+      g.*config = g.*layer;
+      to_geometry(g, best_.tp_size, best_.dp_size);
+    };
+    as_the_layer(&QkvGeometry::config_num_attention_heads, &QkvGeometry::num_attention_heads);
+    as_the_layer(&QkvGeometry::config_num_key_value_heads, &QkvGeometry::num_key_value_heads);
+    as_the_layer(&QkvGeometry::config_head_dim, &QkvGeometry::head_dim);
     QkvGeometry plain = geometry_;
     plain.qkv_bias = false;
     to_geometry(plain, best_.tp_size, best_.dp_size);
@@ -351,7 +322,7 @@ class Minimiser {
     return g;
   }
 
-  static constexpr std::int64_t kLeastHidden = 16;
+  static constexpr std::int64_t kLeastHidden = 1;
 
   const LoadedEngine& engine_;
   const Model& model_;
@@ -361,6 +332,7 @@ class Minimiser {
   LayerReport found_;
   QkvGeometry geometry_;
   Failure wanted_;
+  bool claimed_ = false;
   std::int64_t tried_ = 0;
 };
 

@@ -18,9 +18,10 @@ struct Smallest {
 };
 
 /// Another case fails the same way if it has the same verdict, if what is wrong first (the law, and
-/// the failing formula or check) is wrong in it, if nothing else is wrong in it than here, and if
-/// the same place is blamed first; and a token must meet it. Tried are, in this order and until
-/// nothing changes: fewer steps, adapters and tokens, less of each adapter, fewer slots; then
+/// the failing formula or check) is wrong in it, if nothing else is wrong in it than here, by no
+/// other place, if the same is blamed for what is told first, and if it lies inside the contract's
+/// claims, or outside, as this one does; and a token must meet it. Tried are, in this order and
+/// until nothing changes: fewer steps, adapters and tokens, less of each adapter, fewer slots; then
 /// geometries and tp_sizes, the smallest tp_size first, of it the fewest heads. Not smaller: dtype,
 /// data, seed, program and accumulators.
 ///

@@ -17,7 +17,8 @@ struct Pass {
   double cost = 0;  ///< multiplications a token
 };
 
-/// All cases, each in one pass: those that cannot be judged, then the costliest first. The order is the same on every machine.
+/// All cases, each in one pass: those that cannot be judged, then the costliest first. The order is
+/// the same on every machine.
 [[nodiscard]] std::vector<Pass> plan_passes(const std::vector<PreparedCase>& cases);
 
 /// What became of one case.
